@@ -1,0 +1,1 @@
+//! Floor 4 · Volumes <-> Tensor<5>.

@@ -1,0 +1,1 @@
+//! Floor 7 · Nests the parts' configs; TOML and --set, checked or refused.

@@ -1,0 +1,1 @@
+//! Floor 5 · Draws patches, reproducibly from (seed, step).

@@ -1,0 +1,1 @@
+//! Floor 0 · Every way a configuration, a model or a run can be wrong.

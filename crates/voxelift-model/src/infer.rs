@@ -1,0 +1,1 @@
+//! Floor 8 · SuperResolver: Volume -> Volume by tiles.

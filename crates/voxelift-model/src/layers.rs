@@ -1,0 +1,1 @@
+//! Floor 5 · Conv, VoxelShuffle, global mean on [N,C,Z,Y,X].

@@ -1,0 +1,24 @@
+//! Tensors that learn: the networks, the losses, training and inference.
+//!
+//! No terminal, no HTML. Rooms are listed floor by floor; each imports only from the floors below it
+//! (`tests/floors.rs`). All tensors are `[N, C, Z, Y, X]`: a volume's voxels in file order are the memory.
+
+pub mod error;
+
+pub mod batch;
+pub mod conv;
+pub mod device;
+pub mod layers;
+
+pub mod dataset;
+pub mod losses;
+pub mod networks;
+
+pub mod config;
+pub mod model_file;
+pub mod run;
+
+pub mod infer;
+
+pub mod train;
+

@@ -1,0 +1,109 @@
+//! Floor 0 · Every way a volume or its file can be wrong, with the offending values.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The result of anything that touches a volume or its file.
+pub type Result<T> = std::result::Result<T, VolumeError>;
+
+/// What is wrong with a volume, its file or a request about it. Each message is one line.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    /// The operating system refused.
+    #[error("{path}: cannot {action}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried, as a verb phrase: "read", "write", "rename the finished file".
+        action: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file's content is malformed: which field, its value, what was expected.
+    #[error("{path}: {field} is {value}; expected {expected}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The header field or part of the file.
+        field: String,
+        /// What is there.
+        value: String,
+        /// What should be there, or what to do.
+        expected: String,
+    },
+    /// A file is well-formed but of a kind that is not read.
+    #[error("{path}: {what} is not supported: {advice}")]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The kind, named.
+        what: String,
+        /// What to do instead.
+        advice: String,
+    },
+    /// A file that would be overwritten.
+    #[error("{path}: already exists; choose another name or pass --force")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Values inside a volume that the operation cannot take.
+    #[error("{what}: {value}; expected {expected}")]
+    Content {
+        /// The volume or quantity.
+        what: String,
+        /// The offending value.
+        value: String,
+        /// What was expected, or what to do.
+        expected: String,
+    },
+    /// An argument outside its range.
+    #[error("{name} = {value}: {expected}")]
+    Argument {
+        /// The argument.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// Two volumes that should share a grid and do not.
+    #[error("the grids differ in {field}: {left} against {right}; {advice}")]
+    GridMismatch {
+        /// Extent, spacing or origin.
+        field: &'static str,
+        /// The first volume's value.
+        left: String,
+        /// The second volume's value.
+        right: String,
+        /// What to do.
+        advice: String,
+    },
+    /// One person in two roles.
+    #[error("subject {subject} is in two roles: {first} and {second}; a person belongs to one role only")]
+    SubjectInTwoRoles {
+        /// The person.
+        subject: String,
+        /// The first role (and file).
+        first: String,
+        /// The second role (and file).
+        second: String,
+    },
+}
+
+impl VolumeError {
+    /// An [`VolumeError::Io`] for `path`.
+    pub fn io(path: &Path, action: &'static str, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), action, source }
+    }
+
+    /// An [`VolumeError::Argument`].
+    pub fn argument(name: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
+        Self::Argument { name, value: value.to_string(), expected: expected.into() }
+    }
+
+    /// An [`VolumeError::Content`].
+    pub fn content(what: impl Into<String>, value: impl ToString, expected: impl Into<String>) -> Self {
+        Self::Content { what: what.into(), value: value.to_string(), expected: expected.into() }
+    }
+}

@@ -1,0 +1,24 @@
+//! Images in space: volumes and their geometry, files, k-space, resampling, degradation and scores.
+//!
+//! No tensors and no terminal: this crate builds and tests without burn. Rooms are listed floor by floor;
+//! each imports only from the floors below it (`tests/floors.rs`).
+
+pub mod error;
+
+pub mod volume;
+
+pub mod intensity;
+pub mod kspace;
+pub mod nifti;
+pub mod phantom;
+pub mod resample;
+
+pub mod cohort;
+pub mod degrade;
+pub mod metrics;
+pub mod tile;
+
+pub mod calibration;
+
+pub use error::{Result, VolumeError};
+pub use volume::{Geometry, Scale, Volume, VoxelMap};

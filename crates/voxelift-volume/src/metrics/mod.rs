@@ -1,0 +1,1 @@
+//! Floor 3 · Scores, one file a family.

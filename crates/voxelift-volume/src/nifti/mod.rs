@@ -1,0 +1,1 @@
+//! Floor 2 · Bytes <-> Volume + header; atomic writes.

@@ -1,0 +1,1 @@
+//! Floor 2 · Interpolation on the field-of-view grid.

@@ -1,0 +1,1 @@
+//! Floor 3 · Overlapping tiles, weights summing to one.

@@ -1,0 +1,1 @@
+//! Floor 12 · The command line.

@@ -1,0 +1,6 @@
+//! The door: arguments in, exit code out.
+
+mod cli;
+mod report;
+
+fn main() {}
