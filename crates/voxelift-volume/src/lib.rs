@@ -6,6 +6,7 @@
 pub mod error;
 pub mod random;
 
+mod separable;
 pub mod volume;
 
 pub mod intensity;
