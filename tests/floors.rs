@@ -14,16 +14,29 @@ fn a_room_imports_only_from_lower_floors() {
     let rooms: BTreeMap<String, (u32, PathBuf)> = fs::read_dir(&src)
         .expect("src is there")
         .map(|entry| entry.expect("a readable entry").path())
-        .filter(|path| !matches!(path.file_name().and_then(|n| n.to_str()), Some("lib.rs" | "main.rs")))
+        .filter(|path| {
+            !matches!(
+                path.file_name().and_then(|n| n.to_str()),
+                Some("lib.rs" | "main.rs")
+            )
+        })
         .map(|path| {
-            let head = if path.is_dir() { path.join("mod.rs") } else { path.clone() };
+            let head = if path.is_dir() {
+                path.join("mod.rs")
+            } else {
+                path.clone()
+            };
             let text = fs::read_to_string(&head).unwrap_or_else(|e| panic!("{}: {e}", head.display()));
             let floor = text
                 .strip_prefix("//! Floor ")
                 .and_then(|rest| rest.split_whitespace().next())
                 .and_then(|number| number.parse().ok())
                 .unwrap_or_else(|| panic!("{}: the first line must say `//! Floor N · ...`", head.display()));
-            let name = path.file_stem().and_then(|n| n.to_str()).expect("a UTF-8 name").to_owned();
+            let name = path
+                .file_stem()
+                .and_then(|n| n.to_str())
+                .expect("a UTF-8 name")
+                .to_owned();
             (name, (floor, path))
         })
         .collect();
@@ -33,15 +46,25 @@ fn a_room_imports_only_from_lower_floors() {
     for (room, (floor, path)) in &rooms {
         for file in files(path) {
             let text = fs::read_to_string(&file).expect("a readable source file");
-            for (line, code) in text.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//")) {
+            for (line, code) in text
+                .lines()
+                .enumerate()
+                .filter(|(_, l)| !l.trim_start().starts_with("//"))
+            {
                 for import in code.split("crate::").skip(1) {
-                    let target: String = import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    let target: String = import
+                        .chars()
+                        .take_while(|c| c.is_alphanumeric() || *c == '_')
+                        .collect();
                     if let Some((below, _)) = rooms.get(&target)
                         && target != *room
                         && below >= floor
                     {
                         let place = file.strip_prefix(&src).expect("under src").display();
-                        wrong.push(format!("{place}:{}: floor {floor} imports {target}, floor {below}", line + 1));
+                        wrong.push(format!(
+                            "{place}:{}: floor {floor} imports {target}, floor {below}",
+                            line + 1
+                        ));
                     }
                 }
             }
@@ -55,5 +78,7 @@ fn files(path: &Path) -> Vec<PathBuf> {
         return vec![path.to_owned()];
     }
     let entries = fs::read_dir(path).expect("a readable folder");
-    entries.flat_map(|entry| files(&entry.expect("a readable entry").path())).collect()
+    entries
+        .flat_map(|entry| files(&entry.expect("a readable entry").path()))
+        .collect()
 }

@@ -115,8 +115,8 @@ impl Adam {
 }
 
 /// The L2 norm of all gradients together.
-pub fn global_norm(gradients: &[&NamedTensors]) -> f64 {
-    let squares = gradients.iter().flat_map(|named| named.values()).map(|g| {
+pub fn global_norm(gradients: &NamedTensors) -> f64 {
+    let squares = gradients.values().map(|g| {
         let sum: f32 = g.clone().square().sum().into_scalar();
         f64::from(sum)
     });

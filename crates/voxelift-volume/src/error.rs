@@ -94,16 +94,28 @@ pub enum VolumeError {
 impl VolumeError {
     /// An [`VolumeError::Io`] for `path`.
     pub fn io(path: &Path, action: &'static str, source: io::Error) -> Self {
-        Self::Io { path: path.to_owned(), action, source }
+        Self::Io {
+            path: path.to_owned(),
+            action,
+            source,
+        }
     }
 
     /// An [`VolumeError::Argument`].
     pub fn argument(name: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
-        Self::Argument { name, value: value.to_string(), expected: expected.into() }
+        Self::Argument {
+            name,
+            value: value.to_string(),
+            expected: expected.into(),
+        }
     }
 
     /// An [`VolumeError::Content`].
     pub fn content(what: impl Into<String>, value: impl ToString, expected: impl Into<String>) -> Self {
-        Self::Content { what: what.into(), value: value.to_string(), expected: expected.into() }
+        Self::Content {
+            what: what.into(),
+            value: value.to_string(),
+            expected: expected.into(),
+        }
     }
 }

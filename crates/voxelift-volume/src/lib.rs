@@ -4,7 +4,9 @@
 //! each imports only from the floors below it (`tests/floors.rs`).
 
 pub mod error;
+pub mod random;
 
+mod separable;
 pub mod volume;
 
 pub mod intensity;

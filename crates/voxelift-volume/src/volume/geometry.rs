@@ -21,7 +21,10 @@ impl Geometry {
         for axis in 0..3 {
             world_from_voxel[axis][axis] = spacing_mm[axis];
         }
-        Self { extent, world_from_voxel }
+        Self {
+            extent,
+            world_from_voxel,
+        }
     }
 
     /// How many voxels.
@@ -53,7 +56,8 @@ impl Geometry {
     /// # Units
     /// Millimetres.
     pub fn world(&self, voxel: [f64; 3]) -> [f64; 3] {
-        self.world_from_voxel.map(|r| r[0] * voxel[0] + r[1] * voxel[1] + r[2] * voxel[2] + r[3])
+        self.world_from_voxel
+            .map(|r| r[0] * voxel[0] + r[1] * voxel[1] + r[2] * voxel[2] + r[3])
     }
 
     /// The (fractional) voxel index of a world position: the inverse of [`Geometry::world`].
@@ -74,7 +78,10 @@ impl Geometry {
 
     /// The grid after resampling: `extent` voxels, voxel `k` at this grid's index `map(k)`.
     pub fn resampled(&self, extent: [usize; 3], map: &VoxelMap) -> Self {
-        Self { extent, world_from_voxel: map.applied_to(&self.world_from_voxel) }
+        Self {
+            extent,
+            world_from_voxel: map.applied_to(&self.world_from_voxel),
+        }
     }
 
     /// The grid of `extent` voxels over the same field of view (outer edges unchanged).
@@ -89,7 +96,9 @@ impl Geometry {
         let direction = |row: usize, col: usize| self.world_from_voxel[row][col] / spacing[col];
         let permutations = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
         let alignment = |p: &[usize; 3]| (0..3).map(|c| direction(p[c], c).abs()).sum::<f64>();
-        let best = permutations.into_iter().max_by(|a, b| alignment(a).total_cmp(&alignment(b)));
+        let best = permutations
+            .into_iter()
+            .max_by(|a, b| alignment(a).total_cmp(&alignment(b)));
         let best = best.expect("six permutations");
         std::array::from_fn(|c| (best[c], direction(best[c], c).signum()))
     }
@@ -109,12 +118,18 @@ pub struct VoxelMap {
 
 impl VoxelMap {
     /// Nothing moves.
-    pub const IDENTITY: Self = Self { scale: [1.0; 3], offset: [0.0; 3] };
+    pub const IDENTITY: Self = Self {
+        scale: [1.0; 3],
+        offset: [0.0; 3],
+    };
 
     /// The field-of-view rule: `old + 1/2 = (new + 1/2) * from / to`, so that the outer edges stay.
     pub fn field_of_view(from: [usize; 3], to: [usize; 3]) -> Self {
         let scale: [f64; 3] = std::array::from_fn(|a| from[a] as f64 / to[a] as f64);
-        Self { scale, offset: scale.map(|s| (s - 1.0) / 2.0) }
+        Self {
+            scale,
+            offset: scale.map(|s| (s - 1.0) / 2.0),
+        }
     }
 
     /// The old index of a new index.
@@ -134,7 +149,12 @@ impl VoxelMap {
     pub fn applied_to(&self, affine: &Affine) -> Affine {
         affine.map(|row| {
             let shift: f64 = (0..3).map(|c| row[c] * self.offset[c]).sum();
-            [row[0] * self.scale[0], row[1] * self.scale[1], row[2] * self.scale[2], row[3] + shift]
+            [
+                row[0] * self.scale[0],
+                row[1] * self.scale[1],
+                row[2] * self.scale[2],
+                row[3] + shift,
+            ]
         })
     }
 }
@@ -154,9 +174,21 @@ impl Scale {
     /// # Errors
     /// Unless there are one or three whole numbers between 1 and 16.
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = || VolumeError::argument("scale", text, "expected one whole number or three, 1 to 16, as 2 or 2,2,1");
-        let factors = text.split(',').map(|f| f.trim().parse().ok().filter(|f| (1..=16).contains(f)));
-        match factors.collect::<Option<Vec<usize>>>().ok_or_else(wrong)?.as_slice() {
+        let wrong = || {
+            VolumeError::argument(
+                "scale",
+                text,
+                "expected one whole number or three, 1 to 16, as 2 or 2,2,1",
+            )
+        };
+        let factors = text
+            .split(',')
+            .map(|f| f.trim().parse().ok().filter(|f| (1..=16).contains(f)));
+        match factors
+            .collect::<Option<Vec<usize>>>()
+            .ok_or_else(wrong)?
+            .as_slice()
+        {
             [f] => Ok(Self([*f; 3])),
             [x, y, z] => Ok(Self([*x, *y, *z])),
             _ => Err(wrong()),
@@ -177,7 +209,11 @@ impl Scale {
 impl std::fmt::Display for Scale {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [x, y, z] = self.0;
-        if x == y && y == z { write!(f, "{x}") } else { write!(f, "{x},{y},{z}") }
+        if x == y && y == z {
+            write!(f, "{x}")
+        } else {
+            write!(f, "{x},{y},{z}")
+        }
     }
 }
 
@@ -188,7 +224,11 @@ mod tests {
     fn oblique() -> Geometry {
         Geometry {
             extent: [9, 8, 7],
-            world_from_voxel: [[-0.9, 0.1, 0.2, 12.0], [0.15, 1.1, -0.3, -7.0], [0.05, 0.2, 2.0, 3.0]],
+            world_from_voxel: [
+                [-0.9, 0.1, 0.2, 12.0],
+                [0.15, 1.1, -0.3, -7.0],
+                [0.05, 0.2, 2.0, 3.0],
+            ],
         }
     }
 
@@ -208,7 +248,13 @@ mod tests {
             let h = g.with_extent(to);
             for corner in 0..8 {
                 let edge = |extent: [usize; 3]| -> [f64; 3] {
-                    std::array::from_fn(|a| if corner >> a & 1 == 1 { extent[a] as f64 - 0.5 } else { -0.5 })
+                    std::array::from_fn(|a| {
+                        if corner >> a & 1 == 1 {
+                            extent[a] as f64 - 0.5
+                        } else {
+                            -0.5
+                        }
+                    })
                 };
                 let (p, q) = (g.world(edge(g.extent)), h.world(edge(h.extent)));
                 assert!((0..3).all(|a| (p[a] - q[a]).abs() < 1e-9), "{p:?} {q:?}");
@@ -227,7 +273,10 @@ mod tests {
 
     #[test]
     fn maps_compose() {
-        let (first, second) = (VoxelMap::field_of_view([8; 3], [4; 3]), VoxelMap::field_of_view([4; 3], [12; 3]));
+        let (first, second) = (
+            VoxelMap::field_of_view([8; 3], [4; 3]),
+            VoxelMap::field_of_view([4; 3], [12; 3]),
+        );
         let both = first.then(&second);
         assert_eq!(both.old([5.0; 3]), first.old(second.old([5.0; 3])));
     }

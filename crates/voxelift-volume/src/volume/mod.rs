@@ -32,7 +32,10 @@ impl Volume {
 
     /// A volume of one value.
     pub fn filled(value: f32, geometry: Geometry) -> Self {
-        Self { data: vec![value; geometry.voxels()], geometry }
+        Self {
+            data: vec![value; geometry.voxels()],
+            geometry,
+        }
     }
 
     /// Voxel counts along x, y, z.
@@ -97,7 +100,10 @@ impl Volume {
                 data.extend_from_slice(&self.data[row..row + extent[0]]);
             }
         }
-        let map = VoxelMap { scale: [1.0; 3], offset: start.map(|s| s as f64) };
+        let map = VoxelMap {
+            scale: [1.0; 3],
+            offset: start.map(|s| s as f64),
+        };
         Self::new(data, self.geometry.resampled(extent, &map))
     }
 
@@ -107,7 +113,10 @@ impl Volume {
     /// When an axis would shrink.
     pub fn padded(&self, extent: [usize; 3]) -> Self {
         let old = self.extent();
-        assert!((0..3).all(|a| extent[a] >= old[a]), "padding {old:?} to {extent:?} would shrink it");
+        assert!(
+            (0..3).all(|a| extent[a] >= old[a]),
+            "padding {old:?} to {extent:?} would shrink it"
+        );
         let mut out = Self::filled(0.0, self.geometry.resampled(extent, &VoxelMap::IDENTITY));
         for z in 0..old[2] {
             for y in 0..old[1] {
