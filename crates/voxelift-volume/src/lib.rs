@@ -5,6 +5,7 @@
 
 pub mod error;
 
+pub mod files;
 pub mod volume;
 
 pub mod intensity;
