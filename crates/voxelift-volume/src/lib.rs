@@ -5,6 +5,7 @@
 
 pub mod error;
 
+mod separable;
 pub mod volume;
 
 pub mod intensity;

@@ -1,1 +1,0 @@
-//! Floor 2 · Normalisation of intensities with an exact inverse; foreground masks.

@@ -1,0 +1,157 @@
+//! What happens to the spectrum of one line of voxels.
+
+use std::f64::consts::PI;
+use std::sync::Arc;
+
+use rustfft::{Fft, FftPlanner, num_complex::Complex};
+
+/// A real linear operator on lines: transform, move and weigh the bins, transform back.
+pub struct Line {
+    source: usize,
+    target: usize,
+    /// `None` where the operator leaves a line as it is.
+    transform: Option<Transform>,
+}
+
+struct Transform {
+    forward: Arc<dyn Fft<f64>>,
+    inverse: Arc<dyn Fft<f64>>,
+    bins: Vec<Bin>,
+}
+
+/// Bin `from` of the line's spectrum, times `factor`, is added to bin `to` of the result's.
+struct Bin {
+    from: usize,
+    to: usize,
+    factor: Complex<f64>,
+}
+
+/// Working space of one task.
+#[derive(Default)]
+pub struct Scratch {
+    source: Vec<Complex<f64>>,
+    target: Vec<Complex<f64>>,
+    fft: Vec<Complex<f64>>,
+}
+
+impl Line {
+    /// From `n` to `m` voxels over the same field of view, by truncation or zero-filling.
+    pub fn resize(n: usize, m: usize) -> Self {
+        if n == m {
+            return Self {
+                source: n,
+                target: m,
+                transform: None,
+            };
+        }
+        let bin = |k: i64, weight: f64| {
+            // Voxel 0 of the result lies (n/m - 1)/2 voxels into the line; 1/n for the transform there and back,
+            // where the m/n that keeps the mean has met the inverse's own 1/m.
+            let turn = PI * k as f64 * (n as f64 - m as f64) / (n as f64 * m as f64);
+            let factor = Complex::from_polar(weight / n as f64, turn);
+            Bin {
+                from: k.rem_euclid(n as i64) as usize,
+                to: k.rem_euclid(m as i64) as usize,
+                factor,
+            }
+        };
+        let paired = (n.min(m) as i64 - 1) / 2;
+        let mut bins: Vec<Bin> = (-paired..=paired).map(|k| bin(k, 1.0)).collect();
+        if n < m && n.is_multiple_of(2) {
+            let unpaired = n as i64 / 2;
+            bins.extend([bin(-unpaired, 0.5), bin(unpaired, 0.5)]);
+        }
+        Self::with_bins(n, m, bins)
+    }
+
+    /// Each bin times `window(cycles per voxel)`.
+    pub fn filter(n: usize, window: impl Fn(f64) -> f64) -> Self {
+        let bins = (0..n).map(|i| {
+            let frequency = i.min(n - i) as f64 / n as f64;
+            Bin {
+                from: i,
+                to: i,
+                factor: Complex::from(window(frequency) / n as f64),
+            }
+        });
+        Self::with_bins(n, n, bins.collect())
+    }
+
+    fn with_bins(source: usize, target: usize, bins: Vec<Bin>) -> Self {
+        let mut planner = FftPlanner::new();
+        let (forward, inverse) = (planner.plan_fft_forward(source), planner.plan_fft_inverse(target));
+        Self {
+            source,
+            target,
+            transform: Some(Transform {
+                forward,
+                inverse,
+                bins,
+            }),
+        }
+    }
+
+    /// Voxels of a resulting line.
+    pub fn target(&self) -> usize {
+        self.target
+    }
+
+    /// Whether lines stay as they are.
+    pub fn is_identity(&self) -> bool {
+        self.transform.is_none()
+    }
+
+    /// Working space for [`Line::apply`].
+    pub fn scratch(&self) -> Scratch {
+        let Some(Transform { forward, inverse, .. }) = &self.transform else {
+            return Scratch::default();
+        };
+        let fft = forward
+            .get_inplace_scratch_len()
+            .max(inverse.get_inplace_scratch_len());
+        Scratch {
+            fft: vec![Complex::default(); fft],
+            ..Scratch::default()
+        }
+    }
+
+    /// Treats the lines that lie one after the other in `lines`.
+    pub fn apply<T: Copy + Into<f64>>(&self, scratch: &mut Scratch, lines: &[T], out: &mut [f64]) {
+        let (n, m) = (self.source, self.target);
+        let Some(Transform {
+            forward,
+            inverse,
+            bins,
+        }) = &self.transform
+        else {
+            out.iter_mut()
+                .zip(lines)
+                .for_each(|(out, &value)| *out = value.into());
+            return;
+        };
+        // The operator is real, so two lines travel through one complex transform, one as the imaginary part.
+        let pairs = (lines.len() / n).div_ceil(2);
+        let Scratch { source, target, fft } = scratch;
+        source.resize(pairs * n, Complex::default());
+        for (pair, source) in lines.chunks(2 * n).zip(source.chunks_exact_mut(n)) {
+            let (re, im) = pair.split_at(n);
+            for (i, (source, &re)) in source.iter_mut().zip(re).enumerate() {
+                *source = Complex::new(re.into(), im.get(i).map_or(0.0, |&v| v.into()));
+            }
+        }
+        forward.process_with_scratch(source, fft);
+        target.clear();
+        target.resize(pairs * m, Complex::default());
+        for (source, target) in source.chunks_exact(n).zip(target.chunks_exact_mut(m)) {
+            for bin in bins {
+                target[bin.to] += source[bin.from] * bin.factor;
+            }
+        }
+        inverse.process_with_scratch(target, fft);
+        for (pair, target) in out.chunks_mut(2 * m).zip(target.chunks_exact(m)) {
+            let (re, im) = pair.split_at_mut(m);
+            re.iter_mut().zip(target).for_each(|(out, value)| *out = value.re);
+            im.iter_mut().zip(target).for_each(|(out, value)| *out = value.im);
+        }
+    }
+}

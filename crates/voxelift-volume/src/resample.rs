@@ -1,1 +1,0 @@
-//! Floor 2 · Interpolation on the field-of-view grid.
