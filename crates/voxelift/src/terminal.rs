@@ -43,6 +43,11 @@ impl Terminal {
         Self { level: i16::from(verbose) - i16::from(quiet), bars: MultiProgress::with_draw_target(target) }
     }
 
+    /// One of several pieces of work has failed; the others go on.
+    pub fn complain(&self, message: impl Display) {
+        self.bars.suspend(|| error(message));
+    }
+
     /// Something is doubtful, yet the work goes on. Said even when quiet.
     pub fn warn(&self, message: impl Display) {
         self.bars.suspend(|| line("voxelift: warning: ", message));

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use voxelift_volume::VolumeError;
+use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
 
 use crate::failure::usage;
+use crate::terminal::Terminal;
 
 /// One file in, one file out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +67,30 @@ pub fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
     }
     if output.exists() && !force {
         return Err(VolumeError::Exists { path: output.to_owned() }.into());
+    }
+    Ok(())
+}
+
+/// Reads a file and says what was odd about it.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path, options: &ReadOptions, terminal: &Terminal) -> anyhow::Result<NiftiImage> {
+    let image = nifti::read(path, options)?;
+    image.warnings.iter().for_each(|warning| terminal.warn(format!("{}: {warning}", path.display())));
+    Ok(image)
+}
+
+/// Writes a file, making its folder, and says when the type could not hold every value.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(path: &Path, image: &NiftiImage, options: &WriteOptions, terminal: &Terminal) -> anyhow::Result<()> {
+    make_parent(path)?;
+    let report = nifti::write(path, image, options)?;
+    if report.clamped > 0 {
+        let (path, count, kind) = (path.display(), report.clamped, report.datatype);
+        terminal.warn(format!("{path}: {count} voxels beyond the range of {kind} were set to its nearest value"));
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Options that several commands share, and how their text is read.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use voxelift_volume::nifti::{NanPolicy, OutputType, ReadOptions, WriteOptions};
 
@@ -37,35 +39,17 @@ impl ReadArguments {
 #[derive(Debug, Args)]
 pub struct WriteArguments {
     /// The voxel type written
-    #[arg(long, value_enum, default_value_t = TypeArgument::Float32)]
-    dtype: TypeArgument,
+    #[arg(long, value_name = "same|int16|uint16|float32", default_value = "float32")]
+    dtype: OutputType,
     /// Overwrite existing outputs (never an input)
     #[arg(long)]
     pub force: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TypeArgument {
-    /// That of the input
-    Same,
-    /// With a linear scale in the header
-    Int16,
-    /// With a linear scale in the header
-    Uint16,
-    /// 32-bit floating point
-    Float32,
-}
-
 impl WriteArguments {
-    /// As the writer takes them.
-    pub fn options(&self) -> WriteOptions {
-        let dtype = match self.dtype {
-            TypeArgument::Same => OutputType::Same,
-            TypeArgument::Int16 => OutputType::Int16,
-            TypeArgument::Uint16 => OutputType::Uint16,
-            TypeArgument::Float32 => OutputType::Float32,
-        };
-        WriteOptions { dtype, force: self.force }
+    /// As the writer takes them; the inputs are never written over.
+    pub fn options(&self, inputs: &[PathBuf]) -> WriteOptions {
+        WriteOptions { dtype: self.dtype, force: self.force, inputs: inputs.to_vec() }
     }
 }
 

@@ -110,27 +110,29 @@ impl Plan {
             MethodArgument::Cubic => Method::Interpolated(Interpolation::CubicBSpline),
         };
         let target = match (arguments.scale, arguments.spacing, &arguments.like) {
-            (_, _, Some(reference)) => Target::Like(Box::new(nifti::read_header(reference)?)),
+            (_, _, Some(reference)) => Target::Like(Box::new(nifti::read_header(reference)?.0)),
             (_, Some(spacing), None) => Target::Spacing(spacing.0),
             (scale, None, None) => Target::Scale(scale.unwrap_or(Scale::isotropic(2))),
         };
-        Ok(Self { method, target, read: arguments.read.options(), write: arguments.write.options() })
+        Ok(Self { method, target, read: arguments.read.options(), write: arguments.write.options(&arguments.inputs) })
     }
 
     /// Reads, makes finer, writes. Returns what was written, in words.
     fn carry_out(&self, job: &Job, terminal: &Terminal) -> anyhow::Result<String> {
-        let image = nifti::read(&job.input, &self.read)?;
-        image.warnings.iter().for_each(|warning| terminal.warn(format!("{}: {warning}", job.input.display())));
+        let image = files::read(&job.input, &self.read, terminal)?;
         let extent = self.target.extent(&image.header.geometry())?;
         let mut frames = Vec::with_capacity(image.frames.len());
-        for frame in &image.frames {
-            let fine = self.method.apply(frame, extent);
-            frames.push(self.target.placed(fine, terminal));
+        for (i, frame) in image.frames.iter().enumerate() {
+            let (placed, how) = self.target.placed(self.method.apply(frame, extent));
+            if let (Some(how), 0) = (how, i) {
+                terminal.say(format!("{}: {how}", job.output.display()));
+            }
+            frames.push(placed);
         }
         let header = self.target.header(&image.header, extent);
-        let written = files::write(&job.output, &NiftiImage { header, frames, warnings: Vec::new() }, &self.write)?;
-        written.into_iter().for_each(|warning| terminal.warn(warning));
-        Ok(String::new())
+        let fine = NiftiImage { header, frames, warnings: Vec::new() };
+        files::write(&job.output, &fine, &self.write, terminal)?;
+        Ok(words::grid(fine.frames[0].geometry()))
     }
 }
 
