@@ -52,5 +52,5 @@ pub fn volume_to_tensor(volume: &Volume, device: &Device) -> Tensor<5> {
 
 /// The voxels of a tensor, batch entry by batch entry, x fastest.
 pub fn tensor_to_voxels(tensor: Tensor<5>) -> Vec<f32> {
-    tensor.inner().into_data().to_vec().expect("an f32 tensor")
+    tensor.inner().into_data().try_into_vec().expect("an f32 tensor")
 }

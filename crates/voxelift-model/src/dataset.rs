@@ -174,14 +174,10 @@ impl Dataset {
 
     fn place(&self, scan: &Scan, starts: &[u32], stream: &mut Stream) -> ([usize; 3], [bool; 3]) {
         let [nx, ny, _] = scan.volume.extent();
-        let start = starts[below(starts.len(), stream)] as usize;
+        let start = starts[stream.below(starts.len())] as usize;
         let flip = self.patch.flip.map(|may| may && stream.uniform() < 0.5);
         ([start % nx, start / nx % ny, start / (nx * ny)], flip)
     }
-}
-
-fn below(n: usize, stream: &mut Stream) -> usize {
-    ((stream.uniform() * n as f64) as usize).min(n - 1)
 }
 
 fn people<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
@@ -196,13 +192,13 @@ fn people<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 fn spread(persons: &[&str], n: usize, stream: &mut Stream) -> Vec<usize> {
     let mut people = people(persons.iter().copied());
     for i in (1..people.len()).rev() {
-        people.swap(i, below(i + 1, stream));
+        people.swap(i, stream.below(i + 1));
     }
     let chosen = (0..n).map(|k| people[k % people.len()]);
     chosen
         .map(|person| {
             let scans: Vec<usize> = (0..persons.len()).filter(|&i| persons[i] == person).collect();
-            scans[below(scans.len(), stream)]
+            scans[stream.below(scans.len())]
         })
         .collect()
 }

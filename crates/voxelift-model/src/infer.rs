@@ -89,7 +89,7 @@ impl SuperResolver {
     fn ensemble(&self, image: Tensor<5>) -> Tensor<5> {
         let answers = (0..8).map(|mirror: usize| {
             let axes: Vec<isize> = (0..3).filter(|axis| mirror >> axis & 1 == 1).map(|axis| axis + 2).collect();
-            let flipped = |t: Tensor<5>| if axes.is_empty() { t } else { t.flip(axes.clone()) };
+            let flipped = |t: Tensor<5>| axes.iter().fold(t, |t, axis| t.flip([*axis]));
             flipped(self.generator.forward(flipped(image.clone())))
         });
         let sum = answers.reduce(|sum, answer| sum + answer).expect("eight mirrorings");

@@ -143,7 +143,7 @@ fn update_discriminators(
 /// Share of scores on the right side of one half.
 fn accuracy(fake: &Tensor<2>, real: &Tensor<2>) -> f64 {
     let right = |scores: &Tensor<2>, real: bool| {
-        let scores: Vec<f32> = scores.clone().inner().into_data().into_vec().expect("f32 scores");
+        let scores: Vec<f32> = scores.clone().inner().into_data().try_into_vec().expect("f32 scores");
         (scores.iter().filter(|s| (**s > 0.5) == real).count(), scores.len())
     };
     let ((a, n), (b, m)) = (right(fake, false), right(real, true));
@@ -393,10 +393,7 @@ impl Embeddings {
             return ([0; 3], whole);
         }
         let mut stream = self.stream.clone();
-        let start = std::array::from_fn(|axis| {
-            let room = whole[axis] - self.map[axis] + 1;
-            ((stream.uniform() * room as f64) as usize).min(room - 1)
-        });
+        let start = std::array::from_fn(|axis| stream.below(whole[axis] - self.map[axis] + 1));
         (start, self.map)
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use voxelift_volume::intensity::Mask;
-use voxelift_volume::metrics::Pair;
+use voxelift_volume::metrics::{DataRange, IntensityMatch, Pair, Regions, fidelity, structure};
 use voxelift_volume::resample::{Interpolation, resize};
-use voxelift_volume::{Volume, kspace, metrics};
+use voxelift_volume::{Volume, kspace};
 
 use crate::error::Result;
 use crate::infer::{SuperResolver, UpscaleOptions};
@@ -20,7 +20,8 @@ pub struct ValidationHead {
     pub hr: Volume,
     /// What the model gets.
     pub lr: Volume,
-    mask: Vec<bool>,
+    mask: Mask,
+    range: DataRange,
     floors: Vec<(&'static str, Volume)>,
 }
 
@@ -36,13 +37,14 @@ pub struct Validation {
 impl ValidationHead {
     /// Computes the floors and the mask once.
     pub fn new(name: String, hr: Volume, lr: Volume) -> Self {
-        let mask = Mask::foreground(&hr).largest_component().dilated(2).data().to_vec();
+        let mask = Mask::foreground(&hr).largest_component().dilated(2);
+        let range = DataRange::of(&hr);
         let floors = vec![
             ("zero-fill", kspace::zero_fill(&lr, hr.extent())),
             ("trilinear", resize(&lr, hr.extent(), Interpolation::Trilinear)),
             ("cubic", resize(&lr, hr.extent(), Interpolation::CubicBSpline)),
         ];
-        Self { name, hr, lr, mask, floors }
+        Self { name, hr, lr, mask, range, floors }
     }
 
     /// The floor that the others stand on.
@@ -72,12 +74,14 @@ pub fn validate(resolver: &SuperResolver, heads: &[ValidationHead]) -> Result<Va
 
 fn scores(head: &ValidationHead, image: &Volume) -> Result<ValidationScores> {
     let pair = Pair::new(&head.hr, image, &head.mask)?;
-    let quick = metrics::quick(&pair);
+    let as_it_is = Regions { whole: IntensityMatch::IDENTITY, masked: IntensityMatch::IDENTITY };
+    let fidelity = fidelity(&pair, head.range, &as_it_is);
+    let ssim = structure(&pair, head.range.full, &as_it_is).ssim.each(|ssim| ssim.unwrap_or(f64::NAN));
     Ok(ValidationScores {
-        psnr_db: quick.whole.psnr_db,
-        ssim: quick.whole.ssim,
-        masked_psnr_db: quick.masked.psnr_db,
-        masked_ssim: quick.masked.ssim,
+        psnr_db: fidelity.whole.psnr_db,
+        ssim: ssim.whole,
+        masked_psnr_db: fidelity.masked.psnr_db,
+        masked_ssim: ssim.masked,
     })
 }
 
