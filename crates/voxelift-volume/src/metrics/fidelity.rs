@@ -16,8 +16,8 @@ use super::protocol::{Pair, Regions};
 pub struct Fidelity {
     /// With the data range L; infinite for identical images.
     pub psnr_db: f64,
-    /// With the 99.5th percentile of the reference's foreground as L.
-    pub psnr_p995_db: f64,
+    /// With the 99.5th percentile of the reference's foreground as L; `None` where there is none.
+    pub psnr_p995_db: Option<f64>,
     /// Infinite when the reference is zero throughout.
     pub nrmse: f64,
 }
@@ -27,8 +27,9 @@ pub struct Fidelity {
 pub struct DataRange {
     /// L: the reference's maximum minus its minimum unless the user gave another.
     pub full: f64,
-    /// The 99.5th percentile of the reference's foreground: what bright vessels and fat do not stretch.
-    pub p995: f64,
+    /// The 99.5th percentile of the reference's foreground, which bright vessels and fat do not stretch; `None` for
+    /// a reference without one, as after z-scoring.
+    pub p995: Option<f64>,
 }
 
 /// An affine map of intensities: `slope * x + intercept`.
@@ -42,15 +43,20 @@ pub struct IntensityMatch {
 
 impl IntensityMatch {
     /// Changes nothing.
-    pub const IDENTITY: Self = Self { slope: 1.0, intercept: 0.0 };
+    pub const IDENTITY: Self = Self {
+        slope: 1.0,
+        intercept: 0.0,
+    };
 }
 
 /// PSNR and NRMSE over the whole volume and over the mask, after `matches` has been applied to the image.
 pub fn fidelity(pair: &Pair, range: DataRange, matches: &Regions<IntensityMatch>) -> Regions<Fidelity> {
     let planes: Vec<Regions<Residual>> = planes(pair, |sums: &mut Regions<Residual>, r, x, inside| {
-        sums.whole.add(r, matches.whole.slope * x + matches.whole.intercept);
+        sums.whole
+            .add(r, matches.whole.slope * x + matches.whole.intercept);
         if inside {
-            sums.masked.add(r, matches.masked.slope * x + matches.masked.intercept);
+            sums.masked
+                .add(r, matches.masked.slope * x + matches.masked.intercept);
         }
     });
     Regions {
@@ -87,7 +93,10 @@ pub fn least_squares_match(pair: &Pair) -> Regions<IntensityMatch> {
 fn planes<S: Default + Send>(pair: &Pair, add: impl Fn(&mut S, f64, f64, bool) + Sync) -> Vec<S> {
     let [nx, ny, _] = pair.extent();
     let (reference, image) = (pair.reference().data(), pair.image().data());
-    let planes = reference.par_chunks(nx * ny).zip(image.par_chunks(nx * ny)).zip(pair.mask().par_chunks(nx * ny));
+    let planes = reference
+        .par_chunks(nx * ny)
+        .zip(image.par_chunks(nx * ny))
+        .zip(pair.mask().data().par_chunks(nx * ny));
     planes
         .map(|((reference, image), mask)| {
             let mut sums = S::default();
@@ -127,7 +136,7 @@ impl Residual {
         let psnr = |l: f64| 10.0 * (l * l / mse).log10();
         Fidelity {
             psnr_db: psnr(range.full),
-            psnr_p995_db: psnr(range.p995),
+            psnr_p995_db: range.p995.map(psnr),
             nrmse: (self.error / self.reference).sqrt(),
         }
     }
@@ -151,7 +160,11 @@ impl Mean {
     fn total<'a>(parts: impl Iterator<Item = &'a Self> + Clone) -> Self {
         let voxels: usize = parts.clone().map(|p| p.voxels).sum();
         let n = voxels as f64;
-        Self { r: parts.clone().map(|p| p.r).sum::<f64>() / n, x: parts.map(|p| p.x).sum::<f64>() / n, voxels }
+        Self {
+            r: parts.clone().map(|p| p.r).sum::<f64>() / n,
+            x: parts.map(|p| p.x).sum::<f64>() / n,
+            voxels,
+        }
     }
 }
 
@@ -169,11 +182,17 @@ impl Spread {
     }
 
     fn total<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
-        parts.fold(Self::default(), |a, b| Self { xx: a.xx + b.xx, rx: a.rx + b.rx })
+        parts.fold(Self::default(), |a, b| Self {
+            xx: a.xx + b.xx,
+            rx: a.rx + b.rx,
+        })
     }
 
     fn regression(&self, mean: &Mean) -> IntensityMatch {
         let slope = if self.xx > 0.0 { self.rx / self.xx } else { 0.0 };
-        IntensityMatch { slope, intercept: mean.r - slope * mean.x }
+        IntensityMatch {
+            slope,
+            intercept: mean.r - slope * mean.x,
+        }
     }
 }

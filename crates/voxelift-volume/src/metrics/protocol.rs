@@ -1,7 +1,8 @@
 //! What is compared with what: the same voxels of the world, in one orientation, and a mask on them.
 
 use crate::error::{Result, VolumeError};
-use crate::volume::{Geometry, Volume};
+use crate::intensity::Mask;
+use crate::volume::{Affine, Geometry, Volume};
 
 use super::structure::MIN_SLICE_FOREGROUND;
 
@@ -20,7 +21,10 @@ pub struct Regions<T> {
 impl<T> Regions<T> {
     /// The same of both regions.
     pub fn each<U>(&self, of: impl Fn(&T) -> U) -> Regions<U> {
-        Regions { whole: of(&self.whole), masked: of(&self.masked) }
+        Regions {
+            whole: of(&self.whole),
+            masked: of(&self.masked),
+        }
     }
 }
 
@@ -31,7 +35,7 @@ impl<T> Regions<T> {
 pub struct Pair {
     reference: Volume,
     image: Volume,
-    mask: Vec<bool>,
+    mask: Mask,
     cropped: Option<String>,
 }
 
@@ -41,42 +45,46 @@ impl Pair {
     /// The image may start or end some whole voxels before or after the reference; both are cropped to what they
     /// share, and [`Pair::cropped`] says so.
     ///
-    /// # Shapes
-    /// `mask` has one value for each voxel of the reference.
-    ///
     /// # Errors
     /// [`VolumeError::GridMismatch`] when spacing or axes differ, the offset is not a whole number of voxels
-    /// (1e-3 mm), or nothing is shared; [`VolumeError::Content`] for NaN or infinite voxels or an empty mask.
-    ///
-    /// # Panics
-    /// When the mask has another number of voxels than the reference.
-    pub fn new(reference: &Volume, image: &Volume, mask: &[bool]) -> Result<Self> {
-        assert_eq!(
-            mask.len(),
-            reference.data().len(),
-            "a mask of {} voxels for a reference of {:?}",
-            mask.len(),
-            reference.extent()
-        );
+    /// (1e-3 mm), nothing is shared, or the mask has another extent than the reference;
+    /// [`VolumeError::Content`] for NaN or infinite voxels or an empty mask.
+    pub fn new(reference: &Volume, image: &Volume, mask: &Mask) -> Result<Self> {
+        if mask.extent() != reference.extent() {
+            return Err(VolumeError::GridMismatch {
+                field: "extent",
+                left: format!("{:?} of the reference", reference.extent()),
+                right: format!("{:?} of the mask", mask.extent()),
+                advice: "the mask belongs on the reference's grid".to_owned(),
+            });
+        }
         let shared = Shared::of(reference.geometry(), image.geometry())?;
         let turn = Turn::of(reference.geometry());
-        let mask_values = mask.iter().map(|&m| f32::from(u8::from(m))).collect();
-        let mask = Volume::new(mask_values, reference.geometry().clone());
+        let inside = mask.data().iter().map(|&m| f32::from(u8::from(m))).collect();
+        let inside = Volume::new(inside, reference.geometry().clone());
         let in_reference = |v: &Volume| turn.applied_to(&v.crop(shared.in_reference, shared.extent));
         let pair = Self {
             reference: in_reference(reference),
             image: turn.applied_to(&image.crop(shared.in_image, shared.extent)),
-            mask: in_reference(&mask).data().iter().map(|&m| m > 0.0).collect(),
+            mask: Mask::above(&in_reference(&inside), 0.5),
             cropped: shared.message(reference.extent(), image.extent()),
         };
         for (what, volume) in [("the reference", &pair.reference), ("the image", &pair.image)] {
             let wrong = volume.data().iter().filter(|v| !v.is_finite()).count();
             if wrong > 0 {
-                return Err(VolumeError::content(what, format!("{wrong} voxels are NaN or infinite"), "finite voxels"));
+                return Err(VolumeError::content(
+                    what,
+                    format!("{wrong} voxels are NaN or infinite"),
+                    "finite voxels",
+                ));
             }
         }
-        if !pair.mask.contains(&true) {
-            return Err(VolumeError::content("the mask", "empty on the shared region", "at least one voxel"));
+        if pair.mask.count() == 0 {
+            return Err(VolumeError::content(
+                "the mask",
+                "empty on the shared region",
+                "at least one voxel",
+            ));
         }
         Ok(pair)
     }
@@ -91,8 +99,8 @@ impl Pair {
         &self.image
     }
 
-    /// The mask, cropped and turned; one value a voxel of [`Pair::reference`].
-    pub fn mask(&self) -> &[bool] {
+    /// The mask, cropped and turned.
+    pub fn mask(&self) -> &Mask {
         &self.mask
     }
 
@@ -110,7 +118,11 @@ impl Pair {
     pub fn foreground_slices(&self) -> Vec<bool> {
         let [nx, ny, _] = self.extent();
         let share = |slice: &[bool]| slice.iter().filter(|m| **m).count() as f64 / slice.len() as f64;
-        self.mask.chunks(nx * ny).map(|slice| share(slice) >= MIN_SLICE_FOREGROUND).collect()
+        self.mask
+            .data()
+            .chunks(nx * ny)
+            .map(|slice| share(slice) >= MIN_SLICE_FOREGROUND)
+            .collect()
     }
 }
 
@@ -139,7 +151,11 @@ impl Shared {
             (reference.extent[a] as f64).min(start[a] + image.extent[a] as f64) - 1.0
         });
         if (0..3).any(|a| last[a] < first[a]) {
-            return Err(mismatch("origin (mm), without a voxel in common", reference.world([0.0; 3]), image.world([0.0; 3])));
+            return Err(mismatch(
+                "origin (mm), without a voxel in common",
+                reference.world([0.0; 3]),
+                image.world([0.0; 3]),
+            ));
         }
         let apart = |voxel: [f64; 3]| {
             let here = reference.world(voxel);
@@ -147,14 +163,22 @@ impl Shared {
             (0..3).any(|a| (here[a] - there[a]).abs() > TOLERANCE_MM)
         };
         if apart(first) {
-            return Err(mismatch("origin (mm)", reference.world(start), image.world([0.0; 3])));
+            return Err(mismatch(
+                "origin (mm)",
+                reference.world(start),
+                image.world([0.0; 3]),
+            ));
         }
         for axis in 0..3 {
             let mut corner = first;
             corner[axis] = last[axis];
             if apart(corner) {
                 let column = |g: &Geometry| g.world_from_voxel.map(|row| row[axis]);
-                return Err(mismatch(["x axis", "y axis", "z axis"][axis], column(reference), column(image)));
+                return Err(mismatch(
+                    ["x axis", "y axis", "z axis"][axis],
+                    column(reference),
+                    column(image),
+                ));
             }
         }
         Ok(Self {
@@ -183,7 +207,10 @@ struct Turn {
 
 impl Turn {
     fn of(geometry: &Geometry) -> Self {
-        let mut turn = Self { from: [0; 3], flipped: [false; 3] };
+        let mut turn = Self {
+            from: [0; 3],
+            flipped: [false; 3],
+        };
         for (axis, (world, sign)) in geometry.canonical_axes().into_iter().enumerate() {
             turn.from[world] = axis;
             turn.flipped[world] = sign < 0.0;
@@ -196,7 +223,12 @@ impl Turn {
         let strides = [1, old[0], old[0] * old[1]];
         let extent = self.from.map(|axis| old[axis]);
         let offset = |world: usize, i: usize| {
-            strides[self.from[world]] * if self.flipped[world] { extent[world] - 1 - i } else { i }
+            strides[self.from[world]]
+                * if self.flipped[world] {
+                    extent[world] - 1 - i
+                } else {
+                    i
+                }
         };
         let mut data = Vec::with_capacity(volume.data().len());
         for z in 0..extent[2] {
@@ -205,18 +237,38 @@ impl Turn {
                 data.extend((0..extent[0]).map(|x| volume.data()[row + offset(0, x)]));
             }
         }
-        Volume::new(data, Geometry { extent, world_from_voxel: self.affine(volume.geometry()) })
+        Volume::new(
+            data,
+            Geometry {
+                extent,
+                world_from_voxel: self.affine(volume.geometry()),
+            },
+        )
     }
 
-    fn affine(&self, geometry: &Geometry) -> crate::volume::Affine {
+    fn affine(&self, geometry: &Geometry) -> Affine {
         let old = &geometry.world_from_voxel;
         let first: [f64; 3] = std::array::from_fn(|axis| {
-            let world = self.from.iter().position(|&from| from == axis).expect("each axis goes somewhere");
-            if self.flipped[world] { geometry.extent[axis] as f64 - 1.0 } else { 0.0 }
+            let world = self
+                .from
+                .iter()
+                .position(|&from| from == axis)
+                .expect("each axis goes somewhere");
+            if self.flipped[world] {
+                geometry.extent[axis] as f64 - 1.0
+            } else {
+                0.0
+            }
         });
         let origin = geometry.world(first);
         std::array::from_fn(|row| {
-            let column = |world: usize| if self.flipped[world] { -old[row][self.from[world]] } else { old[row][self.from[world]] };
+            let column = |world: usize| {
+                if self.flipped[world] {
+                    -old[row][self.from[world]]
+                } else {
+                    old[row][self.from[world]]
+                }
+            };
             [column(0), column(1), column(2), origin[row]]
         })
     }

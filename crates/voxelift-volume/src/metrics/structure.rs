@@ -15,18 +15,14 @@
 //! Limits: where both images are nearly constant against `c2`, any image scores 1, so a large empty background
 //! lifts the whole-volume mean; read the masked one. SSIM says little about which of two sharp images is right.
 
-use rayon::prelude::*;
-
 use super::fidelity::IntensityMatch;
+use super::multiscale;
 use super::protocol::{Pair, Regions};
 use super::window::{self, Moments, RADIUS};
 use crate::volume::{Geometry, Volume};
 
 const K1: f64 = 0.01;
 const K2: f64 = 0.03;
-
-/// Exponents of the scales of MS-SSIM, finest first (Wang et al. 2003).
-const SCALE_WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 
 /// A slice counts for the slice scores when at least this share of it is foreground.
 pub(super) const MIN_SLICE_FOREGROUND: f64 = 0.05;
@@ -46,21 +42,17 @@ pub struct Structure {
 
 /// SSIM before and after the intensity match, and MS-SSIM, which shares the first pass over the windows.
 ///
-/// MS-SSIM is `prod_j contrast_j^w_j * SSIM_n^w_n` over n scales, each the average of 2x2x2 voxels of the one
-/// before, negative means taken as 0; odd sides are padded with a plane of zeros at both ends as `pytorch-msssim`
-/// does. The n used are the most, up to 5, for which every side is longer than `10 * 2^(n-1)` voxels; the weights
-/// of fewer than 5 are divided by their sum. For its masked mean a coarse voxel is in the mask when at least half
-/// of it is.
+/// MS-SSIM is defined in `multiscale`.
 pub fn structure(pair: &Pair, data_range: f64, matches: &Regions<IntensityMatch>) -> Structure {
     let constants = Constants::of(data_range);
     let extent = pair.extent();
     let (reference, image) = (pair.reference().data(), pair.image().data());
-    let first = means(reference, image, pair.mask(), extent, &constants, matches);
-    let scales = scales(extent);
+    let first = means(reference, image, pair.mask().data(), extent, &constants, matches);
+    let (ms_ssim, scales) = multiscale::ms_ssim(pair, first, &constants);
     Structure {
         ssim: first.each(|m| m.map(|m| m.ssim)),
         matched_ssim: first.each(|m| m.map(|m| m.matched_ssim)),
-        ms_ssim: ms_ssim(Level::finest(pair), first, scales, &constants),
+        ms_ssim,
         scales,
     }
 }
@@ -70,13 +62,23 @@ pub fn structure(pair: &Pair, data_range: f64, matches: &Regions<IntensityMatch>
 /// # Panics
 /// When the extents differ.
 pub fn ssim(reference: &Volume, image: &Volume, data_range: f64) -> Option<f64> {
-    assert_eq!(reference.extent(), image.extent(), "SSIM of volumes of different size");
+    assert_eq!(
+        reference.extent(),
+        image.extent(),
+        "SSIM of volumes of different size"
+    );
     let constants = Constants::of(data_range);
-    let planes = window::scan(reference.data(), image.data(), reference.extent(), [RADIUS; 3], |sum: &mut Sum, row| {
-        for i in 0..row.len() {
-            sum.add(constants.ssim(&row.moments(i)));
-        }
-    });
+    let planes = window::scan(
+        reference.data(),
+        image.data(),
+        reference.extent(),
+        [RADIUS; 3],
+        |sum: &mut Sum, row| {
+            for i in 0..row.len() {
+                sum.add(constants.ssim(&row.moments(i)));
+            }
+        },
+    );
     Sum::total(&planes).mean()
 }
 
@@ -86,7 +88,11 @@ pub fn ssim(reference: &Volume, image: &Volume, data_range: f64) -> Option<f64> 
 /// # Panics
 /// When the extents differ.
 pub fn ssim_map(reference: &Volume, image: &Volume, data_range: f64) -> Volume {
-    assert_eq!(reference.extent(), image.extent(), "an SSIM map of volumes of different size");
+    assert_eq!(
+        reference.extent(),
+        image.extent(),
+        "an SSIM map of volumes of different size"
+    );
     let constants = Constants::of(data_range);
     let (mirrored_r, mirrored_x) = (mirrored(reference), mirrored(image));
     let planes = window::scan(
@@ -103,7 +109,7 @@ pub fn ssim_map(reference: &Volume, image: &Volume, data_range: f64) -> Volume {
 /// the three-dimensional score: it is another number.
 pub fn ssim_slice(pair: &Pair, data_range: f64) -> Regions<Option<f64>> {
     let constants = Constants::of(data_range);
-    let mask = pair.mask();
+    let mask = pair.mask().data();
     let slices = window::scan(
         pair.reference().data(),
         pair.image().data(),
@@ -120,7 +126,11 @@ pub fn ssim_slice(pair: &Pair, data_range: f64) -> Regions<Option<f64>> {
         },
     );
     let mut mean = Regions::<Sum>::default();
-    for (sums, _) in slices.iter().zip(pair.foreground_slices()).filter(|(_, foreground)| *foreground) {
+    for (sums, _) in slices
+        .iter()
+        .zip(pair.foreground_slices())
+        .filter(|(_, foreground)| *foreground)
+    {
         sums.whole.mean().into_iter().for_each(|m| mean.whole.add(m));
         sums.masked.mean().into_iter().for_each(|m| mean.masked.add(m));
     }
@@ -128,14 +138,17 @@ pub fn ssim_slice(pair: &Pair, data_range: f64) -> Regions<Option<f64>> {
 }
 
 /// The two constants that keep SSIM's quotients from 0 / 0.
-struct Constants {
+pub(super) struct Constants {
     c1: f64,
     c2: f64,
 }
 
 impl Constants {
     fn of(data_range: f64) -> Self {
-        Self { c1: (K1 * data_range).powi(2), c2: (K2 * data_range).powi(2) }
+        Self {
+            c1: (K1 * data_range).powi(2),
+            c2: (K2 * data_range).powi(2),
+        }
     }
 
     fn contrast(&self, m: &Moments) -> f64 {
@@ -175,7 +188,10 @@ impl Sum {
 
     fn total(parts: &[Sum]) -> Sum {
         let total = parts.iter().map(|s| s.total).sum();
-        Sum { total, count: parts.iter().map(|s| s.count).sum() }
+        Sum {
+            total,
+            count: parts.iter().map(|s| s.count).sum(),
+        }
     }
 
     fn mean(&self) -> Option<f64> {
@@ -185,10 +201,10 @@ impl Sum {
 
 /// Means over the windows of a region.
 #[derive(Clone, Copy, Default)]
-struct Means {
-    ssim: f64,
-    matched_ssim: f64,
-    contrast: f64,
+pub(super) struct Means {
+    pub ssim: f64,
+    pub matched_ssim: f64,
+    pub contrast: f64,
     windows: usize,
 }
 
@@ -218,7 +234,8 @@ impl Means {
     }
 }
 
-fn means(
+/// The means over the windows of both regions; `None` where a region has none.
+pub(super) fn means(
     reference: &[f32],
     image: &[f32],
     mask: &[bool],
@@ -226,105 +243,28 @@ fn means(
     constants: &Constants,
     matches: &Regions<IntensityMatch>,
 ) -> Regions<Option<Means>> {
-    let planes = window::scan(reference, image, extent, [RADIUS; 3], |sums: &mut Regions<Means>, row| {
-        for i in 0..row.len() {
-            let m = row.moments(i);
-            let (ssim, contrast) = (constants.ssim(&m), constants.contrast(&m));
-            sums.whole.add(ssim, constants.ssim(&matched(&m, &matches.whole)), contrast);
-            if mask[row.first + i] {
-                sums.masked.add(ssim, constants.ssim(&matched(&m, &matches.masked)), contrast);
-            }
-        }
-    });
-    Regions { whole: Means::over(&planes, |p| &p.whole), masked: Means::over(&planes, |p| &p.masked) }
-}
-
-/// How many scales fit: at the coarsest, every side must still be longer than the window less one.
-fn scales(extent: [usize; 3]) -> usize {
-    let shortest = extent.into_iter().min().unwrap_or(0);
-    (0..SCALE_WEIGHTS.len()).take_while(|scale| shortest > (2 * RADIUS) << scale).count()
-}
-
-fn ms_ssim(
-    finest: Level,
-    first: Regions<Option<Means>>,
-    scales: usize,
-    constants: &Constants,
-) -> Regions<Option<f64>> {
-    let total: f64 = SCALE_WEIGHTS[..scales].iter().sum();
-    let mut product = Regions { whole: Some(1.0), masked: Some(1.0) };
-    let (mut level, mut means_here) = (finest, first);
-    for scale in 0..scales {
-        let weight = SCALE_WEIGHTS[scale] / total;
-        let factor = |m: Means| {
-            let mean = if scale + 1 == scales { m.ssim } else { m.contrast };
-            mean.max(0.0).powf(weight)
-        };
-        product.whole = product.whole.zip(means_here.whole).map(|(p, m)| p * factor(m));
-        product.masked = product.masked.zip(means_here.masked).map(|(p, m)| p * factor(m));
-        if scale + 1 < scales {
-            level = level.coarser();
-            means_here = level.means(constants);
-        }
-    }
-    if scales == 0 { Regions { whole: None, masked: None } } else { product }
-}
-
-/// A pair at one scale of MS-SSIM.
-struct Level {
-    reference: Vec<f32>,
-    image: Vec<f32>,
-    mask: Vec<bool>,
-    extent: [usize; 3],
-}
-
-impl Level {
-    fn finest(pair: &Pair) -> Self {
-        Self {
-            reference: pair.reference().data().to_vec(),
-            image: pair.image().data().to_vec(),
-            mask: pair.mask().to_vec(),
-            extent: pair.extent(),
-        }
-    }
-
-    fn means(&self, constants: &Constants) -> Regions<Option<Means>> {
-        let unmatched = Regions { whole: IntensityMatch::IDENTITY, masked: IntensityMatch::IDENTITY };
-        means(&self.reference, &self.image, &self.mask, self.extent, constants, &unmatched)
-    }
-
-    fn coarser(&self) -> Self {
-        let inside: Vec<f32> = self.mask.iter().map(|&m| f32::from(u8::from(m))).collect();
-        Self {
-            reference: halved(&self.reference, self.extent),
-            image: halved(&self.image, self.extent),
-            mask: halved(&inside, self.extent).iter().map(|&share| share >= 0.5).collect(),
-            extent: self.extent.map(|n| n.div_ceil(2)),
-        }
-    }
-}
-
-/// Averages of 2x2x2 voxels; an odd side starts and ends with half a block of zeros.
-fn halved(fine: &[f32], extent: [usize; 3]) -> Vec<f32> {
-    let [nx, ny, nz] = extent;
-    let [cx, cy, cz] = extent.map(|n| n.div_ceil(2));
-    // The fine indices under a coarse one; the first of an odd side would be -1 and wraps out of range.
-    let under = |coarse: usize, n: usize| {
-        [0, 1].map(|half| (2 * coarse + half).wrapping_sub(n % 2)).into_iter().filter(move |&i| i < n)
-    };
-    let mut coarse = vec![0.0_f32; cx * cy * cz];
-    coarse.par_chunks_mut(cx * cy).enumerate().for_each(|(z, plane)| {
-        for (i, mean) in plane.iter_mut().enumerate() {
-            let mut sum = 0.0;
-            for fz in under(z, nz) {
-                for fy in under(i / cx, ny) {
-                    sum += under(i % cx, nx).map(|fx| f64::from(fine[(fz * ny + fy) * nx + fx])).sum::<f64>();
+    let planes = window::scan(
+        reference,
+        image,
+        extent,
+        [RADIUS; 3],
+        |sums: &mut Regions<Means>, row| {
+            for i in 0..row.len() {
+                let m = row.moments(i);
+                let (ssim, contrast) = (constants.ssim(&m), constants.contrast(&m));
+                sums.whole
+                    .add(ssim, constants.ssim(&matched(&m, &matches.whole)), contrast);
+                if mask[row.first + i] {
+                    sums.masked
+                        .add(ssim, constants.ssim(&matched(&m, &matches.masked)), contrast);
                 }
             }
-            *mean = (sum / 8.0) as f32;
-        }
-    });
-    coarse
+        },
+    );
+    Regions {
+        whole: Means::over(&planes, |p| &p.whole),
+        masked: Means::over(&planes, |p| &p.masked),
+    }
 }
 
 /// The volume with its outer voxels mirrored beyond each face, a window's radius wide.

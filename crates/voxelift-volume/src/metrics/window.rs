@@ -41,7 +41,13 @@ impl Row<'_> {
 
     pub fn moments(&self, i: usize) -> Moments {
         let [r, x, rr, xx, rx] = self.fields.map(|f| f[i]);
-        Moments { mean_r: r, mean_x: x, var_r: rr - r * r, var_x: xx - x * x, covariance: rx - r * x }
+        Moments {
+            mean_r: r,
+            mean_x: x,
+            var_r: rr - r * r,
+            var_x: xx - x * x,
+            covariance: rx - r * x,
+        }
     }
 }
 
@@ -60,8 +66,16 @@ pub(super) fn scan<S: Default + Send>(
     radius: [usize; 3],
     visit: impl Fn(&mut S, &Row<'_>) + Sync,
 ) -> Vec<S> {
-    assert_eq!(reference.len(), image.len(), "two images of different size under one window");
-    assert_eq!(reference.len(), extent.iter().product::<usize>(), "the voxels do not fill {extent:?}");
+    assert_eq!(
+        reference.len(),
+        image.len(),
+        "two images of different size under one window"
+    );
+    assert_eq!(
+        reference.len(),
+        extent.iter().product::<usize>(),
+        "the voxels do not fill {extent:?}"
+    );
     if (0..3).any(|a| extent[a] <= 2 * radius[a]) {
         return Vec::new();
     }
@@ -81,7 +95,13 @@ pub(super) fn scan<S: Default + Send>(
                     buffers.sum_over_y(y, nx, &ty);
                     buffers.sum_over_x(&tx);
                     let first = (z + radius[2]) * plane + (y + radius[1]) * nx + radius[0];
-                    visit(&mut state, &Row { fields: buffers.windows.each_ref().map(Vec::as_slice), first });
+                    visit(
+                        &mut state,
+                        &Row {
+                            fields: buffers.windows.each_ref().map(Vec::as_slice),
+                            first,
+                        },
+                    );
                 }
                 state
             },
@@ -106,7 +126,11 @@ struct Buffers {
 impl Buffers {
     fn new(plane: usize, nx: usize, columns: usize) -> Self {
         let zeros = |n: usize| std::array::from_fn(|_| vec![0.0; n]);
-        Self { planes: zeros(plane), row: zeros(nx), windows: zeros(columns) }
+        Self {
+            planes: zeros(plane),
+            row: zeros(nx),
+            windows: zeros(columns),
+        }
     }
 
     fn sum_over_z(&mut self, reference: &[f32], image: &[f32], taps: &[f64]) {
@@ -148,7 +172,10 @@ impl Buffers {
         for (row, windows) in self.row.iter().zip(&mut self.windows) {
             windows.fill(0.0);
             for (shift, &weight) in taps.iter().enumerate() {
-                windows.iter_mut().zip(&row[shift..]).for_each(|(sum, v)| *sum += weight * v);
+                windows
+                    .iter_mut()
+                    .zip(&row[shift..])
+                    .for_each(|(sum, v)| *sum += weight * v);
             }
         }
     }
