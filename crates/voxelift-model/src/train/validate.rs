@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use voxelift_volume::intensity::Mask;
-use voxelift_volume::metrics::{DataRange, IntensityMatch, Pair, Regions, fidelity, structure};
+use voxelift_volume::metrics::{DataRange, IntensityMatch, Pair, Regions, default_mask, fidelity, structure};
 use voxelift_volume::resample::{Interpolation, resize};
 use voxelift_volume::{Volume, kspace};
 
@@ -35,16 +35,21 @@ pub struct Validation {
 }
 
 impl ValidationHead {
-    /// Computes the floors and the mask once.
-    pub fn new(name: String, hr: Volume, lr: Volume) -> Self {
-        let mask = Mask::foreground(&hr).largest_component().dilated(2);
-        let range = DataRange::of(&hr);
+    /// Computes the floors, the default mask and the data range once.
+    ///
+    /// # Errors
+    /// When the truth has no foreground.
+    pub fn new(name: String, hr: Volume, lr: Volume) -> Result<Self> {
+        let (mask, _) = default_mask(&hr)?;
+        let extremes = |(low, high): (f32, f32), v: &f32| (low.min(*v), high.max(*v));
+        let (low, high) = hr.data().iter().fold((f32::INFINITY, f32::NEG_INFINITY), extremes);
+        let range = DataRange { full: f64::from(high) - f64::from(low), p995: None };
         let floors = vec![
             ("zero-fill", kspace::zero_fill(&lr, hr.extent())),
             ("trilinear", resize(&lr, hr.extent(), Interpolation::Trilinear)),
             ("cubic", resize(&lr, hr.extent(), Interpolation::CubicBSpline)),
         ];
-        Self { name, hr, lr, mask, range, floors }
+        Ok(Self { name, hr, lr, mask, range, floors })
     }
 
     /// The floor that the others stand on.
