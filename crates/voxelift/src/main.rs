@@ -4,6 +4,7 @@ mod cli;
 mod failure;
 mod picture;
 mod report;
+mod scoreboard;
 mod terminal;
 
 fn main() -> std::process::ExitCode {

@@ -1,9 +1,11 @@
 //! Floor 12 · The command line: one file a command, each from raw arguments to an outcome.
 
 mod batch;
+mod evaluate;
 mod files;
 mod info;
 mod options;
+mod report;
 mod upscale;
 mod words;
 
@@ -40,6 +42,10 @@ enum Command {
     Info(info::InfoArguments),
     /// Bring scans to a higher resolution
     Upscale(upscale::UpscaleArguments),
+    /// Score an image against its reference
+    Evaluate(evaluate::EvaluateArguments),
+    /// Write one self-contained page from a run or an evaluation
+    Report(report::ReportArguments),
 }
 
 /// Reads the arguments, runs the command, and says how it ended.
@@ -66,6 +72,8 @@ fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
         Command::Info(arguments) => info::run(&arguments),
         Command::Upscale(arguments) => upscale::run(&arguments, &terminal),
+        Command::Evaluate(arguments) => evaluate::run(&arguments, &terminal),
+        Command::Report(arguments) => report::run(&arguments),
     }
 }
 

@@ -5,5 +5,5 @@ mod evaluation;
 mod page;
 mod run;
 
-pub use evaluation::{Evaluation, Row};
+pub use evaluation::of_evaluation;
 pub use run::of_run;

@@ -1,0 +1,162 @@
+//! Many pairs from a table, and their summary by method.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use voxelift_volume::VolumeError;
+
+use super::{Protocol, align_right, new_table};
+use crate::failure::Outcome;
+use crate::scoreboard::{Score, present};
+use crate::terminal::Terminal;
+
+/// A row of the table.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    reference: PathBuf,
+    image: PathBuf,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mask: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+}
+
+/// The scored rows, each with its scores as JSON.
+#[derive(Debug)]
+pub struct ScoredPairs {
+    rows: Vec<(Row, Value)>,
+}
+
+/// Scores every row; one that fails is said and left out.
+///
+/// # Errors
+/// When the table cannot be read, or no row could be scored.
+pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Result<(ScoredPairs, Outcome)> {
+    let folder = table.parent().unwrap_or(Path::new(""));
+    let rows = rows(table)?;
+    let mut progress = terminal.progress("evaluate", "pairs", rows.len() as u64);
+    let mut scored = Vec::with_capacity(rows.len());
+    let count = rows.len();
+    for (done, row) in rows.into_iter().enumerate() {
+        progress.set(done as u64, &row.image.display().to_string());
+        let at = |path: &PathBuf| folder.join(path);
+        let mask = row.mask.as_ref().map(at);
+        match protocol.score(&at(&row.reference), &at(&row.image), mask.as_deref(), terminal) {
+            Ok(scores) => {
+                scores.notes.iter().for_each(|note| terminal.detail(format!("{}: {note}", row.image.display())));
+                scored.push((row, serde_json::to_value(scores)?));
+            }
+            Err(error) => terminal.complain(format!("{}: {error}", row.image.display())),
+        }
+    }
+    drop(progress);
+    match scored.len() {
+        0 => Err(anyhow::anyhow!("{}: none of the {count} pairs could be scored", table.display())),
+        n if n < count => Ok((ScoredPairs { rows: scored }, Outcome::InPart)),
+        _ => Ok((ScoredPairs { rows: scored }, Outcome::Done)),
+    }
+}
+
+fn rows(table: &Path) -> anyhow::Result<Vec<Row>> {
+    let file = File::open(table).map_err(|error| VolumeError::io(table, "read", error))?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+    let rows: Result<Vec<Row>, csv::Error> = reader.deserialize().collect();
+    let rows = rows.map_err(|error| {
+        let expected = "expected the columns reference,image[,mask][,subject][,method]";
+        anyhow::anyhow!("{}: {error}; {expected}", table.display())
+    })?;
+    anyhow::ensure!(!rows.is_empty(), "{}: holds no pair; expected a row a pair below the header", table.display());
+    Ok(rows)
+}
+
+impl ScoredPairs {
+    /// `{"pairs": [...], "summary": {method: {region: {score: {mean, standard_deviation, pairs}}}}}`.
+    pub fn json(&self) -> String {
+        let pairs = self.rows.iter().map(|(row, scores)| {
+            let mut object = serde_json::to_value(row).unwrap_or(Value::Null);
+            if let (Some(object), Some(scores)) = (object.as_object_mut(), scores.as_object()) {
+                object.extend(scores.clone());
+            }
+            object
+        });
+        let pairs: Vec<Value> = pairs.collect();
+        let summary: BTreeMap<&str, Value> = self.methods().map(|(method, rows)| (method, summary(&rows))).collect();
+        let object = json!({"pairs": pairs, "summary": summary});
+        serde_json::to_string_pretty(&object).unwrap_or_default()
+    }
+
+    /// A row a method: mean and standard deviation in the mask.
+    pub fn text(&self) -> String {
+        let all: Vec<&Value> = self.rows.iter().map(|(_, scores)| scores).collect();
+        let shown = present(&all);
+        let mut table = new_table();
+        let names = shown.iter().map(|score| score.name.to_owned());
+        table.set_header(["in the mask: method".to_owned(), "pairs".to_owned()].into_iter().chain(names));
+        for (method, rows) in self.methods() {
+            let cells = shown.iter().map(|score| {
+                let values = values(score, &rows, true);
+                spread(&values).map_or_else(
+                    || "none".to_owned(),
+                    |(mean, deviation)| format!("{} ± {}", score.shown(Some(mean)), score.shown(Some(deviation))),
+                )
+            });
+            table.add_row([method.to_owned(), rows.len().to_string()].into_iter().chain(cells));
+        }
+        align_right(&mut table);
+        format!("{table}\n")
+    }
+
+    /// Rows by method, in the order of the names; rows without one stand together.
+    fn methods(&self) -> impl Iterator<Item = (&str, Vec<&Value>)> {
+        let mut methods: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+        for (row, scores) in &self.rows {
+            methods.entry(row.method.as_deref().unwrap_or("all")).or_default().push(scores);
+        }
+        methods.into_iter()
+    }
+}
+
+fn values(score: &Score, rows: &[&Value], masked: bool) -> Vec<f64> {
+    rows.iter().filter_map(|scores| score.of(scores, masked)).collect()
+}
+
+fn summary(rows: &[&Value]) -> Value {
+    let region = |masked: bool| -> BTreeMap<&str, Value> {
+        let of = |score: &&'static Score| {
+            let values = values(score, rows, masked);
+            let (mean, deviation) = spread(&values)?;
+            Some((score.key, json!({"mean": mean, "standard_deviation": deviation, "pairs": values.len()})))
+        };
+        present(rows).iter().filter_map(of).collect()
+    };
+    json!({"whole": region(false), "masked": region(true)})
+}
+
+/// Mean and sample standard deviation (0 for one value).
+fn spread(values: &[f64]) -> Option<(f64, f64)> {
+    if values.is_empty() {
+        return None;
+    }
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    Some((mean, (squares / (n - 1.0).max(1.0)).sqrt()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spread_is_that_of_a_sample() {
+        assert_eq!(spread(&[]), None);
+        assert_eq!(spread(&[2.0]), Some((2.0, 0.0)));
+        assert_eq!(spread(&[1.0, 2.0, 3.0]), Some((2.0, 1.0)));
+    }
+}
