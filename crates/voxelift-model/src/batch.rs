@@ -1,1 +1,56 @@
-//! Floor 4 · Volumes <-> Tensor<5>.
+//! Floor 4 · Volumes <-> Tensor<5>: a volume's voxels in file order are the tensor's memory.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use voxelift_volume::Volume;
+
+/// What one training step sees.
+///
+/// # Shapes
+/// `[N, 1, Z, Y, X]`; HR ones are `scale` times as long per axis.
+///
+/// # Units
+/// Intensities over the 99.5th percentile of the LR volume's foreground; foregrounds are 0 or 1.
+#[derive(Clone, Debug)]
+pub struct UnpairedBatch {
+    /// `Y_s`.
+    pub hr_source: Tensor<5>,
+    /// `X_s`, its known degradation.
+    pub lr_source: Tensor<5>,
+    /// Where `Y_s` is foreground.
+    pub hr_foreground: Tensor<5>,
+    /// `X_t` and its foreground; none in the supervised mode.
+    pub target: Option<TargetBatch>,
+}
+
+/// The unpaired half of a batch.
+#[derive(Clone, Debug)]
+pub struct TargetBatch {
+    /// `X_t`.
+    pub lr_target: Tensor<5>,
+    /// Where `X_t` is foreground.
+    pub lr_foreground: Tensor<5>,
+}
+
+/// Voxels of `n` equal patches, one after the other, as a tensor.
+///
+/// # Shapes
+/// `extent` is x, y, z; the result `[n, 1, z, y, x]`.
+///
+/// # Panics
+/// When the number of voxels is not that of the patches.
+pub fn patches_to_tensor(voxels: Vec<f32>, n: usize, [x, y, z]: [usize; 3], device: &Device) -> Tensor<5> {
+    Tensor::from_data(TensorData::new(voxels, [n, 1, z, y, x]), device)
+}
+
+/// A whole volume as a batch of one.
+///
+/// # Shapes
+/// `[1, 1, Z, Y, X]`.
+pub fn volume_to_tensor(volume: &Volume, device: &Device) -> Tensor<5> {
+    patches_to_tensor(volume.data().to_vec(), 1, volume.extent(), device)
+}
+
+/// The voxels of a tensor, batch entry by batch entry, x fastest.
+pub fn tensor_to_voxels(tensor: Tensor<5>) -> Vec<f32> {
+    tensor.inner().into_data().try_into_vec().expect("an f32 tensor")
+}

@@ -1,1 +1,100 @@
-//! Floor 0 · Every way a configuration, a model or a run can be wrong.
+//! Floor 0 · Every way a configuration, a model file or a run can be wrong.
+
+use std::path::{Path, PathBuf};
+
+use voxelift_volume::VolumeError;
+
+/// The result of anything that configures, trains or applies a model.
+pub type Result<T> = std::result::Result<T, ModelError>;
+
+/// What is wrong. Each message is one line that names the field, its value and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The configuration is refused before any data is read.
+    #[error("configuration: {key} = {value}: {expected}")]
+    Config {
+        /// The dotted key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// The configuration is not TOML, or holds an unknown key or a wrong type.
+    #[error("{origin}: {message}")]
+    ConfigText {
+        /// The file, or the `--set` argument.
+        origin: String,
+        /// What the parser said, on one line.
+        message: String,
+    },
+    /// The data cannot be trained on.
+    #[error("{what}: {value}; expected {expected}")]
+    Data {
+        /// The file or the pool.
+        what: String,
+        /// What was found.
+        value: String,
+        /// What was expected, or what to do.
+        expected: String,
+    },
+    /// A model file or a checkpoint is damaged or of another kind.
+    #[error("{path}: {what}; expected {expected}")]
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+        /// What was expected, or what to do.
+        expected: String,
+    },
+    /// A run folder cannot be used.
+    #[error("{path}: {what}")]
+    Run {
+        /// The folder or the file in it.
+        path: PathBuf,
+        /// What was found, and what to do.
+        what: String,
+    },
+    /// The training produced what it cannot go on with.
+    #[error("step {step}: {what}")]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// What was found, and what to do.
+        what: String,
+    },
+    /// The requested device is not there.
+    #[error("device {device}: {what}")]
+    Device {
+        /// As asked for.
+        device: String,
+        /// What was found, and what to do.
+        what: String,
+    },
+    /// A volume or its file is wrong.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+}
+
+impl ModelError {
+    /// A [`ModelError::Config`].
+    pub fn config(key: impl Into<String>, value: impl ToString, expected: impl Into<String>) -> Self {
+        Self::Config { key: key.into(), value: value.to_string(), expected: expected.into() }
+    }
+
+    /// A [`ModelError::Data`].
+    pub fn data(what: impl Into<String>, value: impl ToString, expected: impl Into<String>) -> Self {
+        Self::Data { what: what.into(), value: value.to_string(), expected: expected.into() }
+    }
+
+    /// A [`ModelError::ModelFile`].
+    pub fn model_file(path: &Path, what: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::ModelFile { path: path.to_owned(), what: what.into(), expected: expected.into() }
+    }
+
+    /// Whether the fault was found before any data was read (exit code 2 instead of 1).
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Config { .. } | Self::ConfigText { .. })
+    }
+}

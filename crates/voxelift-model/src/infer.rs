@@ -1,1 +1,98 @@
 //! Floor 8 · SuperResolver: Volume -> Volume by tiles.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use voxelift_volume::intensity::Normalization;
+use voxelift_volume::tile::{Blend, TilePlan};
+use voxelift_volume::{Scale, Volume};
+
+use crate::batch::{tensor_to_voxels, volume_to_tensor};
+use crate::error::Result;
+use crate::model_file::{self, ModelCard};
+use crate::networks::Generator;
+
+/// How a volume is super-resolved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpscaleOptions {
+    /// LR voxels along a tile; none for the model's own.
+    pub tile: Option<usize>,
+    /// Average over the eight mirrorings of the input (RCAN's self-ensemble).
+    pub ensemble: bool,
+}
+
+/// A trained generator, ready to be applied.
+#[derive(Clone, Debug)]
+pub struct SuperResolver {
+    generator: Generator,
+    scale: Scale,
+    tile: usize,
+    device: Device,
+}
+
+impl SuperResolver {
+    /// Wraps a generator; `tile` is the default tile in LR voxels.
+    pub fn new(generator: Generator, scale: Scale, tile: usize, device: Device) -> Self {
+        Self { generator: generator.valid(), scale, tile, device }
+    }
+
+    /// Reads a model file: the resolver and the card of what it is.
+    ///
+    /// # Errors
+    /// As [`model_file::read`].
+    pub fn load(path: &Path, device: Device) -> Result<(Self, ModelCard)> {
+        let (generator, card) = model_file::read(path, &device)?;
+        Ok((Self::new(generator, card.scale(), card.tile, device), card))
+    }
+
+    /// HR voxels per LR voxel.
+    pub fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// The default tile in LR voxels.
+    pub fn tile(&self) -> usize {
+        self.tile
+    }
+
+    /// The super-resolved volume over the same field of view, in the units of the input.
+    ///
+    /// Channel attention averages over a tile, so the tile's size is part of the answer. `progress` hears how many
+    /// tiles of how many are done.
+    ///
+    /// # Errors
+    /// When the volume is empty or constant.
+    pub fn upscale(
+        &self,
+        lr: &Volume,
+        options: &UpscaleOptions,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Volume> {
+        let normalization = Normalization::of(lr)?;
+        let normalised = normalization.apply(lr.clone());
+        let side = options.tile.unwrap_or(self.tile);
+        let plan = TilePlan::new(lr.extent(), [side; 3], [side / 4; 3]);
+        let tiles = plan.tiles();
+        let mut blend = Blend::new(&plan, self.scale);
+        progress(0, tiles.len());
+        for (done, tile) in tiles.iter().enumerate() {
+            let image = volume_to_tensor(&normalised.crop(tile.start, tile.extent), &self.device);
+            let answer = if options.ensemble { self.ensemble(image) } else { self.generator.forward(image) };
+            blend.add(tile, &tensor_to_voxels(answer));
+            progress(done + 1, tiles.len());
+        }
+        let geometry = lr.geometry().with_extent(self.scale.up(lr.extent()));
+        Ok(normalization.invert(Volume::new(blend.finish(), geometry)))
+    }
+
+    fn ensemble(&self, image: Tensor<5>) -> Tensor<5> {
+        let answers = (0..8).map(|mirror: usize| {
+            let axes: Vec<isize> = (0..3).filter(|axis| mirror >> axis & 1 == 1).map(|axis| axis + 2).collect();
+            let flipped = |t: Tensor<5>| axes.iter().fold(t, |t, axis| t.flip([*axis]));
+            flipped(self.generator.forward(flipped(image.clone())))
+        });
+        let sum = answers.reduce(|sum, answer| sum + answer).expect("eight mirrorings");
+        sum / 8.0
+    }
+}

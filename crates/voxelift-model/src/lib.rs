@@ -9,8 +9,11 @@ pub mod batch;
 pub mod conv;
 pub mod device;
 pub mod layers;
+pub mod parameters;
 
 pub mod dataset;
+pub mod optimizer;
+pub mod tensor_file;
 pub mod losses;
 pub mod networks;
 

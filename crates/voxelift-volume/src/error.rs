@@ -101,6 +101,22 @@ impl VolumeError {
         }
     }
 
+    /// An [`VolumeError::Malformed`]: what `field` of `path` is, and what it should be.
+    pub fn malformed(
+        path: &Path,
+        field: impl Into<String>,
+        value: impl ToString,
+        expected: impl Into<String>,
+    ) -> Self {
+        let (path, field) = (path.to_owned(), field.into());
+        Self::Malformed { path, field, value: value.to_string(), expected: expected.into() }
+    }
+
+    /// An [`VolumeError::Unsupported`].
+    pub fn unsupported(path: &Path, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::Unsupported { path: path.to_owned(), what: what.into(), advice: advice.into() }
+    }
+
     /// An [`VolumeError::Argument`].
     pub fn argument(name: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
         Self::Argument {

@@ -7,6 +7,7 @@ pub mod error;
 pub mod random;
 
 mod separable;
+pub mod files;
 pub mod volume;
 
 pub mod intensity;

@@ -26,6 +26,15 @@ impl Stream {
         low + (high - low) * self.uniform()
     }
 
+    /// A whole number below `n`, each as likely as the others to within 2^-53.
+    ///
+    /// # Panics
+    /// When `n` is 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        assert!(n > 0, "a draw among none");
+        ((self.uniform() * n as f64) as usize).min(n - 1)
+    }
+
     /// Two independent standard normal draws (Box and Muller).
     pub fn normal_pair(&mut self) -> [f64; 2] {
         // 1 - u is in (0, 1]: its logarithm is finite.

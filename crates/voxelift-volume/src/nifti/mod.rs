@@ -1,1 +1,73 @@
 //! Floor 2 · Bytes <-> Volume + header; atomic writes.
+//!
+//! NIfTI-1 and NIfTI-2 in every container, byte order and scalar type ([`read`]), and out again with the
+//! header carried along ([`write`]). Nothing in a file is believed before it is checked: `parse` has the
+//! header's fields, `source` the bytes and their end.
+
+mod compose;
+mod datatype;
+mod header;
+mod layout;
+mod parse;
+mod placement;
+mod qform;
+mod read;
+mod source;
+mod voxels;
+mod write;
+
+pub use datatype::Datatype;
+pub use header::{CodedAffine, Extension, Header, Intent, Slices, Version};
+pub use read::{NanPolicy, ReadOptions, read, read_header};
+pub use write::{OutputType, WriteOptions, WriteReport, write};
+
+use crate::error::{Result, VolumeError};
+use crate::volume::Volume;
+
+/// A NIfTI file in memory: what its header says and its volumes, which all lie on the header's grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NiftiImage {
+    /// What is carried to the files made from this one.
+    pub header: Header,
+    /// The volumes in file order: one for a 3-D file, one a time point for a 4-D one.
+    pub frames: Vec<Volume>,
+    /// What was odd about the file, a sentence each; to be shown to the user.
+    pub warnings: Vec<String>,
+}
+
+impl NiftiImage {
+    /// A volume that comes from no file, with a new header ([`Header::new`]).
+    pub fn from_volume(volume: Volume) -> Self {
+        Self {
+            header: Header::new(volume.geometry()),
+            frames: vec![volume],
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The one volume.
+    ///
+    /// # Errors
+    /// Naming the count, when there are several.
+    pub fn volume(&self) -> Result<&Volume> {
+        match self.frames.as_slice() {
+            [volume] => Ok(volume),
+            frames => Err(one_volume(frames.len())),
+        }
+    }
+
+    /// The one volume itself.
+    ///
+    /// # Errors
+    /// As [`NiftiImage::volume`].
+    pub fn into_single(mut self) -> Result<Volume> {
+        match (self.frames.pop(), self.frames.len()) {
+            (Some(volume), 0) => Ok(volume),
+            (last, rest) => Err(one_volume(rest + usize::from(last.is_some()))),
+        }
+    }
+}
+
+fn one_volume(count: usize) -> VolumeError {
+    VolumeError::content("volumes in the file", count, "one; split the 4-D file first")
+}

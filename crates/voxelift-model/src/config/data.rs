@@ -1,0 +1,163 @@
+//! Which scans play which role.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use voxelift_volume::degrade::Operator;
+
+use super::Mode;
+use crate::error::{ModelError, Result};
+
+/// The scans of a run and their roles.
+///
+/// A scan is named by a glob of NIfTI files, or as `phantom:SEED` or `phantom:FIRST-LAST` for synthetic heads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Folder that relative globs start from; itself relative to the configuration file.
+    pub root: PathBuf,
+    /// HR scans, in the order in which fractions take people.
+    pub hr: Vec<String>,
+    /// LR scans of other people.
+    pub lr: LrConfig,
+    /// HR scans of yet other people; their simulated LR versions are super-resolved and scored.
+    pub validation: Vec<String>,
+    /// Share of the HR people that is used, in the order of `hr`; never fewer than one person.
+    pub hr_fraction: f64,
+    /// People who were scanned more than once: each entry lists what their files' names begin with.
+    pub people: Vec<Vec<String>>,
+    /// The known operator `A_s` that makes `X_s` of `Y_s`.
+    pub source_operator: SourceOperator,
+    /// The synthetic heads behind `phantom:SEED`.
+    pub phantom: PhantomSource,
+    /// What a user of the model must know of its data (licences, contrast); kept in the model card.
+    pub notes: String,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            root: PathBuf::new(),
+            hr: Vec::new(),
+            lr: LrConfig::default(),
+            validation: Vec::new(),
+            hr_fraction: 1.0,
+            people: Vec::new(),
+            source_operator: SourceOperator::default(),
+            phantom: PhantomSource::default(),
+            notes: String::new(),
+        }
+    }
+}
+
+/// The target scans: `lr = ["glob", ...]` where they are real, `lr = { files = [...], degrade = ... }` where they are
+/// simulated from HR scans.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LrConfig {
+    /// Real LR scans.
+    Real(Vec<String>),
+    /// HR scans of other people, degraded; their HR voxels are never shown to training.
+    Simulated(SimulatedLr),
+}
+
+/// See [`LrConfig::Simulated`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimulatedLr {
+    /// The HR scans.
+    pub files: Vec<String>,
+    /// What makes LR scans of them.
+    pub degrade: Operator,
+}
+
+impl Default for LrConfig {
+    fn default() -> Self {
+        Self::Real(Vec::new())
+    }
+}
+
+impl LrConfig {
+    /// The globs.
+    pub fn files(&self) -> &[String] {
+        match self {
+            Self::Real(files) => files,
+            Self::Simulated(simulated) => &simulated.files,
+        }
+    }
+
+    /// The operator that simulates the target domain, where it is simulated.
+    pub fn operator(&self) -> Option<&Operator> {
+        match self {
+            Self::Real(_) => None,
+            Self::Simulated(simulated) => Some(&simulated.degrade),
+        }
+    }
+}
+
+/// How `A_s` is chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SourceOperator {
+    /// `"auto"`: spectral calibration against the LR scans; or `"mixture"`: several copies of each volume.
+    Named(NamedSource),
+    /// One operator.
+    One(Operator),
+    /// Several copies of each volume, one an operator.
+    Several(Vec<Operator>),
+}
+
+/// See [`SourceOperator::Named`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedSource {
+    /// Spectral calibration.
+    Auto,
+    /// k-space, cubic, box and Gaussian copies of each volume.
+    Mixture,
+}
+
+impl Default for SourceOperator {
+    fn default() -> Self {
+        Self::Named(NamedSource::Auto)
+    }
+}
+
+/// The synthetic heads behind `phantom:SEED`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PhantomSource {
+    /// Voxels along x, y, z.
+    pub extent: [usize; 3],
+    /// Millimetres between them.
+    pub spacing_mm: f64,
+}
+
+impl Default for PhantomSource {
+    fn default() -> Self {
+        Self { extent: [96, 112, 96], spacing_mm: 1.6 }
+    }
+}
+
+impl DataConfig {
+    /// `root` as an absolute folder, so that the configuration means the same wherever it is read again.
+    pub(super) fn root_from(&self, folder: &Path) -> Result<PathBuf> {
+        let root = folder.join(&self.root);
+        std::path::absolute(&root).map_err(|e| ModelError::config("data.root", root.display(), e.to_string()))
+    }
+
+    pub(super) fn check(&self, mode: Mode) -> Result<()> {
+        let needed = "expected at least one glob, or phantom:SEED";
+        if self.hr.is_empty() {
+            return Err(ModelError::config("data.hr", "[]", needed));
+        }
+        if self.lr.files().is_empty() && (mode == Mode::Unpaired || self.source_operator == SourceOperator::default()) {
+            let why = "LR scans of other people are what the unpaired method and source_operator = \"auto\" learn from";
+            return Err(ModelError::config("data.lr", "[]", format!("{needed}: {why}")));
+        }
+        if matches!(&self.source_operator, SourceOperator::Several(list) if list.is_empty()) {
+            return Err(ModelError::config("data.source_operator", "[]", "expected at least one operator"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,310 @@
+//! Floor 7 · The configuration of a run: nests the parts' configs; TOML and `--set`, checked or refused.
+
+mod data;
+mod text;
+
+pub use data::{DataConfig, LrConfig, PhantomSource, SourceOperator};
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use voxelift_volume::Scale;
+
+use crate::dataset::PatchConfig;
+use crate::error::{ModelError, Result};
+use crate::losses::LossConfig;
+use crate::networks::{DiscriminatorConfig, GeneratorConfig, ProjectionConfig};
+use crate::optimizer::OptimizerConfig;
+
+/// Which method is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Pairs of HR scans and their known degradation only: the encoder and the SR decoder.
+    Supervised,
+    /// The whole method: source pairs, unpaired target scans, discriminators, contrastive losses.
+    Unpaired,
+}
+
+impl Mode {
+    /// As it is written in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Supervised => "supervised",
+            Self::Unpaired => "unpaired",
+        }
+    }
+}
+
+/// Everything that decides what a run does, in one value. Written, resolved, beside every output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Which method.
+    pub mode: Mode,
+    /// Keys every random stream of the run.
+    pub seed: u64,
+    /// Optimisation steps.
+    pub steps: u64,
+    /// HR voxels per LR voxel: one factor, or three in file order x, y, z.
+    pub scale: ScaleConfig,
+    /// The scans and their roles.
+    pub data: DataConfig,
+    /// What a patch is.
+    pub patch: PatchConfig,
+    /// The generator's sizes.
+    pub network: GeneratorConfig,
+    /// The discriminators' sizes.
+    pub discriminator: DiscriminatorConfig,
+    /// The projection heads of the contrastive losses.
+    pub projection: ProjectionConfig,
+    /// Terms and weights.
+    pub loss: LossConfig,
+    /// Adam of the generator side.
+    pub optimizer: OptimizerConfig,
+    /// When which terms act.
+    pub schedule: ScheduleConfig,
+    /// When the averaged model is scored.
+    pub validation: ValidationConfig,
+    /// When the state is kept.
+    pub checkpoint: CheckpointConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Unpaired,
+            seed: 1,
+            steps: 1000,
+            scale: ScaleConfig::One(2),
+            data: DataConfig::default(),
+            patch: PatchConfig::default(),
+            network: GeneratorConfig::default(),
+            discriminator: DiscriminatorConfig::default(),
+            projection: ProjectionConfig::default(),
+            loss: LossConfig::default(),
+            optimizer: OptimizerConfig::default(),
+            schedule: ScheduleConfig::default(),
+            validation: ValidationConfig::default(),
+            checkpoint: CheckpointConfig::default(),
+        }
+    }
+}
+
+/// `scale = 2` or `scale = [2, 2, 1]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ScaleConfig {
+    /// The same factor on each axis.
+    One(usize),
+    /// Factors along x, y, z.
+    Each([usize; 3]),
+}
+
+impl ScaleConfig {
+    /// The factors along x, y, z.
+    pub fn scale(self) -> Scale {
+        match self {
+            Self::One(factor) => Scale::isotropic(factor),
+            Self::Each(factors) => Scale(factors),
+        }
+    }
+}
+
+/// When the adversarial and contrastive terms act, as fractions of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduleConfig {
+    /// Share of the run without them.
+    pub quiet: f64,
+    /// Share over which their weight then rises linearly to one.
+    pub ramp: f64,
+    /// Generator updates for each discriminator update.
+    pub n_gen: usize,
+    /// Largest decay of the weight average: `min(this, (1 + step) / (10 + step))`.
+    pub ema_decay: f64,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self { quiet: 0.05, ramp: 0.05, n_gen: 1, ema_decay: 0.999 }
+    }
+}
+
+impl ScheduleConfig {
+    /// The factor on the adversarial and contrastive weights at step `step` (from 0) of `steps`.
+    pub fn strength(&self, step: u64, steps: u64) -> f64 {
+        let done = step as f64 / steps.max(1) as f64;
+        match done - self.quiet {
+            late if late < 0.0 => 0.0,
+            late if late < self.ramp => late / self.ramp,
+            _ => 1.0,
+        }
+    }
+
+    /// The decay of the weight average after `step` steps.
+    pub fn decay(&self, step: u64) -> f64 {
+        self.ema_decay.min((1 + step) as f64 / (10 + step) as f64)
+    }
+}
+
+/// When the averaged model is scored against the floors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ValidationConfig {
+    /// Steps between validations; 0 for one at the end only.
+    pub every: u64,
+    /// LR voxels of an inference tile along its longest side; 0 for twice the training patch.
+    pub tile: usize,
+}
+
+impl Default for ValidationConfig {
+    fn default() -> Self {
+        Self { every: 250, tile: 0 }
+    }
+}
+
+/// When the state is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointConfig {
+    /// Steps between checkpoints.
+    pub every: u64,
+    /// How many of the newest are kept, beside the best.
+    pub keep: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { every: 100, keep: 3 }
+    }
+}
+
+/// A configuration as it will run, and which of its keys the command line changed.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The configuration.
+    pub config: Config,
+    /// `key = value`, one entry an override, to be shown to the user.
+    pub overrides: Vec<String>,
+}
+
+impl Config {
+    /// Reads a TOML file, applies `--set key=value` overrides and checks the whole.
+    ///
+    /// # Errors
+    /// One line that names the key, its value and what was expected; nothing but the file itself is read.
+    pub fn load(path: &Path, set: &[String]) -> Result<Resolved> {
+        let text = std::fs::read_to_string(path).map_err(|e| ModelError::ConfigText {
+            origin: path.display().to_string(),
+            message: format!("cannot read the configuration: {e}"),
+        })?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Self::from_text(&text, &path.display().to_string(), &folder, set)
+    }
+
+    /// As [`Config::load`], from text; relative paths in it start at `folder`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_text(text: &str, origin: &str, folder: &Path, set: &[String]) -> Result<Resolved> {
+        let (table, overrides) = text::with_overrides(text, origin, set)?;
+        let mut config: Config = text::deserialized(table, text, origin, &overrides)?;
+        config.data.root = config.data.root_from(folder)?;
+        config.check()?;
+        Ok(Resolved { config, overrides })
+    }
+
+    /// The configuration as TOML, every key written.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration is plain data")
+    }
+
+    /// Reads the resolved configuration of a run folder.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_resolved(text: &str, path: &Path) -> Result<Self> {
+        let table = toml::from_str(text).map_err(|e| text::parse_error(&e, text, &path.display().to_string()))?;
+        text::deserialized(table, text, &path.display().to_string(), &[])
+    }
+
+    /// The generator's sizes with the scale in tensor order.
+    pub fn generator(&self) -> GeneratorConfig {
+        let [x, y, z] = self.scale.scale().0;
+        GeneratorConfig { scale: [z, y, x], ..self.network.clone() }
+    }
+
+    /// LR voxels along an inference tile.
+    pub fn tile(&self) -> usize {
+        if self.validation.tile > 0 { self.validation.tile } else { 2 * self.patch.size }
+    }
+
+    /// The dotted keys whose values differ.
+    pub fn differing_keys(&self, other: &Self) -> Vec<String> {
+        let flat = |config: &Self| text::flattened(&config.to_toml());
+        let (mine, theirs) = (flat(self), flat(other));
+        let keys: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
+        keys.into_iter().filter(|key| mine.get(*key) != theirs.get(*key)).cloned().collect()
+    }
+
+    /// Whether a run may go on with another value of `key`: those that do not change what a step computes, and
+    /// `steps`, which extends a run (the schedule's fractions are then of the new length).
+    pub fn may_change(key: &str) -> bool {
+        key == "steps" || ["validation.every", "checkpoint.", "data.notes"].iter().any(|free| key.starts_with(free))
+    }
+
+    fn check(&self) -> Result<()> {
+        let wrong = |key: &str, value: &dyn ToString, expected: &str| {
+            Err(ModelError::config(key, value.to_string(), expected))
+        };
+        let factors = self.scale.scale().0;
+        if factors.iter().any(|f| !(1..=8).contains(f)) || factors == [1; 3] {
+            return wrong("scale", &format!("{factors:?}"), "expected factors of 1 to 8, at least one above 1");
+        }
+        if self.steps == 0 {
+            return wrong("steps", &self.steps, "expected at least 1");
+        }
+        if self.patch.size < 4 {
+            return wrong("patch.size", &self.patch.size, "expected at least 4 LR voxels");
+        }
+        if self.patch.batch == 0 {
+            return wrong("patch.batch", &self.patch.batch, "expected at least 1");
+        }
+        if self.optimizer.learning_rate.is_nan() || self.optimizer.learning_rate <= 0.0 {
+            return wrong("optimizer.learning_rate", &self.optimizer.learning_rate, "expected a rate above 0");
+        }
+        if self.schedule.n_gen == 0 {
+            return wrong("schedule.n_gen", &0, "expected at least 1");
+        }
+        if self.checkpoint.every == 0 || self.checkpoint.keep == 0 {
+            return wrong("checkpoint", &format!("every {}, keep {}", self.checkpoint.every, self.checkpoint.keep), "expected at least 1 of each");
+        }
+        for (key, share) in [
+            ("schedule.quiet", self.schedule.quiet),
+            ("schedule.ramp", self.schedule.ramp),
+            ("schedule.ema_decay", self.schedule.ema_decay),
+            ("patch.min_foreground", self.patch.min_foreground),
+            ("data.hr_fraction", self.data.hr_fraction),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                return wrong(key, &share, "expected a share between 0 and 1");
+            }
+        }
+        // The supervised twin has no contrastive term that would want negatives.
+        let negatives = if self.mode == Mode::Unpaired { self.patch.batch } else { usize::MAX };
+        let parts = [
+            ("loss", self.loss.check(negatives)),
+            ("network", self.network.check()),
+            ("discriminator", self.discriminator.check()),
+            ("projection", self.projection.check()),
+        ];
+        for (part, found) in parts {
+            if let Err(message) = found {
+                return Err(ModelError::ConfigText { origin: "configuration".into(), message: format!("{part}.{message}") });
+            }
+        }
+        self.data.check(self.mode)
+    }
+}

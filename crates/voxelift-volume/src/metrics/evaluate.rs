@@ -1,0 +1,174 @@
+//! Every score of an image against its reference.
+
+use super::fidelity::{DataRange, Fidelity, IntensityMatch, fidelity, least_squares_match};
+use super::protocol::{Pair, Regions};
+use super::scores::{MatchedScores, RegionScores, Scores};
+use super::structure::{ssim_slice, structure};
+use crate::error::{Result, VolumeError};
+use crate::intensity::{Mask, foreground_peak, otsu};
+use crate::volume::Volume;
+
+/// How far the default mask reaches beyond Otsu's, so that the brain's edge counts.
+const MASK_MARGIN: usize = 2;
+
+/// How to score.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EvaluateOptions {
+    /// L of PSNR and SSIM; the reference's maximum minus its minimum when not given.
+    pub data_range: Option<f64>,
+    /// How much to compute.
+    pub detail: Detail,
+}
+
+/// How much an evaluation computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// Fidelity and structure, in about a second a head: for validation during training.
+    Headline,
+    /// Every family.
+    #[default]
+    Full,
+}
+
+/// Scores an image against its reference.
+///
+/// The two must lie on the same grid up to whole voxels; what only one of them covers is cut off and a note says so.
+/// Without a mask the default is taken: the reference above Otsu's threshold, the largest component, dilated by two
+/// voxels.
+///
+/// # Errors
+/// [`VolumeError::GridMismatch`] for different grids; [`VolumeError::Content`] for NaN or infinite voxels, a constant
+/// reference without a given data range or mask, or an empty mask; [`VolumeError::Argument`] for a data range that is
+/// not positive.
+pub fn evaluate(
+    reference: &Volume,
+    image: &Volume,
+    mask: Option<&Mask>,
+    options: &EvaluateOptions,
+) -> Result<Scores> {
+    let (mask, mask_source) = match mask {
+        Some(mask) => (mask.clone(), "given".to_owned()),
+        None => default_mask(reference)?,
+    };
+    let pair = Pair::new(reference, image, &mask)?;
+    let range = DataRange {
+        full: data_range(reference, options.data_range)?,
+        p995: foreground_peak(reference).ok().map(f64::from),
+    };
+
+    let mut notes: Vec<String> = pair.cropped().map(str::to_owned).into_iter().collect();
+    let unmatched = Regions {
+        whole: IntensityMatch::IDENTITY,
+        masked: IntensityMatch::IDENTITY,
+    };
+    let matches = least_squares_match(&pair);
+    let raw = fidelity(&pair, range, &unmatched);
+    let matched = fidelity(&pair, range, &matches);
+    let structure = structure(&pair, range.full, &matches);
+    let slices = ssim_slice(&pair, range.full);
+    if range.p995.is_none() {
+        notes.push(
+            "no psnr_p995_db: the 99.5th percentile of the reference's foreground is not positive".to_owned(),
+        );
+    }
+    if structure.scales < 5 {
+        notes.push(format!(
+            "ms_ssim over {} scales: a side is too short for five",
+            structure.scales
+        ));
+    }
+
+    let region = |of: fn(&Regions<Fidelity>) -> Fidelity, by: IntensityMatch| {
+        let (raw, matched) = (of(&raw), of(&matched));
+        RegionScores {
+            psnr_db: raw.psnr_db,
+            psnr_p995_db: raw.psnr_p995_db,
+            nrmse: raw.nrmse,
+            matched: MatchedScores {
+                slope: by.slope,
+                intercept: by.intercept,
+                psnr_db: matched.psnr_db,
+                psnr_p995_db: matched.psnr_p995_db,
+                nrmse: matched.nrmse,
+                ssim: None,
+            },
+            ..RegionScores::default()
+        }
+    };
+    let mut scores = Scores {
+        whole: region(|f| f.whole, matches.whole),
+        masked: region(|f| f.masked, matches.masked),
+        data_range: range.full,
+        data_range_p995: range.p995,
+        mask: mask_source,
+        voxels: pair.reference().data().len(),
+        mask_voxels: pair.mask().count(),
+        ms_ssim_scales: structure.scales,
+        notes,
+    };
+    scores.fill(structure.ssim, |s| &mut s.ssim);
+    scores.fill(structure.matched_ssim, |s| &mut s.matched.ssim);
+    scores.fill(structure.ms_ssim, |s| &mut s.ms_ssim);
+    scores.fill(slices, |s| &mut s.ssim_slice);
+    Ok(scores)
+}
+
+impl Scores {
+    /// Puts a score of both regions into its place.
+    fn fill<T>(&mut self, score: Regions<T>, place: impl Fn(&mut RegionScores) -> &mut T) {
+        *place(&mut self.whole) = score.whole;
+        *place(&mut self.masked) = score.masked;
+    }
+}
+
+/// The mask of an evaluation without one, and what it is in words: the voxels above Otsu's threshold, of these the
+/// largest component, dilated by two voxels.
+///
+/// # Errors
+/// For a volume of one value.
+pub fn default_mask(reference: &Volume) -> Result<(Mask, String)> {
+    let Some(threshold) = otsu(reference.data()) else {
+        return Err(VolumeError::content(
+            "the reference",
+            "the same value everywhere",
+            "an image with contrast, or a mask",
+        ));
+    };
+    let mask = Mask::above(reference, threshold)
+        .largest_component()
+        .dilated(MASK_MARGIN);
+    let words = format!(
+        "the reference above {threshold} (Otsu), its largest component, dilated by {MASK_MARGIN} voxels"
+    );
+    Ok((mask, words))
+}
+
+fn data_range(reference: &Volume, given: Option<f64>) -> Result<f64> {
+    if let Some(range) = given {
+        let usable = range > 0.0 && range.is_finite();
+        return if usable {
+            Ok(range)
+        } else {
+            Err(VolumeError::argument(
+                "data-range",
+                range,
+                "expected a positive number",
+            ))
+        };
+    }
+    let (low, high) = reference
+        .data()
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &v| {
+            (l.min(v), h.max(v))
+        });
+    if low < high {
+        Ok(f64::from(high) - f64::from(low))
+    } else {
+        Err(VolumeError::content(
+            "the reference",
+            format!("{low} everywhere"),
+            "an image with contrast, or a data range",
+        ))
+    }
+}

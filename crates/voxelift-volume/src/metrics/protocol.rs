@@ -1,0 +1,275 @@
+//! What is compared with what: the same voxels of the world, in one orientation, and a mask on them.
+
+use crate::error::{Result, VolumeError};
+use crate::intensity::Mask;
+use crate::volume::{Affine, Geometry, Volume};
+
+use super::structure::MIN_SLICE_FOREGROUND;
+
+/// Grids whose voxels lie this close to each other are the same grid.
+const TOLERANCE_MM: f64 = 1e-3;
+
+/// A score over the whole volume and over the mask.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Regions<T> {
+    /// Every voxel that the two volumes share.
+    pub whole: T,
+    /// The voxels of the mask.
+    pub masked: T,
+}
+
+impl<T> Regions<T> {
+    /// The same of both regions.
+    pub fn each<U>(&self, of: impl Fn(&T) -> U) -> Regions<U> {
+        Regions {
+            whole: of(&self.whole),
+            masked: of(&self.masked),
+        }
+    }
+}
+
+/// A reference and an image on one grid, with a mask, all cropped to the region they share and turned to the
+/// nearest canonical orientation: x, y, z run to the right, to the front and up, so that axial slices are planes
+/// of the data.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    reference: Volume,
+    image: Volume,
+    mask: Mask,
+    cropped: Option<String>,
+}
+
+impl Pair {
+    /// Brings two volumes and a mask on the reference's grid together.
+    ///
+    /// The image may start or end some whole voxels before or after the reference; both are cropped to what they
+    /// share, and [`Pair::cropped`] says so.
+    ///
+    /// # Errors
+    /// [`VolumeError::GridMismatch`] when spacing or axes differ, the offset is not a whole number of voxels
+    /// (1e-3 mm), nothing is shared, or the mask has another extent than the reference;
+    /// [`VolumeError::Content`] for NaN or infinite voxels or an empty mask.
+    pub fn new(reference: &Volume, image: &Volume, mask: &Mask) -> Result<Self> {
+        if mask.extent() != reference.extent() {
+            return Err(VolumeError::GridMismatch {
+                field: "extent",
+                left: format!("{:?} of the reference", reference.extent()),
+                right: format!("{:?} of the mask", mask.extent()),
+                advice: "the mask belongs on the reference's grid".to_owned(),
+            });
+        }
+        let shared = Shared::of(reference.geometry(), image.geometry())?;
+        let turn = Turn::of(reference.geometry());
+        let inside = mask.data().iter().map(|&m| f32::from(u8::from(m))).collect();
+        let inside = Volume::new(inside, reference.geometry().clone());
+        let in_reference = |v: &Volume| turn.applied_to(&v.crop(shared.in_reference, shared.extent));
+        let pair = Self {
+            reference: in_reference(reference),
+            image: turn.applied_to(&image.crop(shared.in_image, shared.extent)),
+            mask: Mask::above(&in_reference(&inside), 0.5),
+            cropped: shared.message(reference.extent(), image.extent()),
+        };
+        for (what, volume) in [("the reference", &pair.reference), ("the image", &pair.image)] {
+            let wrong = volume.data().iter().filter(|v| !v.is_finite()).count();
+            if wrong > 0 {
+                return Err(VolumeError::content(
+                    what,
+                    format!("{wrong} voxels are NaN or infinite"),
+                    "finite voxels",
+                ));
+            }
+        }
+        if pair.mask.count() == 0 {
+            return Err(VolumeError::content(
+                "the mask",
+                "empty on the shared region",
+                "at least one voxel",
+            ));
+        }
+        Ok(pair)
+    }
+
+    /// The reference, cropped and turned.
+    pub fn reference(&self) -> &Volume {
+        &self.reference
+    }
+
+    /// The image, cropped and turned.
+    pub fn image(&self) -> &Volume {
+        &self.image
+    }
+
+    /// The mask, cropped and turned.
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    /// Voxel counts along x, y, z of what is compared.
+    pub fn extent(&self) -> [usize; 3] {
+        self.reference.extent()
+    }
+
+    /// What was cut off, where something was.
+    pub fn cropped(&self) -> Option<&str> {
+        self.cropped.as_deref()
+    }
+
+    /// For each axial slice whether at least 5 % of it lies in the mask: the slices that the slice scores see.
+    pub fn foreground_slices(&self) -> Vec<bool> {
+        let [nx, ny, _] = self.extent();
+        let share = |slice: &[bool]| slice.iter().filter(|m| **m).count() as f64 / slice.len() as f64;
+        self.mask
+            .data()
+            .chunks(nx * ny)
+            .map(|slice| share(slice) >= MIN_SLICE_FOREGROUND)
+            .collect()
+    }
+}
+
+/// The block of voxels that two grids share.
+struct Shared {
+    extent: [usize; 3],
+    in_reference: [usize; 3],
+    in_image: [usize; 3],
+}
+
+impl Shared {
+    fn of(reference: &Geometry, image: &Geometry) -> Result<Self> {
+        let mismatch = |field, left: [f64; 3], right: [f64; 3]| VolumeError::GridMismatch {
+            field,
+            left: format!("{left:?}"),
+            right: format!("{right:?}"),
+            advice: "bring the image onto the reference's grid with `upscale --like`".to_owned(),
+        };
+        let (left, right) = (reference.spacing_mm(), image.spacing_mm());
+        if (0..3).any(|a| (left[a] - right[a]).abs() > TOLERANCE_MM) {
+            return Err(mismatch("spacing (mm)", left, right));
+        }
+        let start = reference.voxel(image.world([0.0; 3])).map(f64::round);
+        let first: [f64; 3] = std::array::from_fn(|a| start[a].max(0.0));
+        let last: [f64; 3] = std::array::from_fn(|a| {
+            (reference.extent[a] as f64).min(start[a] + image.extent[a] as f64) - 1.0
+        });
+        if (0..3).any(|a| last[a] < first[a]) {
+            return Err(mismatch(
+                "origin (mm), without a voxel in common",
+                reference.world([0.0; 3]),
+                image.world([0.0; 3]),
+            ));
+        }
+        let apart = |voxel: [f64; 3]| {
+            let here = reference.world(voxel);
+            let there = image.world(std::array::from_fn(|a| voxel[a] - start[a]));
+            (0..3).any(|a| (here[a] - there[a]).abs() > TOLERANCE_MM)
+        };
+        if apart(first) {
+            return Err(mismatch(
+                "origin (mm)",
+                reference.world(start),
+                image.world([0.0; 3]),
+            ));
+        }
+        for axis in 0..3 {
+            let mut corner = first;
+            corner[axis] = last[axis];
+            if apart(corner) {
+                let column = |g: &Geometry| g.world_from_voxel.map(|row| row[axis]);
+                return Err(mismatch(
+                    ["x axis", "y axis", "z axis"][axis],
+                    column(reference),
+                    column(image),
+                ));
+            }
+        }
+        Ok(Self {
+            extent: std::array::from_fn(|a| (last[a] - first[a]) as usize + 1),
+            in_reference: first.map(|v| v as usize),
+            in_image: std::array::from_fn(|a| (first[a] - start[a]) as usize),
+        })
+    }
+
+    fn message(&self, reference: [usize; 3], image: [usize; 3]) -> Option<String> {
+        (self.extent != reference || self.extent != image).then(|| {
+            format!(
+                "cropped to the {:?} voxels that both have: from voxel {:?} of the reference's {:?} and {:?} of the image's {:?}",
+                self.extent, self.in_reference, reference, self.in_image, image
+            )
+        })
+    }
+}
+
+/// How to store a volume so that its axes run along the world's: for each axis of the result the axis it was,
+/// and whether it ran the other way.
+struct Turn {
+    from: [usize; 3],
+    flipped: [bool; 3],
+}
+
+impl Turn {
+    fn of(geometry: &Geometry) -> Self {
+        let mut turn = Self {
+            from: [0; 3],
+            flipped: [false; 3],
+        };
+        for (axis, (world, sign)) in geometry.canonical_axes().into_iter().enumerate() {
+            turn.from[world] = axis;
+            turn.flipped[world] = sign < 0.0;
+        }
+        turn
+    }
+
+    fn applied_to(&self, volume: &Volume) -> Volume {
+        let old = volume.extent();
+        let strides = [1, old[0], old[0] * old[1]];
+        let extent = self.from.map(|axis| old[axis]);
+        let offset = |world: usize, i: usize| {
+            strides[self.from[world]]
+                * if self.flipped[world] {
+                    extent[world] - 1 - i
+                } else {
+                    i
+                }
+        };
+        let mut data = Vec::with_capacity(volume.data().len());
+        for z in 0..extent[2] {
+            for y in 0..extent[1] {
+                let row = offset(1, y) + offset(2, z);
+                data.extend((0..extent[0]).map(|x| volume.data()[row + offset(0, x)]));
+            }
+        }
+        Volume::new(
+            data,
+            Geometry {
+                extent,
+                world_from_voxel: self.affine(volume.geometry()),
+            },
+        )
+    }
+
+    fn affine(&self, geometry: &Geometry) -> Affine {
+        let old = &geometry.world_from_voxel;
+        let first: [f64; 3] = std::array::from_fn(|axis| {
+            let world = self
+                .from
+                .iter()
+                .position(|&from| from == axis)
+                .expect("each axis goes somewhere");
+            if self.flipped[world] {
+                geometry.extent[axis] as f64 - 1.0
+            } else {
+                0.0
+            }
+        });
+        let origin = geometry.world(first);
+        std::array::from_fn(|row| {
+            let column = |world: usize| {
+                if self.flipped[world] {
+                    -old[row][self.from[world]]
+                } else {
+                    old[row][self.from[world]]
+                }
+            };
+            [column(0), column(1), column(2), origin[row]]
+        })
+    }
+}

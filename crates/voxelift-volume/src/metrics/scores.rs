@@ -1,0 +1,67 @@
+//! What an evaluation says, as plain data: the fields are the keys of `evaluate --json`.
+
+use serde::Serialize;
+
+/// Every score of one image against its reference.
+///
+/// As JSON the scores of the whole volume stand beside `masked`, which holds the same keys. A score that is not
+/// defined (a side too short for its window) is `null`, and so is an infinite one: identical images have no
+/// PSNR.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scores {
+    /// Over every voxel that both volumes have.
+    #[serde(flatten)]
+    pub whole: RegionScores,
+    /// Over the mask.
+    pub masked: RegionScores,
+    /// L of PSNR and SSIM.
+    pub data_range: f64,
+    /// L of `psnr_p995_db`.
+    pub data_range_p995: Option<f64>,
+    /// Where the mask comes from.
+    pub mask: String,
+    /// How many voxels were compared.
+    pub voxels: usize,
+    /// How many of them are in the mask.
+    pub mask_voxels: usize,
+    /// How many scales entered MS-SSIM: 5 unless a side is too short.
+    pub ms_ssim_scales: usize,
+    /// What a reader of the numbers has to know: what was cropped, which score was left out and why.
+    pub notes: Vec<String>,
+}
+
+/// The scores of one region. Definitions stand in the family's file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RegionScores {
+    /// Peak signal-to-noise ratio with L = [`Scores::data_range`], in dB.
+    pub psnr_db: f64,
+    /// The same with L = [`Scores::data_range_p995`].
+    pub psnr_p995_db: Option<f64>,
+    /// Structural similarity in three dimensions.
+    pub ssim: Option<f64>,
+    /// Root mean squared error over the reference's root mean square.
+    pub nrmse: f64,
+    /// Structural similarity of axial slices, averaged: another number than `ssim`.
+    pub ssim_slice: Option<f64>,
+    /// Structural similarity over several scales.
+    pub ms_ssim: Option<f64>,
+    /// The first scores after the image's intensities were fitted to the reference's.
+    pub matched: MatchedScores,
+}
+
+/// Scores after the least-squares intensity match of this region, `slope * image + intercept`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct MatchedScores {
+    /// Factor of the match.
+    pub slope: f64,
+    /// What the match adds.
+    pub intercept: f64,
+    /// As [`RegionScores::psnr_db`].
+    pub psnr_db: f64,
+    /// As [`RegionScores::psnr_p995_db`].
+    pub psnr_p995_db: Option<f64>,
+    /// As [`RegionScores::nrmse`].
+    pub nrmse: f64,
+    /// As [`RegionScores::ssim`].
+    pub ssim: Option<f64>,
+}

@@ -1,0 +1,286 @@
+//! Structural similarity: SSIM in three dimensions and slice by slice, and over several scales.
+//!
+//! With local means, population variances and covariance under a Gaussian window (sigma 1.5, 11 voxels an axis)
+//! and `c1 = (0.01 L)^2`, `c2 = (0.03 L)^2`,
+//!
+//! ```text
+//! SSIM = luminance * contrast = (2 m_r m_x + c1) / (m_r^2 + m_x^2 + c1) * (2 s_rx + c2) / (s_r^2 + s_x^2 + c2)
+//! ```
+//!
+//! Source: Wang, Bovik, Sheikh, Simoncelli, *Image quality assessment: from error visibility to structural
+//! similarity*, IEEE TIP 2004; Wang, Simoncelli, Bovik, *Multi-scale structural similarity*, Asilomar 2003.
+//! Checked against scikit-image (`structural_similarity(gaussian_weights=True, sigma=1.5,
+//! use_sample_covariance=False, data_range=L)`) and PyPI `pytorch-msssim`.
+//!
+//! Limits: where both images are nearly constant against `c2`, any image scores 1, so a large empty background
+//! lifts the whole-volume mean; read the masked one. SSIM says little about which of two sharp images is right.
+
+use super::fidelity::IntensityMatch;
+use super::multiscale;
+use super::protocol::{Pair, Regions};
+use super::window::{self, Moments, RADIUS};
+use crate::volume::{Geometry, Volume};
+
+const K1: f64 = 0.01;
+const K2: f64 = 0.03;
+
+/// A slice counts for the slice scores when at least this share of it is foreground.
+pub(super) const MIN_SLICE_FOREGROUND: f64 = 0.05;
+
+/// The scores of this family. `None`: no window fits into the volume, or none has its centre in the mask.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Structure {
+    /// Mean of the three-dimensional map over the windows inside the volume.
+    pub ssim: Regions<Option<f64>>,
+    /// The same after each region's least-squares intensity match.
+    pub matched_ssim: Regions<Option<f64>>,
+    /// Multi-scale SSIM.
+    pub ms_ssim: Regions<Option<f64>>,
+    /// How many scales entered it: 5, or fewer where a side is too short.
+    pub scales: usize,
+}
+
+/// SSIM before and after the intensity match, and MS-SSIM, which shares the first pass over the windows.
+///
+/// MS-SSIM is defined in `multiscale`.
+pub fn structure(pair: &Pair, data_range: f64, matches: &Regions<IntensityMatch>) -> Structure {
+    let constants = Constants::of(data_range);
+    let extent = pair.extent();
+    let (reference, image) = (pair.reference().data(), pair.image().data());
+    let first = means(reference, image, pair.mask().data(), extent, &constants, matches);
+    let (ms_ssim, scales) = multiscale::ms_ssim(pair, first, &constants);
+    Structure {
+        ssim: first.each(|m| m.map(|m| m.ssim)),
+        matched_ssim: first.each(|m| m.map(|m| m.matched_ssim)),
+        ms_ssim,
+        scales,
+    }
+}
+
+/// The mean SSIM of a volume over the windows that lie inside it; `None` when a side is shorter than 11 voxels.
+///
+/// # Panics
+/// When the extents differ.
+pub fn ssim(reference: &Volume, image: &Volume, data_range: f64) -> Option<f64> {
+    assert_eq!(
+        reference.extent(),
+        image.extent(),
+        "SSIM of volumes of different size"
+    );
+    let constants = Constants::of(data_range);
+    let planes = window::scan(
+        reference.data(),
+        image.data(),
+        reference.extent(),
+        [RADIUS; 3],
+        |sum: &mut Sum, row| {
+            for i in 0..row.len() {
+                sum.add(constants.ssim(&row.moments(i)));
+            }
+        },
+    );
+    Sum::total(&planes).mean()
+}
+
+/// SSIM at every voxel, on the reference's grid; beyond the edges the images are mirrored (half-sample, as SciPy's
+/// `reflect`), so the outer 5 voxels stand on invented data and no mean uses them.
+///
+/// # Panics
+/// When the extents differ.
+pub fn ssim_map(reference: &Volume, image: &Volume, data_range: f64) -> Volume {
+    assert_eq!(
+        reference.extent(),
+        image.extent(),
+        "an SSIM map of volumes of different size"
+    );
+    let constants = Constants::of(data_range);
+    let (mirrored_r, mirrored_x) = (mirrored(reference), mirrored(image));
+    let planes = window::scan(
+        mirrored_r.data(),
+        mirrored_x.data(),
+        mirrored_r.extent(),
+        [RADIUS; 3],
+        |map: &mut Vec<f32>, row| map.extend((0..row.len()).map(|i| constants.ssim(&row.moments(i)) as f32)),
+    );
+    Volume::new(planes.concat(), reference.geometry().clone())
+}
+
+/// SSIM in two dimensions, the mean over the axial slices with at least 5 % foreground. Never to be mixed with
+/// the three-dimensional score: it is another number.
+pub fn ssim_slice(pair: &Pair, data_range: f64) -> Regions<Option<f64>> {
+    let constants = Constants::of(data_range);
+    let mask = pair.mask().data();
+    let slices = window::scan(
+        pair.reference().data(),
+        pair.image().data(),
+        pair.extent(),
+        [RADIUS, RADIUS, 0],
+        |sums: &mut Regions<Sum>, row| {
+            for i in 0..row.len() {
+                let ssim = constants.ssim(&row.moments(i));
+                sums.whole.add(ssim);
+                if mask[row.first + i] {
+                    sums.masked.add(ssim);
+                }
+            }
+        },
+    );
+    let mut mean = Regions::<Sum>::default();
+    for (sums, _) in slices
+        .iter()
+        .zip(pair.foreground_slices())
+        .filter(|(_, foreground)| *foreground)
+    {
+        sums.whole.mean().into_iter().for_each(|m| mean.whole.add(m));
+        sums.masked.mean().into_iter().for_each(|m| mean.masked.add(m));
+    }
+    mean.each(Sum::mean)
+}
+
+/// The two constants that keep SSIM's quotients from 0 / 0.
+pub(super) struct Constants {
+    c1: f64,
+    c2: f64,
+}
+
+impl Constants {
+    fn of(data_range: f64) -> Self {
+        Self {
+            c1: (K1 * data_range).powi(2),
+            c2: (K2 * data_range).powi(2),
+        }
+    }
+
+    fn contrast(&self, m: &Moments) -> f64 {
+        (2.0 * m.covariance + self.c2) / (m.var_r + m.var_x + self.c2)
+    }
+
+    fn ssim(&self, m: &Moments) -> f64 {
+        let luminance = 2.0 * m.mean_r * m.mean_x + self.c1;
+        let contrast = 2.0 * m.covariance + self.c2;
+        let norm = (m.mean_r * m.mean_r + m.mean_x * m.mean_x + self.c1) * (m.var_r + m.var_x + self.c2);
+        luminance * contrast / norm
+    }
+}
+
+/// The moments that the window would have seen had the image been matched first.
+fn matched(m: &Moments, by: &IntensityMatch) -> Moments {
+    Moments {
+        mean_x: by.slope * m.mean_x + by.intercept,
+        var_x: by.slope * by.slope * m.var_x,
+        covariance: by.slope * m.covariance,
+        ..*m
+    }
+}
+
+/// A running mean.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    total: f64,
+    count: usize,
+}
+
+impl Sum {
+    fn add(&mut self, value: f64) {
+        self.total += value;
+        self.count += 1;
+    }
+
+    fn total(parts: &[Sum]) -> Sum {
+        let total = parts.iter().map(|s| s.total).sum();
+        Sum {
+            total,
+            count: parts.iter().map(|s| s.count).sum(),
+        }
+    }
+
+    fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.total / self.count as f64)
+    }
+}
+
+/// Means over the windows of a region.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Means {
+    pub ssim: f64,
+    pub matched_ssim: f64,
+    pub contrast: f64,
+    windows: usize,
+}
+
+impl Means {
+    fn add(&mut self, ssim: f64, matched_ssim: f64, contrast: f64) {
+        self.ssim += ssim;
+        self.matched_ssim += matched_ssim;
+        self.contrast += contrast;
+        self.windows += 1;
+    }
+
+    fn over(planes: &[Regions<Means>], region: impl Fn(&Regions<Means>) -> &Means) -> Option<Means> {
+        let mut all = Means::default();
+        for plane in planes.iter().map(region) {
+            all.ssim += plane.ssim;
+            all.matched_ssim += plane.matched_ssim;
+            all.contrast += plane.contrast;
+            all.windows += plane.windows;
+        }
+        let n = all.windows as f64;
+        (all.windows > 0).then(|| Means {
+            ssim: all.ssim / n,
+            matched_ssim: all.matched_ssim / n,
+            contrast: all.contrast / n,
+            ..all
+        })
+    }
+}
+
+/// The means over the windows of both regions; `None` where a region has none.
+pub(super) fn means(
+    reference: &[f32],
+    image: &[f32],
+    mask: &[bool],
+    extent: [usize; 3],
+    constants: &Constants,
+    matches: &Regions<IntensityMatch>,
+) -> Regions<Option<Means>> {
+    let planes = window::scan(
+        reference,
+        image,
+        extent,
+        [RADIUS; 3],
+        |sums: &mut Regions<Means>, row| {
+            for i in 0..row.len() {
+                let m = row.moments(i);
+                let (ssim, contrast) = (constants.ssim(&m), constants.contrast(&m));
+                sums.whole
+                    .add(ssim, constants.ssim(&matched(&m, &matches.whole)), contrast);
+                if mask[row.first + i] {
+                    sums.masked
+                        .add(ssim, constants.ssim(&matched(&m, &matches.masked)), contrast);
+                }
+            }
+        },
+    );
+    Regions {
+        whole: Means::over(&planes, |p| &p.whole),
+        masked: Means::over(&planes, |p| &p.masked),
+    }
+}
+
+/// The volume with its outer voxels mirrored beyond each face, a window's radius wide.
+fn mirrored(volume: &Volume) -> Volume {
+    let extent = volume.extent();
+    let padded = extent.map(|n| n + 2 * RADIUS);
+    let inside = |i: usize, n: usize| {
+        let phase = (i as i64 - RADIUS as i64).rem_euclid(2 * n as i64) as usize;
+        phase.min(2 * n - 1 - phase)
+    };
+    let mut data = Vec::with_capacity(padded.iter().product());
+    for z in 0..padded[2] {
+        for y in 0..padded[1] {
+            let (y, z) = (inside(y, extent[1]), inside(z, extent[2]));
+            data.extend((0..padded[0]).map(|x| volume.at([inside(x, extent[0]), y, z])));
+        }
+    }
+    Volume::new(data, Geometry::axis_aligned(padded, [1.0; 3]))
+}

@@ -1,0 +1,328 @@
+//! NIfTI file -> [`NiftiImage`].
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::NiftiImage;
+use super::header::{Extension, Header};
+use super::layout::{Layout, Record};
+use super::parse::{Parsed, parse, sniff};
+use super::source::Source;
+use super::voxels::Decoder;
+use crate::error::{Result, VolumeError};
+use crate::volume::Volume;
+
+/// Voxels decoded at a time: the only buffer beside the volume itself.
+const CHUNK_VOXELS: usize = 1 << 15;
+
+/// Extensions larger than this together are not believed.
+const MAX_EXTENSION_BYTES: u64 = 64 << 20;
+
+/// What becomes of voxels that are NaN, infinite or beyond f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NanPolicy {
+    /// They become zero, and a warning counts them.
+    Zero,
+    /// The file is refused.
+    Error,
+}
+
+/// How to read.
+#[derive(Clone, Debug)]
+pub struct ReadOptions {
+    /// The most voxels, in all frames together, that are believed.
+    pub max_voxels: u64,
+    /// What becomes of voxels that are not finite.
+    pub nan: NanPolicy,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            max_voxels: 1 << 31,
+            nan: NanPolicy::Zero,
+        }
+    }
+}
+
+/// Reads `.nii`, `.nii.gz` or a `.hdr`/`.img` pair (either name; each may be gzip): NIfTI-1 and NIfTI-2,
+/// both byte orders, the ten scalar types, scaled in f64 and kept in f32.
+///
+/// # Errors
+/// A message that names file, field, value and expectation; nothing is allocated for voxels that the file
+/// cannot hold.
+pub fn read(path: &Path, options: &ReadOptions) -> Result<NiftiImage> {
+    let (mut source, parsed) = open(path)?;
+    let Parsed {
+        header,
+        big_endian,
+        pair,
+        voxel_offset,
+        mut warnings,
+    } = parsed;
+    let geometry = header.geometry();
+    let voxels_a_frame = checked_voxels(source.path(), &header, options.max_voxels)?;
+    if pair {
+        let behind = source.finish()?;
+        if behind > 0 {
+            warnings.push(format!(
+                "{behind} bytes behind the header and its extensions were ignored"
+            ));
+        }
+        source = Source::open(&image_of(path)?)?;
+        warnings.extend(source.misnamed());
+    }
+    // Cannot overflow: both counts were checked, and a voxel has at most eight bytes.
+    let bytes = (voxels_a_frame * header.frames() * header.datatype.bytes()) as u64;
+    source.expect_room(
+        "vox_offset and voxel data",
+        (voxel_offset - source.position()).saturating_add(bytes),
+    )?;
+    source.skip_to("vox_offset", voxel_offset)?;
+
+    let mut decoder = Decoder {
+        datatype: header.datatype,
+        big_endian,
+        scaling: header.scaling,
+        not_finite: 0,
+        rounded: 0,
+    };
+    let mut frames = Vec::with_capacity(header.frames());
+    for _ in 0..header.frames() {
+        frames.push(Volume::new(
+            frame(&mut source, &mut decoder, voxels_a_frame)?,
+            geometry.clone(),
+        ));
+    }
+    if decoder.not_finite > 0 {
+        let value = format!("not finite, or beyond float32, at {} places", decoder.not_finite);
+        if options.nan == NanPolicy::Error {
+            return Err(VolumeError::malformed(
+                source.path(),
+                "voxel data",
+                value,
+                "finite values, or --nan zero",
+            ));
+        }
+        warnings.push(format!("voxel data is {value}; set to zero"));
+    }
+    if decoder.rounded > 0 {
+        warnings.push(format!(
+            "{} integers beyond 2^24 were rounded to float32",
+            decoder.rounded
+        ));
+    }
+    match source.finish()? {
+        0 => {}
+        behind => warnings.push(format!("{behind} bytes behind the voxel data were ignored")),
+    }
+    Ok(NiftiImage {
+        header,
+        frames,
+        warnings,
+    })
+}
+
+/// Reads and checks a header with its extensions, without the voxels; also what deserves a warning.
+///
+/// # Errors
+/// As [`read`], as far as the header tells.
+pub fn read_header(path: &Path) -> Result<(Header, Vec<String>)> {
+    let (_, parsed) = open(path)?;
+    Ok((parsed.header, parsed.warnings))
+}
+
+/// Opens the file that has the header and reads up to the end of its extensions.
+fn open(path: &Path) -> Result<(Source, Parsed)> {
+    let path = &header_of(path);
+    let mut source = Source::open(path)?;
+    let mut start = [0; 4];
+    source.take("header", &mut start)?;
+    let (version, big_endian) = sniff(path, start)?;
+    let layout = Layout::of(version);
+    let mut bytes = vec![0; layout.size];
+    bytes[..4].copy_from_slice(&start);
+    source.take("header", &mut bytes[4..])?;
+    let record = Record {
+        bytes,
+        big_endian,
+        layout,
+    };
+    let mut parsed = parse(path, version, &record)?;
+    parsed.warnings.extend(source.misnamed());
+    if parsed.pair != suffix_is(path, "hdr") {
+        let (value, expected) = match parsed.pair {
+            true => ("that of a .hdr/.img pair", "a name ending in .hdr or .hdr.gz"),
+            false => ("that of a single file", "a name ending in .nii or .nii.gz"),
+        };
+        return Err(VolumeError::malformed(path, "magic", value, expected));
+    }
+    extensions(&mut source, &mut parsed)?;
+    Ok((source, parsed))
+}
+
+/// Reads the chain of extensions between header and voxels. A broken link is no reason to refuse an
+/// image: the rest of the chain is dropped with a warning.
+fn extensions(source: &mut Source, parsed: &mut Parsed) -> Result<()> {
+    let mut flag = [0; 4];
+    // A lone header may end without the flag.
+    if source.fill(&mut flag)? < 4 || flag[0] == 0 {
+        return Ok(());
+    }
+    let first = source.position();
+    let end = if parsed.pair {
+        u64::MAX
+    } else {
+        parsed.voxel_offset
+    };
+    let int = |bytes: [u8; 4]| {
+        if parsed.big_endian {
+            i32::from_be_bytes(bytes)
+        } else {
+            i32::from_le_bytes(bytes)
+        }
+    };
+    while end - source.position() >= 8 {
+        let mut head = [0; 8];
+        match source.fill(&mut head)? {
+            0 if parsed.pair => break,
+            8 => {}
+            there => {
+                let value = format!("cut short after {there} bytes");
+                return Err(VolumeError::malformed(
+                    source.path(),
+                    "extension",
+                    value,
+                    "8 bytes of size and code",
+                ));
+            }
+        }
+        let [size, code] = [[0, 1, 2, 3], [4, 5, 6, 7]].map(|at| int(at.map(|i| head[i])));
+        let length = u64::try_from(size).ok().and_then(|size| size.checked_sub(8));
+        let Some(length) = length.filter(|length| *length <= end - source.position()) else {
+            let place = source.position() - 8;
+            parsed.warnings.push(format!(
+                "the extension at byte {place} has size {size}; it and what follows is dropped"
+            ));
+            break;
+        };
+        if source.position() + length - first > MAX_EXTENSION_BYTES {
+            let expected = format!("at most {MAX_EXTENSION_BYTES} bytes of extensions");
+            return Err(VolumeError::malformed(
+                source.path(),
+                "extension size",
+                size,
+                expected,
+            ));
+        }
+        source.expect_room("extension", length)?;
+        let mut data = vec![0; length as usize];
+        source.take("extension", &mut data)?;
+        parsed.header.extensions.push(Extension { code, data });
+    }
+    Ok(())
+}
+
+/// Voxels a frame, when those of all frames are few enough.
+fn checked_voxels(path: &Path, header: &Header, max_voxels: u64) -> Result<usize> {
+    let product = |counts: &[usize]| {
+        counts
+            .iter()
+            .try_fold(1_usize, |product, count| product.checked_mul(*count))
+    };
+    let frame = product(&header.extent);
+    let all = frame.and_then(|frame| frame.checked_mul(header.frames()));
+    let believed = all.filter(|all| *all as u64 <= max_voxels && *all <= usize::MAX / 8);
+    match (frame, believed) {
+        (Some(frame), Some(_)) => Ok(frame),
+        _ => {
+            let value = format!("{:?} in {} volume(s)", header.extent, header.frames());
+            let expected = format!("at most {max_voxels} voxels (see --max-voxels)");
+            Err(VolumeError::malformed(path, "dim", value, expected))
+        }
+    }
+}
+
+/// One frame's voxels, decoded chunk by chunk as they arrive.
+fn frame(source: &mut Source, decoder: &mut Decoder, voxels: usize) -> Result<Vec<f32>> {
+    let width = decoder.datatype.bytes();
+    let mut data = Vec::new();
+    data.try_reserve_exact(voxels).map_err(|e| {
+        let expected = format!("memory for {voxels} float32 voxels ({e})");
+        VolumeError::malformed(
+            source.path(),
+            "dim",
+            format!("{voxels} voxels a volume"),
+            expected,
+        )
+    })?;
+    let mut buffer = vec![0; CHUNK_VOXELS.min(voxels) * width];
+    while data.len() < voxels {
+        let chunk = &mut buffer[..CHUNK_VOXELS.min(voxels - data.len()) * width];
+        let there = source.fill(chunk)?;
+        if there < chunk.len() {
+            let value = format!("cut short: the file ends after {} bytes", source.position());
+            let expected = format!("{voxels} voxels of {} a volume", decoder.datatype);
+            return Err(VolumeError::malformed(
+                source.path(),
+                "voxel data",
+                value,
+                expected,
+            ));
+        }
+        decoder.decode(chunk, &mut data);
+    }
+    Ok(data)
+}
+
+/// The suffix of a name without a final `.gz` is `suffix`.
+fn suffix_is(path: &Path, suffix: &str) -> bool {
+    let bare = if is_gz(path) {
+        path.with_extension("")
+    } else {
+        path.to_owned()
+    };
+    bare.extension().is_some_and(|e| e.eq_ignore_ascii_case(suffix))
+}
+
+fn is_gz(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"))
+}
+
+/// `path` with its suffix (before a final `.gz`) changed, with or without `.gz`.
+fn with_suffix(path: &Path, suffix: &str, gz: bool) -> PathBuf {
+    let bare = if is_gz(path) {
+        path.with_extension("")
+    } else {
+        path.to_owned()
+    };
+    let mut name = OsString::from(bare.with_extension(suffix));
+    if gz {
+        name.push(".gz");
+    }
+    name.into()
+}
+
+/// The file with the header of a given file: the `.hdr` beside an `.img`, else the file itself.
+fn header_of(path: &Path) -> PathBuf {
+    if !suffix_is(path, "img") {
+        return path.to_owned();
+    }
+    [is_gz(path), !is_gz(path)]
+        .map(|gz| with_suffix(path, "hdr", gz))
+        .into_iter()
+        .find(|header| header.exists())
+        .unwrap_or_else(|| with_suffix(path, "hdr", is_gz(path)))
+}
+
+/// The file with the voxels of a pair, either of whose names is given.
+fn image_of(path: &Path) -> Result<PathBuf> {
+    if suffix_is(path, "img") {
+        return Ok(path.to_owned());
+    }
+    let names = [is_gz(path), !is_gz(path)].map(|gz| with_suffix(path, "img", gz));
+    names.into_iter().find(|image| image.exists()).ok_or_else(|| {
+        let expected = "the voxels in a file of the same name ending in .img or .img.gz";
+        VolumeError::malformed(path, "the other half of the pair", "missing", expected)
+    })
+}

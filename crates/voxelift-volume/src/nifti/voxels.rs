@@ -1,0 +1,105 @@
+//! Voxels of any type <-> f32, in one pass.
+
+use super::datatype::Datatype;
+
+/// Whole numbers beyond this are not all exact in f32.
+const EXACT_IN_F32: f64 = 16_777_216.0;
+
+/// Turns stored values into f32, counting what does not come through.
+pub(super) struct Decoder {
+    pub datatype: Datatype,
+    pub big_endian: bool,
+    pub scaling: Option<(f64, f64)>,
+    /// Values that are NaN, infinite or beyond f32; each becomes zero.
+    pub not_finite: u64,
+    /// Stored integers that f32 rounds.
+    pub rounded: u64,
+}
+
+impl Decoder {
+    /// Appends the voxels of `bytes`, whose length is a multiple of the voxel's.
+    pub fn decode(&mut self, bytes: &[u8], out: &mut Vec<f32>) {
+        match self.datatype {
+            Datatype::Uint8 => self.each(bytes, out, |[b]| f64::from(b)),
+            Datatype::Int8 => self.each(bytes, out, |b| f64::from(i8::from_le_bytes(b))),
+            Datatype::Uint16 => self.each(bytes, out, |b| f64::from(u16::from_le_bytes(b))),
+            Datatype::Int16 => self.each(bytes, out, |b| f64::from(i16::from_le_bytes(b))),
+            Datatype::Uint32 => self.each(bytes, out, |b| f64::from(u32::from_le_bytes(b))),
+            Datatype::Int32 => self.each(bytes, out, |b| f64::from(i32::from_le_bytes(b))),
+            Datatype::Uint64 => self.each(bytes, out, |b| u64::from_le_bytes(b) as f64),
+            Datatype::Int64 => self.each(bytes, out, |b| i64::from_le_bytes(b) as f64),
+            Datatype::Float32 => self.each(bytes, out, |b| f64::from(f32::from_le_bytes(b))),
+            Datatype::Float64 => self.each(bytes, out, f64::from_le_bytes),
+        }
+    }
+
+    fn each<const N: usize>(&mut self, bytes: &[u8], out: &mut Vec<f32>, value: impl Fn([u8; N]) -> f64) {
+        let (voxels, rest) = bytes.as_chunks::<N>();
+        assert!(
+            rest.is_empty(),
+            "{} bytes are no whole number of {N}-byte voxels",
+            bytes.len()
+        );
+        let (slope, inter) = self.scaling.unwrap_or((1.0, 0.0));
+        let integers = self.datatype.integer_range().is_some();
+        let (mut not_finite, mut rounded) = (0, 0);
+        out.extend(voxels.iter().map(|stored| {
+            let mut stored = *stored;
+            if self.big_endian {
+                stored.reverse();
+            }
+            let stored = value(stored);
+            rounded +=
+                u64::from(integers && stored.abs() > EXACT_IN_F32 && f64::from(stored as f32) != stored);
+            let scaled = (stored * slope + inter) as f32;
+            if scaled.is_finite() {
+                return scaled;
+            }
+            not_finite += 1;
+            0.0
+        }));
+        self.not_finite += not_finite;
+        self.rounded += rounded;
+    }
+}
+
+/// Turns f32 into stored values, counting those that the type cannot hold.
+pub(super) struct Encoder {
+    pub datatype: Datatype,
+    pub slope: f64,
+    pub inter: f64,
+    /// Values set to the nearest one that the type holds; NaN to zero.
+    pub clamped: u64,
+}
+
+impl Encoder {
+    /// Appends the bytes of `voxels`, little-endian.
+    pub fn encode(&mut self, voxels: &[f32], out: &mut Vec<u8>) {
+        match self.datatype {
+            Datatype::Uint8 => self.each(voxels, out, |v| (v as u8).to_le_bytes()),
+            Datatype::Int8 => self.each(voxels, out, |v| (v as i8).to_le_bytes()),
+            Datatype::Uint16 => self.each(voxels, out, |v| (v as u16).to_le_bytes()),
+            Datatype::Int16 => self.each(voxels, out, |v| (v as i16).to_le_bytes()),
+            Datatype::Uint32 => self.each(voxels, out, |v| (v as u32).to_le_bytes()),
+            Datatype::Int32 => self.each(voxels, out, |v| (v as i32).to_le_bytes()),
+            Datatype::Uint64 => self.each(voxels, out, |v| (v as u64).to_le_bytes()),
+            Datatype::Int64 => self.each(voxels, out, |v| (v as i64).to_le_bytes()),
+            Datatype::Float32 => self.each(voxels, out, |v| (v as f32).to_le_bytes()),
+            Datatype::Float64 => self.each(voxels, out, f64::to_le_bytes),
+        }
+    }
+
+    fn each<const N: usize>(&mut self, voxels: &[f32], out: &mut Vec<u8>, bytes: impl Fn(f64) -> [u8; N]) {
+        let Some((least, most)) = self.datatype.integer_range() else {
+            return out.extend(voxels.iter().flat_map(|v| bytes(f64::from(*v))));
+        };
+        let mut clamped = 0;
+        out.extend(voxels.iter().flat_map(|v| {
+            let wanted = ((f64::from(*v) - self.inter) / self.slope).round_ties_even();
+            clamped += u64::from(!(least..=most).contains(&wanted));
+            // A cast saturates and sends NaN to zero: the clamp itself.
+            bytes(wanted)
+        }));
+        self.clamped += clamped;
+    }
+}
