@@ -39,16 +39,30 @@ fn golden() -> Golden {
 
 /// The volume of the script's `texture`.
 fn texture(geometry: Geometry) -> Volume {
-    let data = (0..geometry.voxels()).map(|i| ((i * 2_654_435_761) % 1000) as f32 / 1000.0).collect();
+    let data = (0..geometry.voxels())
+        .map(|i| ((i * 2_654_435_761) % 1000) as f32 / 1000.0)
+        .collect();
     Volume::new(data, geometry)
 }
 
 #[test]
 fn operators_agree_with_the_reference() {
     let golden = golden();
-    for Case { operator, from, to, values } in &golden.cases {
-        let volume = texture(Geometry { extent: *from, world_from_voxel: golden.oblique_source });
-        let like = Geometry { extent: *to, world_from_voxel: golden.oblique_target };
+    for Case {
+        operator,
+        from,
+        to,
+        values,
+    } in &golden.cases
+    {
+        let volume = texture(Geometry {
+            extent: *from,
+            world_from_voxel: golden.oblique_source,
+        });
+        let like = Geometry {
+            extent: *to,
+            world_from_voxel: golden.oblique_target,
+        };
         let made = match operator.as_str() {
             "truncate" => kspace::truncate(&volume, *to),
             "zero_fill" => kspace::zero_fill(&volume, *to),
@@ -65,23 +79,38 @@ fn operators_agree_with_the_reference() {
         assert_eq!(made.data().len(), values.len(), "{operator}");
         for (index, (got, expected)) in made.data().iter().zip(values).enumerate() {
             let off = (f64::from(*got) - expected).abs();
-            assert!(off < 1e-6, "{operator} {from:?} -> {to:?}: {got}, not {expected} at {index}");
+            assert!(
+                off < 1e-6,
+                "{operator} {from:?} -> {to:?}: {got}, not {expected} at {index}"
+            );
         }
     }
 }
 
 #[test]
 fn masks_agree_with_the_reference() {
-    let MaskCase { extent, mut values, otsu, largest, dilated, percentile_99_5 } = golden().mask;
+    let MaskCase {
+        extent,
+        mut values,
+        otsu,
+        largest,
+        dilated,
+        percentile_99_5,
+    } = golden().mask;
     let volume = Volume::new(values.clone(), Geometry::axis_aligned(extent, [1.0; 3]));
     let mask = Mask::otsu(&volume);
     let component = mask.largest_component();
-    for (name, got, expected) in
-        [("otsu", &mask, otsu), ("largest", &component, largest), ("dilated", &component.dilated(2), dilated)]
-    {
+    for (name, got, expected) in [
+        ("otsu", &mask, otsu),
+        ("largest", &component, largest),
+        ("dilated", &component.dilated(2), dilated),
+    ] {
         let expected: Vec<bool> = expected.into_iter().map(|inside| inside == 1).collect();
         assert!(got.data() == expected, "{name}: {} voxels inside", got.count());
     }
     let got = percentile(&mut values, 99.5).expect("values");
-    assert!((got - percentile_99_5).abs() < 1e-6, "{got}, not {percentile_99_5}");
+    assert!(
+        (got - percentile_99_5).abs() < 1e-6,
+        "{got}, not {percentile_99_5}"
+    );
 }
