@@ -29,7 +29,12 @@ pub fn conv3d(
     activation: Activation,
 ) -> Tensor<5> {
     let [_, _, kz, ky, kx] = weight.dims();
-    let y = module::conv3d(x, weight, bias, ConvOptions::new(stride, [kz / 2, ky / 2, kx / 2], [1; 3], 1));
+    let y = module::conv3d(
+        x,
+        weight,
+        bias,
+        ConvOptions::new(stride, [kz / 2, ky / 2, kx / 2], [1; 3], 1),
+    );
     match activation {
         Activation::None => y,
         Activation::Relu => relu(y),
