@@ -7,7 +7,7 @@ use serde_json::Value;
 /// A score in a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Score {
-    /// Its key in the JSON.
+    /// Its place in the JSON: keys from the outside in, with points between.
     pub key: &'static str,
     /// Its name with its unit.
     pub name: &'static str,
@@ -22,7 +22,7 @@ const fn score(key: &'static str, name: &'static str, higher_is_better: bool, di
 }
 
 /// Every score, in the order in which they are shown. One that a file does not hold is not shown.
-pub const SCORES: [Score; 15] = [
+pub const SCORES: [Score; 14] = [
     score("psnr_db", "PSNR (dB)", true, 2),
     score("psnr_p995_db", "PSNR, range p99.5 (dB)", true, 2),
     score("ssim", "SSIM", true, 4),
@@ -34,17 +34,16 @@ pub const SCORES: [Score; 15] = [
     score("vifp", "VIFp", true, 4),
     score("gmsd", "GMSD", false, 4),
     score("hfen", "HFEN", false, 4),
-    score("effective_resolution_mm", "effective resolution (mm)", false, 2),
-    score("gain_beyond_nyquist", "gain beyond Nyquist", true, 4),
-    score("hallucination_index", "hallucination index", false, 4),
-    score("data_consistency", "data consistency", false, 6),
+    score("fsc.resolution_mm", "effective resolution (mm)", false, 2),
+    score("fsc.beyond_nyquist.gain", "gain beyond Nyquist", true, 4),
+    score("fsc.beyond_nyquist.hallucination_index", "hallucination index", false, 4),
 ];
 
 impl Score {
     /// Its value over the mask or the whole volume; none where it is not defined.
     pub fn of(&self, scores: &Value, masked: bool) -> Option<f64> {
         let region = if masked { scores.get("masked")? } else { scores };
-        region.get(self.key).or_else(|| region.get("fsc")?.get(self.key))?.as_f64()
+        self.key.split('.').try_fold(region, |at, key| at.get(key))?.as_f64()
     }
 
     /// A value with the digits that mean something.
@@ -66,9 +65,9 @@ mod tests {
 
     #[test]
     fn scores_are_found_by_region_and_absent_ones_are_left_out() {
-        let scores = json!({"psnr_db": 30.123, "ssim": null, "masked": {"psnr_db": 25.5, "ssim": 0.9}, "fsc": {"gain_beyond_nyquist": 0.1}});
+        let scores = json!({"psnr_db": 30.123, "ssim": null, "masked": {"psnr_db": 25.5, "ssim": 0.9}, "fsc": {"resolution_mm": 1.5}});
         let shown = present(&[&scores]);
-        assert_eq!(shown.iter().map(|s| s.key).collect::<Vec<_>>(), ["psnr_db", "ssim", "gain_beyond_nyquist"]);
+        assert_eq!(shown.iter().map(|s| s.key).collect::<Vec<_>>(), ["psnr_db", "ssim", "fsc.resolution_mm"]);
         assert_eq!(shown[0].shown(shown[0].of(&scores, false)), "30.12");
         assert_eq!(shown[1].shown(shown[1].of(&scores, false)), "none");
         assert_eq!(shown[1].of(&scores, true), Some(0.9));

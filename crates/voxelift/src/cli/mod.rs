@@ -1,6 +1,7 @@
 //! Floor 12 · The command line: one file a command, each from raw arguments to an outcome.
 
 mod batch;
+mod degrade;
 mod evaluate;
 mod files;
 mod info;
@@ -40,6 +41,8 @@ struct Arguments {
 enum Command {
     /// Show geometry, type and intensities of files, or the card of a model
     Info(info::InfoArguments),
+    /// Simulate a low-resolution acquisition of a scan
+    Degrade(degrade::DegradeArguments),
     /// Bring scans to a higher resolution
     Upscale(upscale::UpscaleArguments),
     /// Score an image against its reference
@@ -71,6 +74,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let terminal = Terminal::new(arguments.quiet, arguments.verbose);
     match arguments.command {
         Command::Info(arguments) => info::run(&arguments),
+        Command::Degrade(arguments) => degrade::run(&arguments, &terminal),
         Command::Upscale(arguments) => upscale::run(&arguments, &terminal),
         Command::Evaluate(arguments) => evaluate::run(&arguments, &terminal),
         Command::Report(arguments) => report::run(&arguments),

@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use voxelift_volume::VolumeError;
+use voxelift_volume::metrics::{Summary, by_person, summarize};
 
 use super::{Protocol, align_right, new_table};
 use crate::failure::Outcome;
 use crate::scoreboard::{Score, present};
 use crate::terminal::Terminal;
+
+/// The same table gives the same intervals.
+const BOOTSTRAP_SEED: u64 = 0;
 
 /// A row of the table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -76,7 +80,8 @@ fn rows(table: &Path) -> anyhow::Result<Vec<Row>> {
 }
 
 impl ScoredPairs {
-    /// `{"pairs": [...], "summary": {method: {region: {score: {mean, standard_deviation, pairs}}}}}`.
+    /// `{"pairs": [...], "summary": {method: {region: {score: {people, mean, sd, interval}}}}}`. A person scanned twice
+    /// counts once; a row without a subject is a person of its own.
     pub fn json(&self) -> String {
         let pairs = self.rows.iter().map(|(row, scores)| {
             let mut object = serde_json::to_value(row).unwrap_or(Value::Null);
@@ -99,12 +104,11 @@ impl ScoredPairs {
         let names = shown.iter().map(|score| score.name.to_owned());
         table.set_header(["in the mask: method".to_owned(), "pairs".to_owned()].into_iter().chain(names));
         for (method, rows) in self.methods() {
-            let cells = shown.iter().map(|score| {
-                let values = values(score, &rows, true);
-                spread(&values).map_or_else(
-                    || "none".to_owned(),
-                    |(mean, deviation)| format!("{} ± {}", score.shown(Some(mean)), score.shown(Some(deviation))),
-                )
+            let cells = shown.iter().map(|score| match summary_of(score, &rows, true) {
+                Some(Summary { mean, sd: Some(sd), .. }) => {
+                    format!("{} ± {}", score.shown(Some(mean)), score.shown(Some(sd)))
+                }
+                one => score.shown(one.map(|summary| summary.mean)),
             });
             table.add_row([method.to_owned(), rows.len().to_string()].into_iter().chain(cells));
         }
@@ -113,50 +117,27 @@ impl ScoredPairs {
     }
 
     /// Rows by method, in the order of the names; rows without one stand together.
-    fn methods(&self) -> impl Iterator<Item = (&str, Vec<&Value>)> {
-        let mut methods: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    fn methods(&self) -> impl Iterator<Item = (&str, Vec<(&str, &Value)>)> {
+        let mut methods: BTreeMap<&str, Vec<(&str, &Value)>> = BTreeMap::new();
         for (row, scores) in &self.rows {
-            methods.entry(row.method.as_deref().unwrap_or("all")).or_default().push(scores);
+            let method = row.method.as_deref().unwrap_or("all");
+            let person = row.subject.as_deref().or(row.image.to_str()).unwrap_or_default();
+            methods.entry(method).or_default().push((person, scores));
         }
         methods.into_iter()
     }
 }
 
-fn values(score: &Score, rows: &[&Value], masked: bool) -> Vec<f64> {
-    rows.iter().filter_map(|scores| score.of(scores, masked)).collect()
+fn summary_of(score: &Score, rows: &[(&str, &Value)], masked: bool) -> Option<Summary> {
+    let values = rows.iter().filter_map(|(person, scores)| Some((*person, score.of(scores, masked)?)));
+    let people: Vec<f64> = by_person(values).into_values().collect();
+    summarize(&people, BOOTSTRAP_SEED)
 }
 
-fn summary(rows: &[&Value]) -> Value {
-    let region = |masked: bool| -> BTreeMap<&str, Value> {
-        let of = |score: &&'static Score| {
-            let values = values(score, rows, masked);
-            let (mean, deviation) = spread(&values)?;
-            Some((score.key, json!({"mean": mean, "standard_deviation": deviation, "pairs": values.len()})))
-        };
-        present(rows).iter().filter_map(of).collect()
+fn summary(rows: &[(&str, &Value)]) -> Value {
+    let all: Vec<&Value> = rows.iter().map(|(_, scores)| *scores).collect();
+    let region = |masked: bool| -> BTreeMap<&str, Option<Summary>> {
+        present(&all).iter().map(|score| (score.key, summary_of(score, rows, masked))).collect()
     };
     json!({"whole": region(false), "masked": region(true)})
-}
-
-/// Mean and sample standard deviation (0 for one value).
-fn spread(values: &[f64]) -> Option<(f64, f64)> {
-    if values.is_empty() {
-        return None;
-    }
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    Some((mean, (squares / (n - 1.0).max(1.0)).sqrt()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spread_is_that_of_a_sample() {
-        assert_eq!(spread(&[]), None);
-        assert_eq!(spread(&[2.0]), Some((2.0, 0.0)));
-        assert_eq!(spread(&[1.0, 2.0, 3.0]), Some((2.0, 1.0)));
-    }
 }
