@@ -1,6 +1,5 @@
-//! Golden numbers from `scripts/reference/*_golden.py`, and the formula by which both sides fill tensors.
+//! Golden numbers from `scripts/reference/*_golden.py`, and the formula by which both sides make tensors.
 
-use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
 use voxelift_model::device::DeviceChoice;
@@ -31,42 +30,6 @@ pub fn formula<const D: usize>(shape: [usize; D], name: &str, amplitude: f64) ->
     let value = |i: usize| amplitude * (12.9898 * (i + 1) as f64 + 0.7 * (salt % 1009) as f64).sin();
     let values: Vec<f32> = (0..shape.iter().product()).map(|i| value(i) as f32).collect();
     Tensor::from_data(TensorData::new(values, shape), &device())
-}
-
-/// The module with every parameter filled by the formula under its own name.
-pub fn fill<M: Module>(module: M) -> M {
-    module.map(&mut Filler { path: Vec::new() })
-}
-
-struct Filler {
-    path: Vec<String>,
-}
-
-impl ModuleMapper for Filler {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.join(".");
-        let shape: [usize; D] = param.lazy_shape().dims();
-        let values = if D > 1 {
-            let fan_in: usize = shape[1..].iter().product();
-            formula(shape, &name, (3.0 / fan_in as f64).sqrt())
-        } else {
-            let values = formula(shape, &name, 0.1);
-            if name.contains("norm") && name.ends_with("weight") {
-                values + 1.0
-            } else {
-                values
-            }
-        };
-        param.map(|_| values.detach().require_grad())
-    }
 }
 
 /// Compares with golden numbers, to `tolerance` of the largest of them.
