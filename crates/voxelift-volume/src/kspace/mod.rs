@@ -8,9 +8,11 @@
 
 mod line;
 mod plane;
+mod power;
 mod spectrum;
 
 pub use plane::PlaneTransform;
+pub use power::mean_power;
 pub use rustfft::num_complex::Complex;
 pub use spectrum::{Spectrum, signed_frequency};
 
