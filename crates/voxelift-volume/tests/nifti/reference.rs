@@ -3,6 +3,7 @@
 //! `scripts/reference/nifti_reference.py` made the golden files; `scripts/reference/nifti_written.py` looks at ours.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +14,11 @@ use voxelift_volume::nifti::{
 use voxelift_volume::{Geometry, Volume, VoxelMap};
 
 const CRATE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Says so past the test harness, which would swallow it.
+fn skipped(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+}
 
 fn golden(name: &str) -> Vec<Value> {
     let path = Path::new(CRATE).join("tests/golden").join(name);
@@ -131,7 +137,7 @@ fn every_real_scan_reads_as_in_nibabel() {
 fn compare_scans(wanted: impl Fn(&str) -> bool, least: usize) {
     let folder = Path::new(CRATE).join("../../../shared/data");
     if !folder.is_dir() {
-        println!("skipped: no shared data");
+        skipped("no shared data");
         return;
     }
     let cases = golden("nifti_scans.json");
@@ -240,7 +246,7 @@ fn outputs() -> Vec<(String, NiftiImage, OutputType)> {
 #[test]
 fn what_we_write_opens_in_nibabel_and_simpleitk() {
     let Some(python) = python() else {
-        println!("skipped: no Python with nibabel and SimpleITK");
+        skipped("no Python with nibabel and SimpleITK");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
