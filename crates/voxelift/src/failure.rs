@@ -43,11 +43,15 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
 /// 2 when the arguments or the configuration were refused, 1 when data, files or the run failed.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let refused = error.is::<Usage>()
-        || error.downcast_ref::<VolumeError>().is_some_and(refused_by_volumes)
-        || error.downcast_ref::<ModelError>().is_some_and(|error| match error {
-            ModelError::Volume(error) => refused_by_volumes(error),
-            error => error.is_configuration(),
-        });
+        || error
+            .downcast_ref::<VolumeError>()
+            .is_some_and(refused_by_volumes)
+        || error
+            .downcast_ref::<ModelError>()
+            .is_some_and(|error| match error {
+                ModelError::Volume(error) => refused_by_volumes(error),
+                error => error.is_configuration(),
+            });
     ExitCode::from(if refused { 2 } else { 1 })
 }
 

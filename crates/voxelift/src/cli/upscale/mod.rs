@@ -93,7 +93,9 @@ impl Plan {
         let with_model = arguments.model.is_some();
         let method = match arguments.method.unwrap_or(MethodArgument::Model) {
             MethodArgument::Model if with_model => {
-                return Err(usage("--model: trained models are not built yet; choose another --method"));
+                return Err(usage(
+                    "--model: trained models are not built yet; choose another --method",
+                ));
             }
             MethodArgument::Model => {
                 let advice = "without a model choose --method zero-fill, lanczos, trilinear or cubic";
@@ -102,7 +104,9 @@ impl Plan {
             method if with_model => {
                 let name = method.to_possible_value().expect("no method is hidden");
                 let name = name.get_name();
-                return Err(usage(format!("--method {name} uses no model; leave --model out, or choose --method model")));
+                return Err(usage(format!(
+                    "--method {name} uses no model; leave --model out, or choose --method model"
+                )));
             }
             MethodArgument::ZeroFill => Method::ZeroFill,
             MethodArgument::Lanczos => Method::Interpolated(Interpolation::Lanczos4),
@@ -114,7 +118,12 @@ impl Plan {
             (_, Some(spacing), None) => Target::Spacing(spacing.0),
             (scale, None, None) => Target::Scale(scale.unwrap_or(Scale::isotropic(2))),
         };
-        Ok(Self { method, target, read: arguments.read.options(), write: arguments.write.options(&arguments.inputs) })
+        Ok(Self {
+            method,
+            target,
+            read: arguments.read.options(),
+            write: arguments.write.options(&arguments.inputs),
+        })
     }
 
     /// Reads, makes finer, writes. Returns what was written, in words.
@@ -130,7 +139,11 @@ impl Plan {
             frames.push(placed);
         }
         let header = self.target.header(&image.header, extent);
-        let fine = NiftiImage { header, frames, warnings: Vec::new() };
+        let fine = NiftiImage {
+            header,
+            frames,
+            warnings: Vec::new(),
+        };
         files::write(&job.output, &fine, &self.write, terminal)?;
         Ok(words::grid(fine.frames[0].geometry()))
     }

@@ -35,9 +35,15 @@ impl PlannedArguments {
             ("--tile", self.tile.is_some()),
             ("--memory", self.memory.is_some()),
             ("--ensemble", self.ensemble),
-            ("--consistency", self.consistency.as_ref().is_some_and(|c| c != "off")),
+            (
+                "--consistency",
+                self.consistency.as_ref().is_some_and(|c| c != "off"),
+            ),
             ("--audit", self.audit),
-            ("--device", self.device.as_ref().is_some_and(|d| d != "auto" && d != "cpu")),
+            (
+                "--device",
+                self.device.as_ref().is_some_and(|d| d != "auto" && d != "cpu"),
+            ),
             ("--allow-out-of-range", self.allow_out_of_range),
         ];
         match asked.iter().find(|(_, asked)| *asked) {

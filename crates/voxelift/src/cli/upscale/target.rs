@@ -33,7 +33,9 @@ impl Target {
         if let Some(a) = (0..3).find(|a| extent[*a] < input.extent[*a]) {
             let (axis, found) = (["x", "y", "z"][a], input.spacing_mm()[a]);
             let spacing = found * input.extent[a] as f64 / extent[a] as f64;
-            let expected = format!("coarser than the input's {found} mm along {axis}; `voxelift degrade` makes coarser grids");
+            let expected = format!(
+                "coarser than the input's {found} mm along {axis}; `voxelift degrade` makes coarser grids"
+            );
             return Err(VolumeError::argument("spacing", spacing, expected));
         }
         Ok(extent)
@@ -42,7 +44,9 @@ impl Target {
     /// A volume of [`Target::extent`] voxels on the grid asked for, and in words how it got there when it is more
     /// than a change of the field of view by whole voxels.
     pub fn placed(&self, fine: Volume) -> (Volume, Option<&'static str>) {
-        let Self::Like(reference) = self else { return (fine, None) };
+        let Self::Like(reference) = self else {
+            return (fine, None);
+        };
         let grid = reference.geometry();
         if grid == *fine.geometry() {
             (fine, None)
@@ -50,14 +54,19 @@ impl Target {
             (resample_like(&fine, &grid, Interpolation::Nearest), None)
         } else {
             let between = "REF's voxels lie between the finer ones: a cubic B-spline brought them there";
-            (resample_like(&fine, &grid, Interpolation::CubicBSpline), Some(between))
+            (
+                resample_like(&fine, &grid, Interpolation::CubicBSpline),
+                Some(between),
+            )
         }
     }
 
     /// The header that goes with it.
     pub fn header(&self, input: &Header, extent: [usize; 3]) -> Header {
         let resampled = input.resampled(extent, &VoxelMap::field_of_view(input.extent, extent));
-        let Self::Like(reference) = self else { return resampled };
+        let Self::Like(reference) = self else {
+            return resampled;
+        };
         Header {
             extent: reference.extent,
             spacing_mm: reference.spacing_mm,
@@ -73,7 +82,10 @@ fn spacing_along(input: &Geometry, reference: &Geometry) -> [f64; 3] {
     let (axes, other) = (input.canonical_axes(), reference.canonical_axes());
     let spacing = reference.spacing_mm();
     axes.map(|(world, _)| {
-        let axis = other.iter().position(|(w, _)| *w == world).expect("each world axis is given out once");
+        let axis = other
+            .iter()
+            .position(|(w, _)| *w == world)
+            .expect("each world axis is given out once");
         spacing[axis]
     })
 }
@@ -109,7 +121,10 @@ mod tests {
         let extent = target.extent(&lr).unwrap();
         assert_eq!(extent, [6, 4, 4]);
         let mut fine = Volume::filled(0.0, lr.with_extent(extent));
-        fine.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = i as f32);
+        fine.data_mut()
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, v)| *v = i as f32);
         let (placed, said) = target.placed(fine.clone());
         assert_eq!((placed.geometry(), said), (&hr, None));
         assert_eq!(placed.data(), fine.crop([0; 3], [5, 4, 3]).data(), "bit for bit");
@@ -138,7 +153,10 @@ mod tests {
     #[test]
     fn a_coarser_target_is_refused_with_the_axis() {
         let input = Geometry::axis_aligned([8; 3], [1.0; 3]);
-        let error = Target::Spacing([1.0, 1.0, 2.0]).extent(&input).unwrap_err().to_string();
+        let error = Target::Spacing([1.0, 1.0, 2.0])
+            .extent(&input)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("along z"), "{error}");
     }
 }
