@@ -24,7 +24,7 @@ impl Mask {
     pub fn new(data: Vec<bool>, extent: [usize; 3]) -> Self {
         assert_eq!(
             data.len(),
-            extent.iter().product(),
+            extent.iter().product::<usize>(),
             "{} truth values for a grid of {extent:?}",
             data.len()
         );

@@ -64,17 +64,22 @@ impl Line {
         Self::with_bins(n, m, bins)
     }
 
-    /// Each bin times `window(cycles per voxel)`.
+    /// Each bin times `window(cycles per voxel)`; a window of 1 leaves the lines alone.
     pub fn filter(n: usize, window: impl Fn(f64) -> f64) -> Self {
-        let bins = (0..n).map(|i| {
-            let frequency = i.min(n - i) as f64 / n as f64;
-            Bin {
-                from: i,
-                to: i,
-                factor: Complex::from(window(frequency) / n as f64),
-            }
-        });
-        Self::with_bins(n, n, bins.collect())
+        let weights: Vec<f64> = (0..n).map(|i| window(i.min(n - i) as f64 / n as f64)).collect();
+        if weights.iter().all(|&w| w == 1.0) {
+            return Self {
+                source: n,
+                target: n,
+                transform: None,
+            };
+        }
+        let bin = |(i, w): (usize, f64)| Bin {
+            from: i,
+            to: i,
+            factor: Complex::from(w / n as f64),
+        };
+        Self::with_bins(n, n, weights.into_iter().enumerate().map(bin).collect())
     }
 
     fn with_bins(source: usize, target: usize, bins: Vec<Bin>) -> Self {

@@ -7,8 +7,10 @@
 //! picture by half an HR voxel, which costs 5 dB on a head.
 
 mod line;
+mod power;
 mod spectrum;
 
+pub use power::mean_power;
 pub use rustfft::num_complex::Complex;
 pub use spectrum::{Spectrum, signed_frequency};
 

@@ -1,7 +1,11 @@
 use super::*;
 
 fn small(seed: u64) -> PhantomConfig {
-    PhantomConfig { seed, extent: [40, 48, 40], ..Default::default() }
+    PhantomConfig {
+        seed,
+        extent: [40, 48, 40],
+        ..Default::default()
+    }
 }
 
 /// The foreground's values, rising.
@@ -14,7 +18,10 @@ fn foreground(volume: &Volume) -> Vec<f32> {
 #[test]
 fn a_seed_names_one_head_for_any_number_of_threads() {
     let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| head(&small(5)).unwrap())
     };
     assert_eq!(on(1), on(3));
@@ -26,9 +33,13 @@ fn seeds_are_different_people() {
     let n = a.data().len() as f64;
     let mean = |v: &Volume| v.data().iter().map(|&x| f64::from(x)).sum::<f64>() / n;
     let (ma, mb) = (mean(&a), mean(&b));
-    let pairs = || a.data().iter().zip(b.data()).map(|(&x, &y)| (f64::from(x) - ma, f64::from(y) - mb));
-    let [ab, aa, bb] =
-        pairs().fold([0.0; 3], |s, (x, y)| [s[0] + x * y, s[1] + x * x, s[2] + y * y]);
+    let pairs = || {
+        a.data()
+            .iter()
+            .zip(b.data())
+            .map(|(&x, &y)| (f64::from(x) - ma, f64::from(y) - mb))
+    };
+    let [ab, aa, bb] = pairs().fold([0.0; 3], |s, (x, y)| [s[0] + x * y, s[1] + x * x, s[2] + y * y]);
     let correlation = ab / (aa * bb).sqrt();
     assert!((0.6..0.95).contains(&correlation), "{correlation}");
 }
@@ -65,7 +76,11 @@ fn tissues_lie_under_the_image() {
 
 #[test]
 fn a_single_slice_is_cut_through_the_middle() {
-    let slice = head(&PhantomConfig { extent: [64, 64, 1], ..Default::default() }).unwrap();
+    let slice = head(&PhantomConfig {
+        extent: [64, 64, 1],
+        ..Default::default()
+    })
+    .unwrap();
     let share = foreground(&slice).len() as f64 / 4096.0;
     assert!((0.3..0.8).contains(&share), "{share}");
     assert_eq!(slice.geometry().world([31.5, 31.5, 0.0]), [0.0; 3]);
@@ -73,8 +88,67 @@ fn a_single_slice_is_cut_through_the_middle() {
 
 #[test]
 fn an_impossible_grid_is_refused() {
-    for (extent, spacing_mm) in [([0, 4, 4], [1.0; 3]), ([4096; 3], [1.0; 3]), ([4; 3], [1.0, 0.0, 1.0])] {
-        let wrong = head(&PhantomConfig { extent, spacing_mm, seed: 0 }).unwrap_err().to_string();
-        assert!(wrong.contains("extent") || wrong.contains("spacing_mm"), "{wrong}");
+    for (extent, spacing_mm) in [
+        ([0, 4, 4], [1.0; 3]),
+        ([4096; 3], [1.0; 3]),
+        ([4; 3], [1.0, 0.0, 1.0]),
+    ] {
+        let wrong = head(&PhantomConfig {
+            extent,
+            spacing_mm,
+            seed: 0,
+        })
+        .unwrap_err()
+        .to_string();
+        assert!(
+            wrong.contains("extent") || wrong.contains("spacing_mm"),
+            "{wrong}"
+        );
     }
+}
+
+#[test]
+fn truncation_costs_a_head_what_it_costs_a_brain() {
+    let config = PhantomConfig {
+        extent: [64; 3],
+        seed: 6,
+        ..Default::default()
+    };
+    let hr = head(&config).unwrap();
+    let back = crate::kspace::zero_fill(&crate::kspace::truncate(&hr, [32; 3]), [64; 3]);
+    let values = foreground(&hr);
+    let peak = f64::from(values[(values.len() as f64 * 0.995) as usize]);
+    let inside = hr
+        .data()
+        .iter()
+        .zip(back.data())
+        .filter(|(h, _)| f64::from(**h) > 0.05 * peak);
+    let errors: Vec<f64> = inside.map(|(h, b)| f64::from(h - b).powi(2)).collect();
+    let psnr_db = 10.0 * (peak * peak * errors.len() as f64 / errors.iter().sum::<f64>()).log10();
+    // 29.7 dB on a real head of four times the edge; here folds are closer together.
+    assert!((23.5..31.0).contains(&psnr_db), "{psnr_db}");
+}
+
+#[test]
+fn detail_reaches_the_nyquist_frequency_and_is_not_noise() {
+    let hr = head(&PhantomConfig {
+        extent: [48; 3],
+        seed: 7,
+        ..Default::default()
+    })
+    .unwrap();
+    let energy = |low: f64, high: f64| -> f64 {
+        let window = |axis: usize, f: f64| f64::from(axis != 0 || (low..high).contains(&f));
+        crate::kspace::filter(&hr, window)
+            .data()
+            .iter()
+            .map(|&v| f64::from(v).powi(2))
+            .sum()
+    };
+    let bands = [energy(0.05, 0.15), energy(0.25, 0.35), energy(0.4, 0.51)];
+    assert!(
+        bands[1] > 1e-3 * bands[0] && bands[2] > 1e-4 * bands[0],
+        "{bands:?}"
+    );
+    assert!(bands[0] > 10.0 * bands[1] && bands[1] > bands[2], "{bands:?}");
 }

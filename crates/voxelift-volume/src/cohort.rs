@@ -1,1 +1,0 @@
-//! Floor 3 · Subject -> role.

@@ -1,0 +1,280 @@
+//! Floor 3 · Subject -> role: a person belongs to one role only, however many scans there are.
+
+mod subject;
+
+pub use subject::subject_of;
+
+use crate::error::{Result, VolumeError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What a person's scans are used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The source domain: HR scans to train on.
+    Hr,
+    /// The target domain: LR scans to train on, or HR scans of which training sees only a degraded version.
+    Lr,
+    /// For choosing weights, steps and the best checkpoint.
+    Validation,
+    /// Reported, never tuned on.
+    Test,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hr => "hr",
+            Self::Lr => "lr",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        })
+    }
+}
+
+/// One file of a cohort.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan {
+    /// The person, under the first of the names that the person goes by.
+    pub subject: String,
+    /// What it is used for.
+    pub role: Role,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// Who is used for what.
+///
+/// An unpaired method that has seen a test person's scan, or one person in both of its domains, measures
+/// something else than it says: such a cohort cannot be built.
+#[derive(Clone, Debug, Default)]
+pub struct Cohort {
+    scans: Vec<Scan>,
+    /// Other names of a person -> the first name.
+    first_names: BTreeMap<String, String>,
+}
+
+impl Cohort {
+    /// Nobody yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Declares names that mean one person, as `1003+1023`; a single name declares nothing.
+    ///
+    /// # Errors
+    /// An empty name, or names whose scans are already in two roles.
+    pub fn same_person(&mut self, names: &str) -> Result<()> {
+        let names: Vec<&str> = names.split('+').map(str::trim).collect();
+        if names.iter().any(|n| n.is_empty()) {
+            return Err(VolumeError::argument(
+                "same person",
+                names.join("+"),
+                "give names joined by +, as 1003+1023",
+            ));
+        }
+        let first = self.person(names[0]);
+        let others: Vec<String> = names[1..]
+            .iter()
+            .map(|n| self.person(n))
+            .filter(|n| *n != first)
+            .collect();
+        let role_of = |person: &str| self.scans.iter().find(|s| s.subject == person);
+        if let Some(known) = role_of(&first).or_else(|| others.iter().find_map(|o| role_of(o))) {
+            for other in others.iter().filter_map(|o| role_of(o)) {
+                check_roles(known, other)?;
+            }
+        }
+        for other in &others {
+            for name in self.first_names.values_mut().filter(|n| *n == other) {
+                name.clone_from(&first);
+            }
+            self.first_names.insert(other.clone(), first.clone());
+            for scan in self.scans.iter_mut().filter(|s| s.subject == *other) {
+                scan.subject.clone_from(&first);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a person's scan a role.
+    ///
+    /// # Errors
+    /// When the person, under any declared name, has another role.
+    pub fn add(&mut self, subject: &str, role: Role, path: impl Into<PathBuf>) -> Result<()> {
+        let scan = Scan {
+            subject: self.person(subject),
+            role,
+            path: path.into(),
+        };
+        if let Some(known) = self.scans.iter().find(|s| s.subject == scan.subject) {
+            check_roles(known, &scan)?;
+        }
+        self.scans.push(scan);
+        Ok(())
+    }
+
+    /// Gives a file a role, the person taken from its name ([`subject_of`]).
+    ///
+    /// # Errors
+    /// Those of [`Cohort::add`].
+    pub fn add_file(&mut self, role: Role, path: &Path) -> Result<()> {
+        self.add(&subject_of(path), role, path)
+    }
+
+    /// The scans of a role, in the order in which they were added.
+    pub fn scans(&self, role: Role) -> impl Iterator<Item = &Scan> {
+        self.scans.iter().filter(move |s| s.role == role)
+    }
+
+    /// The people of a role, each once, in the order in which they were added.
+    pub fn people(&self, role: Role) -> Vec<&str> {
+        let mut people: Vec<&str> = Vec::new();
+        for scan in self.scans(role) {
+            if !people.contains(&scan.subject.as_str()) {
+                people.push(&scan.subject);
+            }
+        }
+        people
+    }
+
+    /// Keeps only a share of a role's people (all scans of each): the first ones, see [`fraction`].
+    ///
+    /// # Errors
+    /// Those of [`fraction`].
+    pub fn keep_fraction(&mut self, role: Role, share: f64) -> Result<()> {
+        let people = self.people(role);
+        let kept: Vec<String> = fraction(&people, share)?
+            .iter()
+            .map(|p| (*p).to_owned())
+            .collect();
+        self.scans.retain(|s| s.role != role || kept.contains(&s.subject));
+        Ok(())
+    }
+
+    fn person(&self, name: &str) -> String {
+        self.first_names
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| name.to_owned())
+    }
+}
+
+fn check_roles(first: &Scan, second: &Scan) -> Result<()> {
+    if first.role == second.role {
+        return Ok(());
+    }
+    let told = |s: &Scan| format!("{} ({})", s.role, s.path.display());
+    Err(VolumeError::SubjectInTwoRoles {
+        subject: first.subject.clone(),
+        first: told(first),
+        second: told(second),
+    })
+}
+
+/// The first `share` of an ordered pool, rounded, but at least one: the pools of smaller shares lie within those
+/// of larger ones, so that a comparison over shares adds people and never exchanges them.
+///
+/// # Errors
+/// A share outside `(0, 1]`, or an empty pool.
+pub fn fraction<T>(pool: &[T], share: f64) -> Result<&[T]> {
+    if !(share > 0.0 && share <= 1.0) {
+        return Err(VolumeError::argument(
+            "fraction",
+            share,
+            "expected above 0 and at most 1",
+        ));
+    }
+    if pool.is_empty() {
+        return Err(VolumeError::argument(
+            "pool",
+            "empty",
+            "a fraction of nobody is nobody; add scans",
+        ));
+    }
+    let count = (share * pool.len() as f64).round() as usize;
+    Ok(&pool[..count.clamp(1, pool.len())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_in_two_roles_is_refused_with_both_files() {
+        let mut cohort = Cohort::new();
+        cohort
+            .add_file(Role::Hr, Path::new("a/oasis-1003_T1w.nii.gz"))
+            .unwrap();
+        cohort
+            .add_file(Role::Hr, Path::new("a/oasis-1003_T2w.nii.gz"))
+            .unwrap();
+        let wrong = cohort
+            .add_file(Role::Test, Path::new("b/oasis-1003_T1w.nii.gz"))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            wrong,
+            "subject oasis-1003 is in two roles: hr (a/oasis-1003_T1w.nii.gz) and test \
+             (b/oasis-1003_T1w.nii.gz); a person belongs to one role only"
+        );
+        assert_eq!(cohort.people(Role::Hr), ["oasis-1003"]);
+        assert_eq!(cohort.scans(Role::Test).count(), 0);
+    }
+
+    #[test]
+    fn one_person_under_two_names_has_one_role() {
+        let mut cohort = Cohort::new();
+        cohort.same_person("1003+1023").unwrap();
+        cohort.same_person("1023 + 1043").unwrap();
+        cohort.add("1043", Role::Test, "a").unwrap();
+        cohort.add("1003", Role::Test, "b").unwrap();
+        assert_eq!(cohort.people(Role::Test), ["1003"]);
+        assert!(cohort.add("1023", Role::Hr, "c").is_err());
+        assert!(cohort.same_person("1003+").is_err());
+    }
+
+    #[test]
+    fn names_joined_afterwards_are_checked_too() {
+        let mut cohort = Cohort::new();
+        cohort.add("a", Role::Hr, "1").unwrap();
+        cohort.add("b", Role::Lr, "2").unwrap();
+        cohort.add("c", Role::Lr, "3").unwrap();
+        assert!(cohort.same_person("a+b").is_err());
+        assert!(cohort.same_person("d+a+c").is_err());
+        cohort.same_person("b+c").unwrap();
+        assert_eq!(cohort.people(Role::Lr), ["b"]);
+    }
+
+    #[test]
+    fn fractions_are_nested_and_never_empty() {
+        let pool: Vec<usize> = (0..10).collect();
+        for (share, expected) in [(0.1, 1), (0.3, 3), (0.25, 3), (1.0, 10), (1e-3, 1)] {
+            assert_eq!(fraction(&pool, share).unwrap(), &pool[..expected], "{share}");
+        }
+        assert_eq!(fraction(&pool[..4], 0.1).unwrap().len(), 1);
+        for wrong in [0.0, -0.1, 1.1, f64::NAN] {
+            assert!(fraction(&pool, wrong).is_err(), "{wrong}");
+        }
+        assert!(fraction(&pool[..0], 0.5).is_err());
+    }
+
+    #[test]
+    fn a_fraction_counts_people_not_scans() {
+        let mut cohort = Cohort::new();
+        for (subject, path) in [("a", "a1"), ("a", "a2"), ("b", "b1"), ("c", "c1"), ("d", "d1")] {
+            cohort.add(subject, Role::Hr, path).unwrap();
+        }
+        cohort.add("e", Role::Lr, "e1").unwrap();
+        cohort.keep_fraction(Role::Hr, 0.5).unwrap();
+        let kept: Vec<_> = cohort
+            .scans(Role::Hr)
+            .map(|s| s.path.display().to_string())
+            .collect();
+        assert_eq!(kept, ["a1", "a2", "b1"]);
+        assert_eq!(cohort.people(Role::Lr), ["e"]);
+    }
+}

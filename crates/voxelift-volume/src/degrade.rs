@@ -1,1 +1,0 @@
-//! Floor 3 · HR volume -> LR acquisition.
