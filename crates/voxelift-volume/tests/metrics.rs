@@ -4,8 +4,8 @@
 use serde_json::Value;
 use voxelift_volume::intensity::Mask;
 use voxelift_volume::metrics::{
-    DataRange, EvaluateOptions, IntensityMatch, Pair, Regions, evaluate, fidelity, least_squares_match, ssim,
-    ssim_map, ssim_slice, structure,
+    DataRange, EvaluateOptions, IntensityMatch, Pair, Regions, evaluate, fidelity, least_squares_match,
+    perceptual, ssim, ssim_map, ssim_slice, structure,
 };
 use voxelift_volume::{Geometry, Volume};
 
@@ -133,6 +133,22 @@ fn ms_ssim_agrees_with_pytorch_msssim_at_three_and_at_five_scales() {
         let scores = structure(&pair, range_of(&pair).full, &UNMATCHED);
         assert_eq!(scores.scales, scales);
         assert_close(scores.ms_ssim.whole.unwrap(), &golden()[name]["ms_ssim"], 1e-6);
+    }
+}
+
+#[test]
+fn perceptual_scores_agree_with_piq_on_odd_and_even_slices() {
+    for (extent, name) in [([47, 52, 45], "small"), ([64, 48, 12], "even")] {
+        let (reference, image, mask) = volumes(extent);
+        let pair = Pair::new(&reference, &image, &mask).unwrap();
+        let scores = perceptual(&pair, range_of(&pair).full);
+        for (scores, region) in [(scores.whole, "whole"), (scores.masked, "masked")] {
+            let golden = &golden()[name]["perceptual"][region];
+            assert_close(scores.haarpsi.unwrap(), &golden["haarpsi"], 1e-7);
+            assert_close(scores.gmsd.unwrap(), &golden["gmsd"], 1e-7);
+            assert_close(scores.vifp.unwrap(), &golden["vifp"], 1e-7);
+            assert_close(scores.fsim.unwrap(), &golden["fsim"], 1e-7);
+        }
     }
 }
 

@@ -7,9 +7,11 @@
 //! picture by half an HR voxel, which costs 5 dB on a head.
 
 mod line;
+mod plane;
 mod power;
 mod spectrum;
 
+pub use plane::PlaneTransform;
 pub use power::mean_power;
 pub use rustfft::num_complex::Complex;
 pub use spectrum::{Spectrum, signed_frequency};
