@@ -1,0 +1,6 @@
+//! NIfTI files: against nibabel, round and round, and broken in every way.
+
+mod builder;
+mod malformed;
+mod reference;
+mod round_trip;
