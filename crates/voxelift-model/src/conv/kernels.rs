@@ -52,6 +52,7 @@ pub(super) struct Block {
 
 /// All kernels of one instruction set.
 pub(super) struct Kernels {
+    #[cfg(test)]
     pub name: &'static str,
     /// Widest first.
     pub blocks: &'static [Block],
@@ -338,6 +339,7 @@ macro_rules! compile {
             }
         }
         static $table: Kernels = Kernels {
+            #[cfg(test)]
             name: $name,
             blocks: &[$(Block {
                 width: $vectors * <$block_lanes>::COUNT,
@@ -367,6 +369,7 @@ compile!(AVX2, avx2, "avx2", "avx2,fma", F32x8, dot 8, axpy 8, blocks [
 ]);
 
 static PORTABLE: Kernels = Kernels {
+    #[cfg(test)]
     name: "portable",
     blocks: &[Block {
         width: Array8::COUNT,
