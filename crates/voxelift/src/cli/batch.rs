@@ -1,8 +1,5 @@
 //! Several files, one after another: a failure does not stop the others, and is not forgotten.
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-
 use super::files::Job;
 use crate::failure::Outcome;
 use crate::terminal::{self, Terminal};
@@ -34,8 +31,7 @@ pub fn run(
     }
     drop(progress);
 
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(["input", "output", "result"]);
+    let mut table = terminal::table(["input", "output", "result"].map(str::to_owned));
     for (job, result) in jobs.iter().zip(&results) {
         let (output, result) = match result {
             Ok(made) => (job.output.display().to_string(), made.clone()),

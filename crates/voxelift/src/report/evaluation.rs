@@ -1,7 +1,5 @@
 //! The page of an evaluation, from the JSON that `voxelift evaluate` writes.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::page::Page;

@@ -5,8 +5,6 @@ mod pairs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
 use serde_json::Value;
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::intensity::Mask;
@@ -14,7 +12,7 @@ use voxelift_volume::metrics::{self, EvaluateOptions, Scores};
 use voxelift_volume::nifti::ReadOptions;
 
 use super::files;
-use super::options::ReadArguments;
+use super::options::{ReadArguments, Spacing};
 use crate::failure::{Outcome, usage};
 use crate::scoreboard::present;
 use crate::terminal::{self, Terminal};
@@ -36,6 +34,9 @@ pub struct EvaluateArguments {
     /// The range L of PSNR and SSIM [default: the reference's maximum minus its minimum]
     #[arg(long, value_name = "L")]
     data_range: Option<f64>,
+    /// Voxel size of the LR image behind SR: adds the scores beyond the frequencies it holds
+    #[arg(long, value_name = "MM")]
+    lr_spacing: Option<Spacing>,
     /// Write the scores as JSON; - for stdout, in place of the table
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
@@ -62,7 +63,11 @@ pub fn run(arguments: &EvaluateArguments, terminal: &Terminal) -> anyhow::Result
     if let Some(path) = arguments.json.as_deref().filter(|path| !is_stdout(path)) {
         files::refuse_existing(path, arguments.force)?;
     }
-    let options = EvaluateOptions { data_range: arguments.data_range, ..EvaluateOptions::default() };
+    let options = EvaluateOptions {
+        data_range: arguments.data_range,
+        measured_spacing_mm: arguments.lr_spacing.map(|spacing| spacing.0),
+        ..EvaluateOptions::default()
+    };
     let protocol = Protocol { read: arguments.read.options(), options };
     if let Some(table) = &arguments.pairs {
         let (result, outcome) = pairs::run(table, &protocol, terminal)?;
@@ -125,28 +130,15 @@ impl Protocol {
 
 fn text(scores: &Scores) -> String {
     let json = serde_json::to_value(scores).unwrap_or(Value::Null);
-    let mut table = new_table();
-    table.set_header(["score", "whole volume", "in the mask"]);
+    let mut table = terminal::table(["score", "whole volume", "in the mask"].map(str::to_owned));
     for score in present(&[&json]) {
         let values = [false, true].map(|masked| score.shown(score.of(&json, masked)));
         table.add_row([score.name.to_owned(), values[0].clone(), values[1].clone()]);
     }
-    align_right(&mut table);
     let share = 100.0 * scores.mask_voxels as f64 / scores.voxels as f64;
     let p995 = scores.data_range_p995.map_or_else(|| "none".to_owned(), |range| format!("{range}"));
     format!(
         "{table}\ndata range {} (p99.5: {p995}) · {} voxels · mask: {share:.1} % of them, {}\n",
         scores.data_range, scores.voxels, scores.mask
     )
-}
-
-fn new_table() -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
-    table
-}
-
-/// Numbers stand under one another.
-fn align_right(table: &mut Table) {
-    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
 }

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use voxelift_volume::VolumeError;
 use voxelift_volume::metrics::{Summary, by_person, summarize};
 
-use super::{Protocol, align_right, new_table};
+use super::Protocol;
 use crate::failure::Outcome;
 use crate::scoreboard::{Score, present};
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 
 /// The same table gives the same intervals.
 const BOOTSTRAP_SEED: u64 = 0;
@@ -100,9 +100,8 @@ impl ScoredPairs {
     pub fn text(&self) -> String {
         let all: Vec<&Value> = self.rows.iter().map(|(_, scores)| scores).collect();
         let shown = present(&all);
-        let mut table = new_table();
         let names = shown.iter().map(|score| score.name.to_owned());
-        table.set_header(["in the mask: method".to_owned(), "pairs".to_owned()].into_iter().chain(names));
+        let mut table = terminal::table(["in the mask".to_owned(), "images".to_owned()].into_iter().chain(names));
         for (method, rows) in self.methods() {
             let cells = shown.iter().map(|score| match summary_of(score, &rows, true) {
                 Some(Summary { mean, sd: Some(sd), .. }) => {
@@ -112,7 +111,6 @@ impl ScoredPairs {
             });
             table.add_row([method.to_owned(), rows.len().to_string()].into_iter().chain(cells));
         }
-        align_right(&mut table);
         format!("{table}\n")
     }
 
