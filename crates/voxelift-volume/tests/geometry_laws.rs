@@ -265,32 +265,6 @@ fn an_axis_that_keeps_its_extent_is_untouched() {
 }
 
 #[test]
-fn truncation_and_zero_filling_keep_the_mean_and_the_voxels() {
-    let volume = texture(Geometry {
-        extent: [9, 10, 6],
-        world_from_voxel: affines()[2],
-    });
-    let mean = |v: &Volume| v.data().iter().map(|&x| f64::from(x)).sum::<f64>() / v.data().len() as f64;
-    for made in [
-        kspace::truncate(&volume, [5, 10, 4]),
-        kspace::zero_fill(&volume, [12, 15, 7]),
-    ] {
-        assert!(
-            (mean(&made) - mean(&volume)).abs() < 1e-7,
-            "{} {}",
-            mean(&made),
-            mean(&volume)
-        );
-    }
-    // An odd factor has the old voxels among the new ones.
-    let fine = kspace::zero_fill(&volume, [27, 30, 18]);
-    for voxel in [[0, 0, 0], [4, 7, 3], [8, 9, 5]] {
-        let (new, old) = (fine.at(voxel.map(|i| 3 * i + 1)), volume.at(voxel));
-        assert!((new - old).abs() < 1e-6, "{new} {old} at {voxel:?}");
-    }
-}
-
-#[test]
 fn a_grid_like_another_gets_the_same_picture_in_every_orientation() {
     use Interpolation::{CubicBSpline, Lanczos4, Nearest, Trilinear};
     let volume = texture(Geometry {
@@ -318,70 +292,6 @@ fn a_grid_like_another_gets_the_same_picture_in_every_orientation() {
             "{method:?}"
         );
     }
-}
-
-#[test]
-fn outside_the_field_of_view_there_is_nothing() {
-    let volume = Volume::filled(1.0, Geometry::axis_aligned([4, 4, 4], [1.0; 3]));
-    for sheared in [0.0, 1e-3] {
-        let mut target = Geometry::axis_aligned([8, 8, 8], [1.0; 3]);
-        target.world_from_voxel[0][3] = -2.0;
-        target.world_from_voxel[0][1] = sheared;
-        let made = resample::resample_like(&volume, &target, Interpolation::Trilinear);
-        let row: Vec<f32> = (0..8).map(|x| made.at([x, 1, 1])).collect();
-        assert_eq!(row, [0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
-        assert_eq!(made.at([3, 4, 1]), 0.0);
-    }
-}
-
-#[test]
-fn lanczos_weights_are_those_of_resize() {
-    let volume = texture(Geometry::axis_aligned([11, 3, 2], [1.0; 3]));
-    for scale in [1, 2, 3, 4] {
-        let fine = resample::resize(&volume, [11 * scale, 3, 2], Interpolation::Lanczos4);
-        for (phase, at) in resample::lanczos_weights(scale).iter().enumerate() {
-            for j in 0..11 {
-                let clamped = |t: usize| (j as isize + at.first + t as isize).clamp(0, 10) as usize;
-                let value: f64 = (0..8)
-                    .map(|t| at.weights[t] * f64::from(volume.at([clamped(t), 1, 1])))
-                    .sum();
-                let got = f64::from(fine.at([scale * j + phase, 1, 1]));
-                assert!(
-                    (value - got).abs() < 1e-6,
-                    "scale {scale}, phase {phase}, voxel {j}: {value} {got}"
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn the_spectrum_comes_back_and_filters_as_the_lines_do() {
-    let volume = texture(Geometry {
-        extent: [6, 9, 10],
-        world_from_voxel: affines()[0],
-    });
-    let mut spectrum = kspace::Spectrum::of(&volume);
-    let again = spectrum.clone().into_volume(volume.geometry().clone());
-    assert!(
-        again
-            .data()
-            .iter()
-            .zip(volume.data())
-            .all(|(a, b)| (a - b).abs() < 1e-6)
-    );
-
-    let window = |axis: usize, f: f64| (-(axis as f64 + 1.0) * 4.0 * f * f).exp();
-    spectrum.scale_by(|f| kspace::Complex::from((0..3).map(|a| window(a, f[a].abs())).product::<f64>()));
-    let whole = spectrum.into_volume(volume.geometry().clone());
-    let lines = kspace::filter(&volume, window);
-    assert!(
-        whole
-            .data()
-            .iter()
-            .zip(lines.data())
-            .all(|(a, b)| (a - b).abs() < 1e-6)
-    );
 }
 
 #[test]

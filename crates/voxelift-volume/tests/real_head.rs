@@ -1,6 +1,7 @@
 //! What the interpolating upsamplers reach on a real head after 2 x 2 x 2 k-space truncation: the floors that any
 //! network has to beat, and the surest sign of a lost half voxel (5 dB).
 
+use std::io::Write;
 use std::path::Path;
 
 use voxelift_volume::intensity::foreground_peak;
@@ -30,8 +31,7 @@ fn psnr_db(image: &Volume, reference: &Volume, peak: f64) -> f64 {
 #[test]
 fn the_floors_on_a_head_are_where_they_should_be() {
     if !Path::new(HEAD).exists() {
-        eprintln!("skipped: no shared data");
-        return;
+        return writeln!(std::io::stderr(), "skipped: no shared data").expect("a standard error");
     }
     let image = nifti::read(Path::new(HEAD), &ReadOptions::default()).expect("a head");
     let hr = pad_to_scale(image.volume().expect("one volume"), Scale::isotropic(2));

@@ -12,6 +12,8 @@ pub enum Outcome {
     Done,
     /// Some inputs failed; which ones has been said.
     InPart,
+    /// Asked to stop; the same command goes on.
+    Interrupted,
 }
 
 impl From<Outcome> for ExitCode {
@@ -19,6 +21,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Done => Self::SUCCESS,
             Outcome::InPart => Self::from(3),
+            Outcome::Interrupted => Self::from(4),
         }
     }
 }

@@ -21,7 +21,9 @@ pub struct GeneratorConfig {
     pub reduction: usize,
     /// RCABs of `G_t`.
     pub n_lr_blocks: usize,
-    /// Upsampling factors along Z, Y, X (tensor order, the reverse of a file's x, y, z).
+    /// Upsampling factors along Z, Y, X (tensor order, the reverse of a file's x, y, z). Configurations and cards
+    /// write the scale once, in file order, elsewhere.
+    #[serde(skip)]
     pub scale: [usize; 3],
     /// Kernel along Z, Y, X; `[1, 3, 3]` for slices.
     pub kernel: [usize; 3],

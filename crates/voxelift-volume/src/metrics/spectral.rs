@@ -288,7 +288,7 @@ impl Shells {
         let mut total = Shell::default();
         all.iter().for_each(|shell| total.merge(shell));
         // The shells whose whole thickness lies below the Nyquist frequency.
-        let last = ((nyquist / width) + 1e-9 - 0.5).floor().max(1.0) as usize;
+        let last = (((nyquist / width) + 1e-9 - 0.5).floor().max(1.0) as usize).min(count - 1);
         Self {
             width,
             all,

@@ -2,5 +2,6 @@
 
 mod builder;
 mod malformed;
+mod outputs;
 mod reference;
 mod round_trip;

@@ -1,6 +1,6 @@
 //! The same files as nibabel, and the same files to nibabel and SimpleITK.
 //!
-//! `scripts/reference/nifti_reference.py` made the golden files; `scripts/reference/nifti_written.py` looks at ours.
+//! `scripts/reference/nifti_reference.py` made the golden files; `nifti_written.py` beside it looks at ours.
 
 use std::fs;
 use std::io::Write;

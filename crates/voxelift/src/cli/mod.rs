@@ -7,6 +7,7 @@ mod files;
 mod info;
 mod options;
 mod report;
+mod train;
 mod upscale;
 mod words;
 
@@ -50,6 +51,8 @@ enum Command {
     Info(info::InfoArguments),
     /// Simulate a low-resolution acquisition of a scan
     Degrade(degrade::DegradeArguments),
+    /// Train on unpaired scans, or go on where a run stopped
+    Train(train::TrainArguments),
     /// Bring scans to a higher resolution
     Upscale(upscale::UpscaleArguments),
     /// Score an image against its reference
@@ -83,6 +86,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
         Command::Info(arguments) => info::run(&arguments),
         Command::Degrade(arguments) => degrade::run(&arguments, &terminal),
+        Command::Train(arguments) => train::run(&arguments, &terminal),
         Command::Upscale(arguments) => upscale::run(&arguments, &terminal),
         Command::Evaluate(arguments) => evaluate::run(&arguments, &terminal),
         Command::Report(arguments) => report::run(&arguments),
