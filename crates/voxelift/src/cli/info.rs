@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
+use voxelift_model::model_file;
 use voxelift_volume::intensity::{Mask, percentile};
 use voxelift_volume::nifti::{self, Header, NiftiImage};
 
 use super::options::ReadArguments;
 use super::words;
-use crate::failure::{Outcome, usage};
+use crate::failure::Outcome;
 use crate::terminal;
 
 #[derive(Debug, Args)]
@@ -31,10 +32,14 @@ pub struct InfoArguments {
 /// When the only file cannot be read; of several, those that can are shown.
 pub fn run(arguments: &InfoArguments) -> anyhow::Result<Outcome> {
     if let Some(model) = &arguments.model {
-        return Err(usage(format!(
-            "--model {}: cards of model files are not built yet",
-            model.display()
-        )));
+        let card = model_file::read_card(model)?;
+        let shown = if arguments.json {
+            serde_json::to_string(&card)?
+        } else {
+            serde_json::to_string_pretty(&card)?
+        };
+        terminal::print(format!("{shown}\n"))?;
+        return Ok(Outcome::Done);
     }
     let mut failed = 0;
     for file in &arguments.files {

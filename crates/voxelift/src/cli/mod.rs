@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::failure::{Outcome, exit_code, usage};
+use crate::failure::{Outcome, exit_code, told, usage};
 use crate::terminal::{self, Terminal};
 
 /// Unpaired MRI super-resolution: train on your own scans, apply to NIfTI files, measure honestly.
@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
     match run(arguments) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            terminal::error(&error);
+            terminal::error(told(&error));
             exit_code(&error)
         }
     }

@@ -10,7 +10,7 @@ use voxelift_volume::VolumeError;
 use voxelift_volume::metrics::{Summary, by_person, summarize};
 
 use super::Protocol;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, told};
 use crate::scoreboard::{Score, present};
 use crate::terminal::{self, Terminal};
 
@@ -59,7 +59,7 @@ pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Re
                     .for_each(|note| terminal.detail(format!("{}: {note}", row.image.display())));
                 scored.push((row, serde_json::to_value(scores)?));
             }
-            Err(error) => terminal.complain(format!("{}: {error}", row.image.display())),
+            Err(error) => terminal.complain(format!("{}: {}", row.image.display(), told(&error))),
         }
     }
     drop(progress);

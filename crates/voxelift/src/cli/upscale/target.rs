@@ -2,7 +2,7 @@
 
 use voxelift_volume::nifti::Header;
 use voxelift_volume::resample::{Interpolation, extent_for_spacing, resample_like};
-use voxelift_volume::{Geometry, Result, Scale, Volume, VolumeError, VoxelMap};
+use voxelift_volume::{Geometry, Result, Scale, Volume, VolumeError, VoxelMap, kspace};
 
 /// The grid that is asked for.
 #[derive(Clone, Debug)]
@@ -19,11 +19,22 @@ pub enum Target {
 const SAME_PLACE: f64 = 1e-3;
 
 impl Target {
-    /// How many voxels a method makes over the field of view of `input`. For [`Target::Like`] those are as large as
-    /// the other grid's, or as near as the field of view allows.
+    /// The grid itself.
     ///
     /// # Errors
-    /// When the target is coarser than the input.
+    /// When the target is coarser than the input along an axis.
+    pub fn grid(&self, input: &Geometry) -> Result<Geometry> {
+        let extent = self.extent(input)?;
+        Ok(match self {
+            Self::Scale(_) | Self::Spacing(_) => input.with_extent(extent),
+            Self::Like(reference) => reference.geometry(),
+        })
+    }
+
+    /// How many voxels over the input's field of view come nearest to it.
+    ///
+    /// # Errors
+    /// When the target is coarser than the input along an axis.
     pub fn extent(&self, input: &Geometry) -> Result<[usize; 3]> {
         let extent = match self {
             Self::Scale(scale) => scale.up(input.extent),
@@ -41,29 +52,30 @@ impl Target {
         Ok(extent)
     }
 
-    /// A volume of [`Target::extent`] voxels on the grid asked for, and in words how it got there when it is more
-    /// than a change of the field of view by whole voxels.
-    pub fn placed(&self, fine: Volume) -> (Volume, Option<&'static str>) {
-        let Self::Like(reference) = self else {
-            return (fine, None);
+    /// A finer volume on [`Target::grid`], and in words how it got there when it is more than leaving out whole voxels
+    /// or adding zeros.
+    pub fn placed(&self, fine: Volume, grid: &Geometry) -> (Volume, Option<&'static str>) {
+        // A model may make finer voxels than asked for: what the grid cannot hold is cut off in k-space.
+        let fine = match self {
+            Self::Spacing(_) => {
+                let kept = std::array::from_fn(|a| fine.extent()[a].min(grid.extent[a]));
+                kspace::truncate(&fine, kept)
+            }
+            Self::Scale(_) | Self::Like(_) => fine,
         };
-        let grid = reference.geometry();
-        if grid == *fine.geometry() {
+        if grid == fine.geometry() {
             (fine, None)
-        } else if on_voxels(fine.geometry(), &grid) {
-            (resample_like(&fine, &grid, Interpolation::Nearest), None)
+        } else if on_voxels(fine.geometry(), grid) {
+            (resample_like(&fine, grid, Interpolation::Nearest), None)
         } else {
-            let between = "REF's voxels lie between the finer ones: a cubic B-spline brought them there";
-            (
-                resample_like(&fine, &grid, Interpolation::CubicBSpline),
-                Some(between),
-            )
+            let how = "the voxels asked for lie between those made; a cubic B-spline brought them there";
+            (resample_like(&fine, grid, Interpolation::CubicBSpline), Some(how))
         }
     }
 
-    /// The header that goes with it.
-    pub fn header(&self, input: &Header, extent: [usize; 3]) -> Header {
-        let resampled = input.resampled(extent, &VoxelMap::field_of_view(input.extent, extent));
+    /// The header that goes with the grid.
+    pub fn header(&self, input: &Header, grid: &Geometry) -> Header {
+        let resampled = input.resampled(grid.extent, &VoxelMap::field_of_view(input.extent, grid.extent));
         let Self::Like(reference) = self else {
             return resampled;
         };
@@ -125,7 +137,7 @@ mod tests {
             .iter_mut()
             .enumerate()
             .for_each(|(i, v)| *v = i as f32);
-        let (placed, said) = target.placed(fine.clone());
+        let (placed, said) = target.placed(fine.clone(), &hr);
         assert_eq!((placed.geometry(), said), (&hr, None));
         assert_eq!(placed.data(), fine.crop([0; 3], [5, 4, 3]).data(), "bit for bit");
     }
@@ -146,8 +158,19 @@ mod tests {
         let fine = Geometry::axis_aligned([8; 3], [1.0; 3]);
         let mut shifted = fine.clone();
         shifted.world_from_voxel[1][3] = 0.5;
-        let (placed, said) = like(&shifted).placed(Volume::filled(2.0, fine));
+        let (placed, said) = like(&shifted).placed(Volume::filled(2.0, fine), &shifted);
         assert!(said.is_some() && (placed.at([3, 3, 3]) - 2.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_volume_finer_than_the_spacing_asked_for_is_cut_off_in_k_space() {
+        let input = Geometry::axis_aligned([8; 3], [2.0; 3]);
+        let target = Target::Spacing([1.5, 1.0, 0.5]);
+        let grid = target.grid(&input).unwrap();
+        assert_eq!(grid.extent, [11, 16, 32]);
+        let (placed, _) = target.placed(Volume::filled(3.0, input.with_extent([16; 3])), &grid);
+        assert_eq!(placed.geometry(), &grid);
+        assert!(placed.data().iter().all(|v| (v - 3.0).abs() < 1e-4));
     }
 
     #[test]
