@@ -17,7 +17,7 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().to_vec().expect("f32 values")
+    tensor.into_data().try_to_vec().expect("f32 values")
 }
 
 fn assert_close(name: &str, found: &[f32], expected: &[f32]) {
