@@ -1,11 +1,12 @@
 """Golden numbers for the scores, from other people's implementations.
 
-Needs numpy, scipy, scikit-image, torch, pytorch-msssim and piq (any recent version). Run from the repository's root:
+Needs numpy, scipy, scikit-image, scikit-learn, nibabel, torch, pytorch-msssim and piq (written with scikit-image 0.26,
+piq 0.8.0 and pytorch-msssim 1.0.0). Run from the repository's root:
 
     python scripts/reference/metrics_golden.py
 
 It writes crates/voxelift-volume/tests/golden/metrics.json, which tests/metrics.rs compares with. The volumes are
-made by a formula that the test repeats; nothing but numbers is committed.
+made by a formula that the test repeats, and one real head is taken from ../shared/data; nothing but numbers is committed.
 """
 
 import json
@@ -107,17 +108,200 @@ def ms_ssim(reference, image, levels):
     return value
 
 
+def perceptual(reference, image, mask):
+    """piq per axial slice, in f64; it wants 0 <= v <= data_range, which the shift by the minimum sees to."""
+    import piq
+    import torch
+
+    r, x = reference.astype(np.float64), image.astype(np.float64)
+    # The image's noise leaves the reference's range by a little: piq's check of it is not part of the score.
+    for module in (piq.haarpsi, piq.gmsd, piq.vif_p, piq.fsim):
+        module.__globals__["_validate_input"] = lambda *_, **__: None
+    span, black = r.max() - r.min(), r.min()
+    out = {}
+    for name, inside in (("whole", np.ones_like(mask)), ("masked", mask)):
+        scores = {"haarpsi": [], "gmsd": [], "vifp": [], "fsim": []}
+        for k in (k for k in range(len(r)) if mask[k].mean() >= 0.05):
+            a, b = (torch.from_numpy(np.where(inside[k], v[k] - black, 0.0))[None, None] for v in (r, x))
+            scores["haarpsi"].append(piq.haarpsi(b, a, data_range=span).item())
+            scores["gmsd"].append(piq.gmsd(b, a, data_range=span).item())
+            scores["vifp"].append(piq.vif_p(b, a, data_range=span).item())
+            scores["fsim"].append(piq.fsim(b, a, data_range=span, chromatic=False).item())
+        out[name] = {key: np.mean(values) for key, values in scores.items()}
+    return out
+
+
+def hfen(reference, image, mask):
+    from scipy.ndimage import gaussian_laplace
+
+    log_r, log_x = (gaussian_laplace(v.astype(np.float64), 1.5, radius=7) for v in (reference, image))
+    norm = np.linalg.norm
+    return {
+        "whole": norm(log_x - log_r) / norm(log_r),
+        "masked": norm((log_x - log_r)[mask]) / norm(log_r[mask]),
+    }
+
+
+def face_taper(shape):
+    """Half a cosine over 8 voxels, or a quarter of the side, at each face."""
+    out = np.ones(shape)
+    for axis, n in enumerate(shape):
+        width = min(8, n // 4)
+        ramp = (1 + np.cos(np.pi * (width - np.arange(width)) / (width + 1))) / 2
+        line = np.ones(n)
+        line[:width], line[n - width :] = ramp, ramp[::-1]
+        out = out * line.reshape([-1 if a == axis else 1 for a in range(3)])
+    return out
+
+
+def mask_taper(mask):
+    """Half a cosine over 4 city-block steps around the mask."""
+    from scipy.ndimage import distance_transform_cdt
+
+    steps = distance_transform_cdt(~mask, metric="taxicab").astype(float)
+    return np.where(steps <= 4, (1 + np.cos(np.pi * np.minimum(steps, 5) / 5)) / 2, 0.0)
+
+
+def spectral(reference, image, mask, spacing, measured):
+    """Spacings as (z, y, x)."""
+    r, x = reference.astype(np.float64), image.astype(np.float64)
+    cycles = np.meshgrid(*(np.fft.fftfreq(n) for n in r.shape), indexing="ij")
+    radius = np.sqrt(sum((f / d) ** 2 for f, d in zip(cycles, spacing)))
+    ratio = [2 * np.abs(f) * m / d for f, d, m in zip(cycles, spacing, measured)]
+    unmeasured = np.any([q > 1 + 1e-9 for q in ratio], axis=0) & (sum(4 * f * f for f in cycles) < 1)
+    kept = np.all([(q < 1 - 1e-9) | (m <= d) for q, d, m in zip(ratio, spacing, measured)], axis=0)
+    zero_filled = np.fft.ifftn(np.fft.fftn(r) * kept).real
+    width = max(1 / (n * d) for n, d in zip(r.shape, spacing))
+    shell = np.rint(radius / width).astype(int)
+    last = int(np.floor(min(0.5 / d for d in spacing) / width - 0.5 + 1e-9))
+
+    def energies(a, b, region):
+        index, n = shell[region], shell.max() + 1
+        terms = ((a * b.conj()).real, abs(a) ** 2, abs(b) ** 2, np.ones(a.shape))
+        return [np.bincount(index, t[region], n) for t in terms]
+
+    def correlation(cross, ea, eb, a, b):
+        weak = (ea <= 1e-12 * (abs(a) ** 2).sum()) | (eb <= 1e-12 * (abs(b) ** 2).sum())
+        return np.where(weak, 0, cross / np.sqrt(np.where(weak, 1, ea * eb)))
+
+    out = {}
+    for name, taper in (("whole", face_taper(r.shape)), ("masked", mask_taper(mask))):
+        fr, fx, fz = (np.fft.fftn(v * taper) for v in (r, x, zero_filled))
+        cross, er, ex, _ = energies(fr, fx, np.ones_like(mask))
+        curve = correlation(cross, er, ex, fr, fx)[1 : last + 1]
+        below = np.flatnonzero(curve < 0.5)
+        cutoff = last * width
+        if len(below):
+            i = below[0]
+            cutoff = width * (i + (curve[i - 1] - 0.5) / (curve[i - 1] - curve[i])) if i else width
+        cross, er, ex, count = energies(fr, fx, unmeasured)
+        fsc = correlation(cross, er, ex, fr, fx)
+        cross_z, _, ez, _ = energies(fr, fz, unmeasured)
+        fsc_z = correlation(cross_z, er, ez, fr, fz)
+        out[name] = {
+            "shells": len(curve),
+            "first": curve[0],
+            "middle": curve[len(curve) // 2],
+            "last": curve[-1],
+            "cutoff": cutoff,
+            "correlation": (count * fsc).sum() / count.sum(),
+            "zero_fill": (count * fsc_z).sum() / count.sum(),
+            "hallucination": (ex * (1 - fsc**2)).sum() / er.sum(),
+            "energy": ex.sum() / er.sum(),
+            "frequencies": int(count.sum()),
+        }
+    return out
+
+
+def tissue(reference, image, mask):
+    from sklearn.mixture import GaussianMixture
+
+    fits, labels = [], []
+    for volume in (reference, image):
+        values = volume[mask].astype(np.float64)[:, None]
+        start = np.quantile(values, [1 / 6, 1 / 2, 5 / 6])
+        precision = np.full((3, 1, 1), 9 / values.var())
+        mixture = GaussianMixture(
+            3, tol=1e-7, max_iter=1000, weights_init=[1 / 3] * 3, means_init=start[:, None], precisions_init=precision
+        ).fit(values)
+        order = np.argsort(mixture.means_[:, 0])
+        fits.append({"means": mixture.means_[order, 0].tolist(), "weights": mixture.weights_[order].tolist()})
+        labels.append(np.argsort(order)[mixture.predict(values)])
+    dice = [2 * np.sum((labels[0] == c) & (labels[1] == c)) / np.sum([v == c for v in labels]) for c in range(3)]
+    volumes = [(np.sum(labels[1] == c) / np.sum(labels[0] == c) - 1) for c in range(3)]
+    return {"reference": fits[0], "image": fits[1], "dice": dice, "volume_difference": volumes}
+
+
+def statistics():
+    import itertools
+
+    from scipy.stats import bootstrap, wilcoxon
+
+    plain = [0.31, -0.12, 0.55, 0.83, 0.07, 1.2, -0.44, 0.9, 0.61]
+    tied = [1.0, 1.0, -1.0, 2.0, 2.0, -3.0, 3.0, 0.0, 4.0]
+    magnitudes = np.array([d for d in tied if d])
+    from scipy.stats import rankdata
+
+    ranks = rankdata(abs(magnitudes))
+    seen = min(ranks[magnitudes > 0].sum(), ranks[magnitudes < 0].sum())
+    sums = [sum(r for r, s in zip(ranks, signs) if s) for signs in itertools.product((0, 1), repeat=len(ranks))]
+    interval = bootstrap((plain,), np.mean, method="percentile", n_resamples=200_000, rng=1).confidence_interval
+    return {
+        "plain": plain,
+        "plain_p": wilcoxon(plain, method="exact").pvalue,
+        "tied": tied,
+        "tied_p": min(1.0, 2 * np.mean([s <= seen for s in sums])),
+        "sd": np.std(plain, ddof=1),
+        "interval": list(interval),
+    }
+
+
+def real_pair():
+    """A head of ../shared/data and its averages over 2x2x2 voxels, each repeated; None where it is absent."""
+    import nibabel
+
+    path = Path("../shared/data/val/hr/oasis-malf1003_T1w_1mm_brain.nii.gz")
+    if not path.exists():
+        return None
+    head = nibabel.as_closest_canonical(nibabel.load(path))
+    reference = np.asarray(head.dataobj, dtype=np.float64).T
+    reference = reference[tuple(slice(0, n // 2 * 2) for n in reference.shape)].astype(np.float32)
+    nz, ny, nx = (n // 2 for n in reference.shape)
+    blocks = reference.astype(np.float64).reshape(nz, 2, ny, 2, nx, 2).mean(axis=(1, 3, 5))
+    image = blocks.repeat(2, 0).repeat(2, 1).repeat(2, 2).astype(np.float32)
+    return reference, image, reference > 50
+
+
 def main():
-    small = volumes(47, 52, 45)
-    large = volumes(165, 162, 161)
+    small, even, large = volumes(47, 52, 45), volumes(64, 48, 12), volumes(165, 162, 161)
     golden = {
         "small": {
             "fidelity": fidelity(*small),
             "structure": structure(*small),
             "ms_ssim": ms_ssim(*small[:2], 3),
+            "perceptual": perceptual(*small),
+            "hfen": hfen(*small),
+            "spectral": spectral(*small, spacing=(0.9, 1.1, 1.0), measured=(0.9, 2.2, 2.0)),
+            "tissue": tissue(*small),
         },
+        "even": {"perceptual": perceptual(*even)},
         "large": {"ms_ssim": ms_ssim(*large[:2], 5)},
+        "statistics": statistics(),
     }
+    real = real_pair()
+    if real is None:
+        # Keep the numbers of an earlier run with the data.
+        golden["real"] = json.loads(OUT.read_text())["real"]
+    else:
+        golden["real"] = {
+            "fidelity": fidelity(*real),
+            "structure": structure(*real),
+            "ms_ssim": ms_ssim(*real[:2], 4),
+            "perceptual": perceptual(*real),
+            "hfen": hfen(*real),
+            "spectral": spectral(*real, spacing=(1.0, 1.0, 1.0), measured=(2.0, 2.0, 2.0)),
+            "tissue": tissue(*real),
+        }
     OUT.write_text(json.dumps(golden, indent=1) + "\n")
 
 

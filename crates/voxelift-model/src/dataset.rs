@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use voxelift_volume::degrade::rician;
 use voxelift_volume::random::Stream;
 use voxelift_volume::{Scale, Volume};
 
@@ -57,6 +58,8 @@ pub struct SourcePair {
     pub lr: Scan,
     /// What both are divided by.
     pub factor: f32,
+    /// Rician noise added to each LR patch: standard deviation over the factor.
+    pub noise: f64,
 }
 
 /// An LR scan of another person.
@@ -136,7 +139,11 @@ impl Dataset {
             let (start, flip) = self.place(&pair.lr, starts, &mut stream);
             let hr_start = self.scale.up(start);
             let scaled = |v: f32| v / pair.factor;
+            let first = lr.len();
             cut(pair.lr.volume.data(), pair.lr.volume.extent(), start, lr_extent, flip, scaled, &mut lr);
+            if pair.noise > 0.0 {
+                rician(&mut lr[first..], pair.noise, &mut stream);
+            }
             cut(pair.hr.volume.data(), pair.hr.volume.extent(), hr_start, hr_extent, flip, scaled, &mut hr);
             let one = |inside: bool| f32::from(u8::from(inside));
             cut(&pair.hr.foreground, pair.hr.volume.extent(), hr_start, hr_extent, flip, one, &mut hr_mask);
@@ -286,7 +293,7 @@ mod tests {
     }
 
     fn pair(person: &str) -> SourcePair {
-        SourcePair { hr: ramp(person, [16, 12, 10]), lr: ramp(person, [8, 6, 5]), factor: 1.0 }
+        SourcePair { hr: ramp(person, [16, 12, 10]), lr: ramp(person, [8, 6, 5]), factor: 1.0, noise: 0.0 }
     }
 
     fn config(flip: bool) -> PatchConfig {

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use voxelift_volume::intensity::Normalization;
-use voxelift_volume::tile::{Blend, TilePlan};
+use voxelift_volume::tile::TilePlan;
 use voxelift_volume::{Scale, Volume};
 
 use crate::batch::{tensor_to_voxels, volume_to_tensor};
@@ -72,18 +72,17 @@ impl SuperResolver {
         let normalization = Normalization::of(lr)?;
         let normalised = normalization.apply(lr.clone());
         let side = options.tile.unwrap_or(self.tile);
-        let plan = TilePlan::new(lr.extent(), [side; 3], [side / 4; 3]);
-        let tiles = plan.tiles();
-        let mut blend = Blend::new(&plan, self.scale);
-        progress(0, tiles.len());
-        for (done, tile) in tiles.iter().enumerate() {
+        let plan = TilePlan::new(lr.extent(), [side; 3], [side / 4; 3])?;
+        let mut blend = plan.blend(self.scale);
+        progress(0, plan.count());
+        for tile in plan.tiles() {
             let image = volume_to_tensor(&normalised.crop(tile.start, tile.extent), &self.device);
             let answer = if options.ensemble { self.ensemble(image) } else { self.generator.forward(image) };
-            blend.add(tile, &tensor_to_voxels(answer));
-            progress(done + 1, tiles.len());
+            blend.add(&tile, &tensor_to_voxels(answer));
+            progress(tile.index + 1, plan.count());
         }
         let geometry = lr.geometry().with_extent(self.scale.up(lr.extent()));
-        Ok(normalization.invert(Volume::new(blend.finish(), geometry)))
+        Ok(normalization.invert(blend.finish(geometry)))
     }
 
     fn ensemble(&self, image: Tensor<5>) -> Tensor<5> {

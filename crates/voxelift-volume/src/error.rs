@@ -109,12 +109,21 @@ impl VolumeError {
         expected: impl Into<String>,
     ) -> Self {
         let (path, field) = (path.to_owned(), field.into());
-        Self::Malformed { path, field, value: value.to_string(), expected: expected.into() }
+        Self::Malformed {
+            path,
+            field,
+            value: value.to_string(),
+            expected: expected.into(),
+        }
     }
 
     /// An [`VolumeError::Unsupported`].
     pub fn unsupported(path: &Path, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::Unsupported { path: path.to_owned(), what: what.into(), advice: advice.into() }
+        Self::Unsupported {
+            path: path.to_owned(),
+            what: what.into(),
+            advice: advice.into(),
+        }
     }
 
     /// An [`VolumeError::Argument`].

@@ -6,8 +6,8 @@
 pub mod error;
 pub mod random;
 
-mod separable;
 pub mod files;
+mod separable;
 pub mod volume;
 
 pub mod intensity;

@@ -39,13 +39,20 @@ impl TilePlan {
     /// # Panics
     /// When the volume has no voxels.
     pub fn new(extent: [usize; 3], tile: [usize; 3], overlap: [usize; 3]) -> Result<Self> {
-        assert!(extent.iter().all(|n| *n > 0), "no tiles for a volume of {extent:?}");
+        assert!(
+            extent.iter().all(|n| *n > 0),
+            "no tiles for a volume of {extent:?}"
+        );
         if let Some(a) = (0..3).find(|&a| tile[a] <= overlap[a]) {
             let expected = format!("expected more than the overlap of {} voxels", overlap[a]);
             return Err(VolumeError::argument("tile", tile[a], expected));
         }
         let starts = std::array::from_fn(|a| starts(extent[a], tile[a], overlap[a]));
-        Ok(Self { extent, tile: std::array::from_fn(|a| tile[a].min(extent[a])), starts })
+        Ok(Self {
+            extent,
+            tile: std::array::from_fn(|a| tile[a].min(extent[a])),
+            starts,
+        })
     }
 
     /// How many tiles.
@@ -62,7 +69,11 @@ impl TilePlan {
     pub fn tiles(&self) -> impl ExactSizeIterator<Item = Tile> {
         (0..self.count()).map(|index| {
             let places = self.places(index);
-            Tile { index, start: [0, 1, 2].map(|a| self.starts[a][places[a]]), extent: self.tile }
+            Tile {
+                index,
+                start: [0, 1, 2].map(|a| self.starts[a][places[a]]),
+                extent: self.tile,
+            }
         })
     }
 
@@ -76,7 +87,13 @@ impl TilePlan {
     pub fn blend(&self, scale: Scale) -> Blend {
         let windows = [0, 1, 2].map(|a| windows(self.extent[a], self.tile[a], &self.starts[a], scale.0[a]));
         let data = vec![0.0; scale.up(self.extent).iter().product()];
-        Blend { plan: self.clone(), scale, windows, data, added: 0 }
+        Blend {
+            plan: self.clone(),
+            scale,
+            windows,
+            data,
+            added: 0,
+        }
     }
 }
 
@@ -100,14 +117,29 @@ impl Blend {
     /// # Panics
     /// When it is another tile's turn or the voxels are not as many as the tile has.
     pub fn add(&mut self, tile: &Tile, hr: &[f32]) {
-        assert_eq!(tile.index, self.added, "tile {} comes before tile {}", self.added, tile.index);
+        assert_eq!(
+            tile.index, self.added,
+            "tile {} comes before tile {}",
+            self.added, tile.index
+        );
         let [tx, ty, tz] = self.scale.up(self.plan.tile);
-        assert_eq!(hr.len(), tx * ty * tz, "{} voxels for a tile of {:?}", hr.len(), [tx, ty, tz]);
+        assert_eq!(
+            hr.len(),
+            tx * ty * tz,
+            "{} voxels for a tile of {:?}",
+            hr.len(),
+            [tx, ty, tz]
+        );
         let [nx, ny, _] = self.scale.up(self.plan.extent);
         let [x0, y0, z0] = self.scale.up(tile.start);
         let places = self.plan.places(tile.index);
         let [wx, wy, wz] = [0, 1, 2].map(|a| &self.windows[a][places[a]]);
-        let slices = self.data.par_chunks_exact_mut(nx * ny).skip(z0).zip(hr.par_chunks_exact(tx * ty)).zip(wz);
+        let slices = self
+            .data
+            .par_chunks_exact_mut(nx * ny)
+            .skip(z0)
+            .zip(hr.par_chunks_exact(tx * ty))
+            .zip(wz);
         slices.for_each(|((out, hr), wz)| {
             let rows = out.chunks_exact_mut(nx).skip(y0).zip(hr.chunks_exact(tx)).zip(wy);
             for ((out, hr), wy) in rows {
@@ -124,17 +156,31 @@ impl Blend {
     /// # Panics
     /// When a tile is missing or the grid has another extent.
     pub fn finish(self, geometry: Geometry) -> Volume {
-        assert_eq!(self.added, self.plan.count(), "{} of {} tiles were added", self.added, self.plan.count());
-        assert_eq!(geometry.extent, self.scale.up(self.plan.extent), "the grid of another volume");
+        assert_eq!(
+            self.added,
+            self.plan.count(),
+            "{} of {} tiles were added",
+            self.added,
+            self.plan.count()
+        );
+        assert_eq!(
+            geometry.extent,
+            self.scale.up(self.plan.extent),
+            "the grid of another volume"
+        );
         Volume::new(self.data, geometry)
     }
 }
 
 /// Where the tiles of an axis start: evenly spread, rounded.
 fn starts(extent: usize, tile: usize, overlap: usize) -> Vec<usize> {
-    let Some(room) = extent.checked_sub(tile).filter(|room| *room > 0) else { return vec![0] };
+    let Some(room) = extent.checked_sub(tile).filter(|room| *room > 0) else {
+        return vec![0];
+    };
     let steps = room.div_ceil(tile - overlap);
-    (0..=steps).map(|i| (2 * i * room + steps) / (2 * steps)).collect()
+    (0..=steps)
+        .map(|i| (2 * i * room + steps) / (2 * steps))
+        .collect()
 }
 
 /// The weights of each tile's HR voxels along an axis.
@@ -142,23 +188,35 @@ fn windows(extent: usize, tile: usize, starts: &[usize], scale: usize) -> Vec<Ve
     let length = tile * scale;
     // A quarter of a squared sine's period over the HR voxels shared with a neighbour, never quite 0.
     let ramp = |t: usize, shared: usize| {
-        if t < shared { (FRAC_PI_2 * (t as f64 + 0.5) / shared as f64).sin().powi(2) } else { 1.0 }
+        if t < shared {
+            (FRAC_PI_2 * (t as f64 + 0.5) / shared as f64).sin().powi(2)
+        } else {
+            1.0
+        }
     };
     let shared = |i: usize| (starts[i] + tile).saturating_sub(starts[i + 1]) * scale;
     let mut windows: Vec<Vec<f64>> = (0..starts.len())
         .map(|i| {
             let low = if i > 0 { shared(i - 1) } else { 0 };
             let high = if i + 1 < starts.len() { shared(i) } else { 0 };
-            (0..length).map(|t| ramp(t, low) * ramp(length - 1 - t, high)).collect()
+            (0..length)
+                .map(|t| ramp(t, low) * ramp(length - 1 - t, high))
+                .collect()
         })
         .collect();
     // Two neighbours' ramps already sum to one; where a third tile reaches in they do not.
     let mut sums = vec![0.0; extent * scale];
     for (window, start) in windows.iter().zip(starts) {
-        sums[start * scale..].iter_mut().zip(window).for_each(|(sum, weight)| *sum += weight);
+        sums[start * scale..]
+            .iter_mut()
+            .zip(window)
+            .for_each(|(sum, weight)| *sum += weight);
     }
     for (window, start) in windows.iter_mut().zip(starts) {
-        window.iter_mut().zip(&sums[start * scale..]).for_each(|(weight, sum)| *weight /= sum);
+        window
+            .iter_mut()
+            .zip(&sums[start * scale..])
+            .for_each(|(weight, sum)| *weight /= sum);
     }
     windows
 }
@@ -175,8 +233,17 @@ mod tests {
         assert_eq!(starts(3, 4, 1), [0]);
         for (extent, tile, overlap) in [(5, 4, 3), (97, 24, 8), (25, 24, 0), (181, 32, 12), (100, 7, 6)] {
             let starts = starts(extent, tile, overlap);
-            assert_eq!((starts[0], *starts.last().unwrap()), (0, extent - tile), "{extent} {tile} {overlap}");
-            assert!(starts.windows(2).all(|w| w[0] < w[1] && w[0] + tile >= w[1] + overlap), "{starts:?}");
+            assert_eq!(
+                (starts[0], *starts.last().unwrap()),
+                (0, extent - tile),
+                "{extent} {tile} {overlap}"
+            );
+            assert!(
+                starts
+                    .windows(2)
+                    .all(|w| w[0] < w[1] && w[0] + tile >= w[1] + overlap),
+                "{starts:?}"
+            );
         }
     }
 
@@ -190,7 +257,9 @@ mod tests {
         ] {
             let scale = Scale([2, 1, 3]);
             let grid = Geometry::axis_aligned(extent, [1.0; 3]).with_extent(scale.up(extent));
-            let values = (0..grid.voxels()).map(|i| ((i * 7919) % 1009) as f32 / 1009.0 - 0.3).collect();
+            let values = (0..grid.voxels())
+                .map(|i| ((i * 7919) % 1009) as f32 / 1009.0 - 0.3)
+                .collect();
             let hr = Volume::new(values, grid);
             let plan = TilePlan::new(extent, tile, overlap).unwrap();
             let mut blend = plan.blend(scale);
@@ -199,7 +268,10 @@ mod tests {
             }
             let again = blend.finish(hr.geometry().clone());
             for (a, b) in again.data().iter().zip(hr.data()) {
-                assert!((a - b).abs() < 1e-6, "{a} {b} for {extent:?} in tiles of {tile:?}");
+                assert!(
+                    (a - b).abs() < 1e-6,
+                    "{a} {b} for {extent:?} in tiles of {tile:?}"
+                );
             }
         }
     }
@@ -221,7 +293,9 @@ mod tests {
 
     #[test]
     fn a_tile_within_its_overlap_is_refused() {
-        let error = TilePlan::new([9, 9, 9], [4, 8, 8], [4, 4, 4]).unwrap_err().to_string();
+        let error = TilePlan::new([9, 9, 9], [4, 8, 8], [4, 4, 4])
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "tile = 4: expected more than the overlap of 4 voxels");
     }
 

@@ -1,6 +1,12 @@
 //! The door: arguments in, exit code out.
 
 mod cli;
+mod failure;
+mod picture;
 mod report;
+mod scoreboard;
+mod terminal;
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

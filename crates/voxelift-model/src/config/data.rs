@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use voxelift_volume::degrade::Operator;
+use voxelift_volume::degrade::{Degradation, Operator, Operators};
 
 use super::Mode;
 use crate::error::{ModelError, Result};
@@ -24,8 +24,8 @@ pub struct DataConfig {
     pub validation: Vec<String>,
     /// Share of the HR people that is used, in the order of `hr`; never fewer than one person.
     pub hr_fraction: f64,
-    /// People who were scanned more than once: each entry lists what their files' names begin with.
-    pub people: Vec<Vec<String>>,
+    /// People who were scanned more than once, each as `name+name`.
+    pub people: Vec<String>,
     /// The known operator `A_s` that makes `X_s` of `Y_s`.
     pub source_operator: SourceOperator,
     /// The synthetic heads behind `phantom:SEED`.
@@ -68,7 +68,7 @@ pub struct SimulatedLr {
     /// The HR scans.
     pub files: Vec<String>,
     /// What makes LR scans of them.
-    pub degrade: Operator,
+    pub degrade: Degradation,
 }
 
 impl Default for LrConfig {
@@ -86,8 +86,8 @@ impl LrConfig {
         }
     }
 
-    /// The operator that simulates the target domain, where it is simulated.
-    pub fn operator(&self) -> Option<&Operator> {
+    /// The degradation that simulates the target domain, where it is simulated.
+    pub fn degradation(&self) -> Option<&Degradation> {
         match self {
             Self::Real(_) => None,
             Self::Simulated(simulated) => Some(&simulated.degrade),
@@ -101,10 +101,17 @@ impl LrConfig {
 pub enum SourceOperator {
     /// `"auto"`: spectral calibration against the LR scans; or `"mixture"`: several copies of each volume.
     Named(NamedSource),
-    /// One operator.
-    One(Operator),
     /// Several copies of each volume, one an operator.
-    Several(Vec<Operator>),
+    Several(Vec<Operators>),
+    /// One operator.
+    One(Operators),
+}
+
+impl SourceOperator {
+    /// The copies of `"mixture"`.
+    pub fn mixture() -> [Operators; 4] {
+        [Operator::KSpace, Operator::Cubic, Operator::Box, Operator::GAUSSIAN].map(Operators::isotropic)
+    }
 }
 
 /// See [`SourceOperator::Named`].

@@ -3,7 +3,7 @@
 mod data;
 mod text;
 
-pub use data::{DataConfig, LrConfig, PhantomSource, SourceOperator};
+pub use data::{DataConfig, LrConfig, NamedSource, PhantomSource, SimulatedLr, SourceOperator};
 
 use std::collections::BTreeSet;
 use std::path::Path;

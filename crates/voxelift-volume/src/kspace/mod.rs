@@ -7,9 +7,11 @@
 //! picture by half an HR voxel, which costs 5 dB on a head.
 
 mod line;
+mod plane;
 mod power;
 mod spectrum;
 
+pub use plane::PlaneTransform;
 pub use power::mean_power;
 pub use rustfft::num_complex::Complex;
 pub use spectrum::{Spectrum, signed_frequency};
@@ -100,4 +102,64 @@ fn along_axes(volume: &Volume, [x, y, z]: &[Line; 3]) -> Volume {
         .geometry()
         .with_extent([x.target(), y.target(), z.target()]);
     Volume::new(data.into_iter().map(|v| v as f32).collect(), geometry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::Geometry;
+
+    fn texture(extent: [usize; 3]) -> Volume {
+        let geometry = Geometry::axis_aligned(extent, [1.0; 3]);
+        let data = (0..geometry.voxels())
+            .map(|i| ((i * 2_654_435_761) % 1000) as f32 / 1000.0)
+            .collect();
+        Volume::new(data, geometry)
+    }
+
+    #[test]
+    fn truncation_and_zero_filling_keep_the_mean_and_the_voxels() {
+        let volume = texture([9, 10, 6]);
+        let mean = |v: &Volume| v.data().iter().map(|&x| f64::from(x)).sum::<f64>() / v.data().len() as f64;
+        for made in [truncate(&volume, [5, 10, 4]), zero_fill(&volume, [12, 15, 7])] {
+            assert!(
+                (mean(&made) - mean(&volume)).abs() < 1e-7,
+                "{} {}",
+                mean(&made),
+                mean(&volume)
+            );
+        }
+        // An odd factor has the old voxels among the new ones.
+        let fine = zero_fill(&volume, [27, 30, 18]);
+        for voxel in [[0, 0, 0], [4, 7, 3], [8, 9, 5]] {
+            let (new, old) = (fine.at(voxel.map(|i| 3 * i + 1)), volume.at(voxel));
+            assert!((new - old).abs() < 1e-6, "{new} {old} at {voxel:?}");
+        }
+    }
+
+    #[test]
+    fn the_spectrum_comes_back_and_filters_as_the_lines_do() {
+        let volume = texture([6, 9, 10]);
+        let mut spectrum = Spectrum::of(&volume);
+        let again = spectrum.clone().into_volume(volume.geometry().clone());
+        assert!(
+            again
+                .data()
+                .iter()
+                .zip(volume.data())
+                .all(|(a, b)| (a - b).abs() < 1e-6)
+        );
+
+        let window = |axis: usize, f: f64| (-(axis as f64 + 1.0) * 4.0 * f * f).exp();
+        spectrum.scale_by(|f| Complex::from((0..3).map(|a| window(a, f[a].abs())).product::<f64>()));
+        let whole = spectrum.into_volume(volume.geometry().clone());
+        let lines = filter(&volume, window);
+        assert!(
+            whole
+                .data()
+                .iter()
+                .zip(lines.data())
+                .all(|(a, b)| (a - b).abs() < 1e-6)
+        );
+    }
 }

@@ -1,9 +1,13 @@
 //! Every score of an image against its reference.
 
 use super::fidelity::{DataRange, Fidelity, IntensityMatch, fidelity, least_squares_match};
+use super::hfen::hfen;
+use super::perceptual::perceptual;
 use super::protocol::{Pair, Regions};
 use super::scores::{MatchedScores, RegionScores, Scores};
+use super::spectral::shell_correlation;
 use super::structure::{ssim_slice, structure};
+use super::tissue::tissue_agreement;
 use crate::error::{Result, VolumeError};
 use crate::intensity::{Mask, foreground_peak, otsu};
 use crate::volume::Volume;
@@ -16,6 +20,9 @@ const MASK_MARGIN: usize = 2;
 pub struct EvaluateOptions {
     /// L of PSNR and SSIM; the reference's maximum minus its minimum when not given.
     pub data_range: Option<f64>,
+    /// Voxel size (mm; x, y, z in the reference's file) of the LR image that the scored one was made from: with it the
+    /// scores say what happens beyond the frequencies it holds.
+    pub measured_spacing_mm: Option<[f64; 3]>,
     /// How much to compute.
     pub detail: Detail,
 }
@@ -39,7 +46,7 @@ pub enum Detail {
 /// # Errors
 /// [`VolumeError::GridMismatch`] for different grids; [`VolumeError::Content`] for NaN or infinite voxels, a constant
 /// reference without a given data range or mask, or an empty mask; [`VolumeError::Argument`] for a data range that is
-/// not positive.
+/// not positive or a measured spacing finer than the reference's.
 pub fn evaluate(
     reference: &Volume,
     image: &Volume,
@@ -104,16 +111,39 @@ pub fn evaluate(
         voxels: pair.reference().data().len(),
         mask_voxels: pair.mask().count(),
         ms_ssim_scales: structure.scales,
+        tissue: None,
         notes,
     };
     scores.fill(structure.ssim, |s| &mut s.ssim);
     scores.fill(structure.matched_ssim, |s| &mut s.matched.ssim);
     scores.fill(structure.ms_ssim, |s| &mut s.ms_ssim);
     scores.fill(slices, |s| &mut s.ssim_slice);
+    if options.detail == Detail::Full {
+        scores.add_perceptual(&pair);
+        scores.fill(hfen(&pair).each(|h| Some(*h)), |s| &mut s.hfen);
+        scores.tissue = tissue_agreement(&pair);
+        let fsc = shell_correlation(&pair, options.measured_spacing_mm)?;
+        scores.fill(fsc.each(|f| Some(f.clone())), |s| &mut s.fsc);
+    }
     Ok(scores)
 }
 
 impl Scores {
+    fn add_perceptual(&mut self, pair: &Pair) {
+        let slices = perceptual(pair, self.data_range);
+        if slices.whole.gmsd.is_none() {
+            self.notes
+                .push("no slice scores: no axial slice has 5 % foreground".to_owned());
+        } else if slices.whole.vifp.is_none() {
+            self.notes
+                .push("no vifp: a side of the axial slices is under 41 voxels".to_owned());
+        }
+        self.fill(slices.each(|s| s.haarpsi), |s| &mut s.haarpsi);
+        self.fill(slices.each(|s| s.gmsd), |s| &mut s.gmsd);
+        self.fill(slices.each(|s| s.vifp), |s| &mut s.vifp);
+        self.fill(slices.each(|s| s.fsim), |s| &mut s.fsim);
+    }
+
     /// Puts a score of both regions into its place.
     fn fill<T>(&mut self, score: Regions<T>, place: impl Fn(&mut RegionScores) -> &mut T) {
         *place(&mut self.whole) = score.whole;

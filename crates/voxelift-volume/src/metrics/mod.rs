@@ -5,14 +5,25 @@
 
 mod evaluate;
 mod fidelity;
+mod hfen;
 mod multiscale;
+mod perceptual;
 mod protocol;
 mod scores;
+mod spectral;
+mod statistics;
 mod structure;
+mod taper;
+mod tissue;
 mod window;
 
 pub use evaluate::{Detail, EvaluateOptions, default_mask, evaluate};
 pub use fidelity::{DataRange, Fidelity, IntensityMatch, fidelity, least_squares_match};
+pub use hfen::hfen;
+pub use perceptual::{Perceptual, perceptual};
 pub use protocol::{Pair, Regions};
 pub use scores::{MatchedScores, RegionScores, Scores};
+pub use spectral::{BeyondNyquist, ShellCorrelation, data_consistency, shell_correlation};
+pub use statistics::{PairedDifference, Summary, by_person, paired, summarize};
 pub use structure::{Structure, ssim, ssim_map, ssim_slice, structure};
+pub use tissue::{ClassAgreement, Mixture, label_agreement, tissue_agreement};

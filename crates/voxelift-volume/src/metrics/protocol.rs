@@ -37,6 +37,8 @@ pub struct Pair {
     image: Volume,
     mask: Mask,
     cropped: Option<String>,
+    /// For each axis of the result the axis it was in the files.
+    from: [usize; 3],
 }
 
 impl Pair {
@@ -68,6 +70,7 @@ impl Pair {
             image: turn.applied_to(&image.crop(shared.in_image, shared.extent)),
             mask: Mask::above(&in_reference(&inside), 0.5),
             cropped: shared.message(reference.extent(), image.extent()),
+            from: turn.from,
         };
         for (what, volume) in [("the reference", &pair.reference), ("the image", &pair.image)] {
             let wrong = volume.data().iter().filter(|v| !v.is_finite()).count();
@@ -112,6 +115,11 @@ impl Pair {
     /// What was cut off, where something was.
     pub fn cropped(&self) -> Option<&str> {
         self.cropped.as_deref()
+    }
+
+    /// Three numbers given per axis of the reference's file, in the order of this pair's axes.
+    pub fn turned<T: Copy>(&self, per_axis: [T; 3]) -> [T; 3] {
+        self.from.map(|axis| per_axis[axis])
     }
 
     /// For each axial slice whether at least 5 % of it lies in the mask: the slices that the slice scores see.

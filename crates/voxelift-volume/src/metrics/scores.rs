@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use super::spectral::ShellCorrelation;
+use super::tissue::ClassAgreement;
+
 /// Every score of one image against its reference.
 ///
 /// As JSON the scores of the whole volume stand beside `masked`, which holds the same keys. A score that is not
@@ -26,6 +29,8 @@ pub struct Scores {
     pub mask_voxels: usize,
     /// How many scales entered MS-SSIM: 5 unless a side is too short.
     pub ms_ssim_scales: usize,
+    /// Agreement of three intensity classes inside the mask.
+    pub tissue: Option<Vec<ClassAgreement>>,
     /// What a reader of the numbers has to know: what was cropped, which score was left out and why.
     pub notes: Vec<String>,
 }
@@ -45,6 +50,18 @@ pub struct RegionScores {
     pub ssim_slice: Option<f64>,
     /// Structural similarity over several scales.
     pub ms_ssim: Option<f64>,
+    /// Haar wavelet perceptual similarity of axial slices.
+    pub haarpsi: Option<f64>,
+    /// Gradient magnitude similarity deviation of axial slices; 0 is best.
+    pub gmsd: Option<f64>,
+    /// Visual information fidelity in the pixel domain, of axial slices.
+    pub vifp: Option<f64>,
+    /// Feature similarity of axial slices.
+    pub fsim: Option<f64>,
+    /// High-frequency error norm; 0 is best.
+    pub hfen: Option<f64>,
+    /// Fourier shell correlation.
+    pub fsc: Option<ShellCorrelation>,
     /// The first scores after the image's intensities were fitted to the reference's.
     pub matched: MatchedScores,
 }

@@ -271,10 +271,7 @@ pub(super) fn means(
 fn mirrored(volume: &Volume) -> Volume {
     let extent = volume.extent();
     let padded = extent.map(|n| n + 2 * RADIUS);
-    let inside = |i: usize, n: usize| {
-        let phase = (i as i64 - RADIUS as i64).rem_euclid(2 * n as i64) as usize;
-        phase.min(2 * n - 1 - phase)
-    };
+    let inside = |i: usize, n: usize| window::mirrored(i as isize - RADIUS as isize, n);
     let mut data = Vec::with_capacity(padded.iter().product());
     for z in 0..padded[2] {
         for y in 0..padded[1] {

@@ -109,6 +109,13 @@ pub(super) fn scan<S: Default + Send>(
         .collect()
 }
 
+/// The voxel that index `i` of a line of `n` stands for when the line is mirrored at its ends, the outermost voxels
+/// repeated (half-sample; SciPy's `reflect`).
+pub(super) fn mirrored(i: isize, n: usize) -> usize {
+    let phase = i.rem_euclid(2 * n as isize) as usize;
+    phase.min(2 * n - 1 - phase)
+}
+
 /// The window's weights along one axis.
 fn taps(radius: usize) -> Vec<f64> {
     let weight = |i: usize| (-0.5 * ((i as f64 - radius as f64) / SIGMA).powi(2)).exp();

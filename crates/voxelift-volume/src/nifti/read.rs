@@ -247,18 +247,28 @@ fn checked_voxels(path: &Path, header: &Header, max_voxels: u64) -> Result<usize
 fn frame(source: &mut Source, decoder: &mut Decoder, voxels: usize) -> Result<Vec<f32>> {
     let width = decoder.datatype.bytes();
     let mut data = Vec::new();
-    data.try_reserve_exact(voxels).map_err(|e| {
-        let expected = format!("memory for {voxels} float32 voxels ({e})");
-        VolumeError::malformed(
-            source.path(),
-            "dim",
-            format!("{voxels} voxels a volume"),
-            expected,
-        )
-    })?;
     let mut buffer = vec![0; CHUNK_VOXELS.min(voxels) * width];
     while data.len() < voxels {
-        let chunk = &mut buffer[..CHUNK_VOXELS.min(voxels - data.len()) * width];
+        let chunk_voxels = CHUNK_VOXELS.min(voxels - data.len());
+        if data.capacity() < data.len() + chunk_voxels {
+            // A gzip stream may promise a thousand times what is in it: as much as has come may follow.
+            let promised = voxels - data.len();
+            let step = if source.length_is_known() {
+                promised
+            } else {
+                promised.min(data.len().max(1 << 22))
+            };
+            data.try_reserve_exact(step).map_err(|e| {
+                let expected = format!("memory for {voxels} float32 voxels ({e})");
+                VolumeError::malformed(
+                    source.path(),
+                    "dim",
+                    format!("{voxels} voxels a volume"),
+                    expected,
+                )
+            })?;
+        }
+        let chunk = &mut buffer[..chunk_voxels * width];
         let there = source.fill(chunk)?;
         if there < chunk.len() {
             let value = format!("cut short: the file ends after {} bytes", source.position());

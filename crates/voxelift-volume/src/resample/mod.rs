@@ -41,3 +41,52 @@ pub fn resize(volume: &Volume, extent: [usize; 3], method: Interpolation) -> Vol
         Volume::new(taps::sampled(volume.data(), from, &taps), geometry)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::Geometry;
+
+    fn texture(extent: [usize; 3]) -> Volume {
+        let geometry = Geometry::axis_aligned(extent, [1.0; 3]);
+        let data = (0..geometry.voxels())
+            .map(|i| ((i * 2_654_435_761) % 1000) as f32 / 1000.0)
+            .collect();
+        Volume::new(data, geometry)
+    }
+
+    #[test]
+    fn lanczos_weights_are_those_of_resize() {
+        let volume = texture([11, 3, 2]);
+        for scale in [1, 2, 3, 4] {
+            let fine = resize(&volume, [11 * scale, 3, 2], Interpolation::Lanczos4);
+            for (phase, at) in lanczos_weights(scale).iter().enumerate() {
+                for j in 0..11 {
+                    let clamped = |t: usize| (j as isize + at.first + t as isize).clamp(0, 10) as usize;
+                    let value: f64 = (0..8)
+                        .map(|t| at.weights[t] * f64::from(volume.at([clamped(t), 1, 1])))
+                        .sum();
+                    let got = f64::from(fine.at([scale * j + phase, 1, 1]));
+                    assert!(
+                        (value - got).abs() < 1e-6,
+                        "scale {scale}, phase {phase}, voxel {j}: {value} {got}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn outside_the_field_of_view_there_is_nothing() {
+        let volume = Volume::filled(1.0, Geometry::axis_aligned([4, 4, 4], [1.0; 3]));
+        for sheared in [0.0, 1e-3] {
+            let mut target = Geometry::axis_aligned([8, 8, 8], [1.0; 3]);
+            target.world_from_voxel[0][3] = -2.0;
+            target.world_from_voxel[0][1] = sheared;
+            let made = resample_like(&volume, &target, Interpolation::Trilinear);
+            let row: Vec<f32> = (0..8).map(|x| made.at([x, 1, 1])).collect();
+            assert_eq!(row, [0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
+            assert_eq!(made.at([3, 4, 1]), 0.0);
+        }
+    }
+}

@@ -1,1 +1,107 @@
-//! Floor 12 · The command line.
+//! Floor 12 · The command line: one file a command, each from raw arguments to an outcome.
+
+mod batch;
+mod degrade;
+mod evaluate;
+mod files;
+mod info;
+mod options;
+mod report;
+mod train;
+mod upscale;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::failure::{Outcome, exit_code, usage};
+use crate::terminal::{self, Terminal};
+
+/// Unpaired MRI super-resolution: train on your own scans, apply to NIfTI files, measure honestly.
+#[derive(Debug, Parser)]
+#[command(name = "voxelift", version, max_term_width = 110, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done · 1 failed on data, files or the run · 2 arguments or configuration refused · \
+                        3 done in part · 4 interrupted and resumable")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Say warnings and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Compute on this many threads; results do not depend on it [default: all]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show geometry, type and intensities of files, or the card of a model
+    Info(info::InfoArguments),
+    /// Simulate a low-resolution acquisition of a scan
+    Degrade(degrade::DegradeArguments),
+    /// Train on unpaired scans, or go on where a run stopped
+    Train(train::TrainArguments),
+    /// Bring scans to a higher resolution
+    Upscale(upscale::UpscaleArguments),
+    /// Score an image against its reference
+    Evaluate(evaluate::EvaluateArguments),
+    /// Write one self-contained page from a run or an evaluation
+    Report(report::ReportArguments),
+}
+
+/// Reads the arguments, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => return without_command(&answer),
+    };
+    match run(arguments) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            terminal::error(&error);
+            exit_code(&error)
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
+    if let Some(threads) = arguments.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
+        pool.build_global().map_err(|error| usage(format!("--threads {threads}: {error}")))?;
+    }
+    let terminal = Terminal::new(arguments.quiet, arguments.verbose);
+    match arguments.command {
+        Command::Info(arguments) => info::run(&arguments),
+        Command::Degrade(arguments) => degrade::run(&arguments, &terminal),
+        Command::Train(arguments) => train::run(&arguments, &terminal),
+        Command::Upscale(arguments) => upscale::run(&arguments, &terminal),
+        Command::Evaluate(arguments) => evaluate::run(&arguments, &terminal),
+        Command::Report(arguments) => report::run(&arguments),
+    }
+}
+
+/// Help and version go to stdout; what clap refuses is said in one line.
+fn without_command(answer: &clap::Error) -> ExitCode {
+    match answer.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = answer.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = answer.print();
+            ExitCode::from(2)
+        }
+        _ => {
+            let text = answer.render().to_string();
+            let said = text.split("\n\nUsage:").next().unwrap_or(&text);
+            let said = said.split("\n\nFor more information").next().unwrap_or(said);
+            terminal::error(format!("{}; see `voxelift --help`", said.trim_start_matches("error: ")));
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,1 +1,9 @@
-//! Floor 10 · One self-contained page.
+//! Floor 10 · One self-contained page from a run or an evaluation.
+
+mod chart;
+mod evaluation;
+mod page;
+mod run;
+
+pub use evaluation::of_evaluation;
+pub use run::of_run;

@@ -1,0 +1,214 @@
+//! Vectors of f32 as the kernels see them: AVX-512, AVX2 + FMA, and arrays that the compiler vectorises.
+
+/// A SIMD register of f32. The kernels are written once, over this trait.
+///
+/// # Safety
+/// Every method may be called only where the instruction set of the implementation is present, and every
+/// pointer must be valid for the lanes that the method names.
+pub(super) trait Lanes: Copy {
+    const COUNT: usize;
+
+    unsafe fn splat(value: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    /// Stores the first `count` lanes, `count <= COUNT`.
+    unsafe fn store_first(self, to: *mut f32, count: usize);
+    /// `a * b + self`.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// Lanes below zero times `slope`; NaN stays NaN.
+    unsafe fn scale_negative(self, slope: f32) -> Self;
+    unsafe fn sum(self) -> f32;
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Lanes;
+    use std::arch::x86_64::*;
+
+    /// 16 lanes, AVX-512F.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct F32x16(__m512);
+
+    /// 8 lanes, AVX2 and FMA.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct F32x8(__m256);
+
+    // SAFETY (all blocks below): the trait's contract gives the instruction set and the pointers.
+    impl Lanes for F32x16 {
+        const COUNT: usize = 16;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(_mm512_set1_ps(value)) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(_mm512_loadu_ps(from)) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the trait's contract.
+            unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_first(self, to: *mut f32, count: usize) {
+            let mask = ((1u32 << count) - 1) as __mmask16;
+            // SAFETY: the trait's contract; masked lanes are not touched.
+            unsafe { _mm512_mask_storeu_ps(to, mask, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(_mm512_fmadd_ps(a.0, b.0, self.0)) }
+        }
+
+        #[inline(always)]
+        unsafe fn scale_negative(self, slope: f32) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe {
+                let negative = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, _mm512_setzero_ps());
+                Self(_mm512_mask_mul_ps(
+                    self.0,
+                    negative,
+                    self.0,
+                    _mm512_set1_ps(slope),
+                ))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            // SAFETY: the trait's contract.
+            unsafe { _mm512_reduce_add_ps(self.0) }
+        }
+    }
+
+    impl Lanes for F32x8 {
+        const COUNT: usize = 8;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(_mm256_set1_ps(value)) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(_mm256_loadu_ps(from)) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the trait's contract.
+            unsafe { _mm256_storeu_ps(to, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_first(self, to: *mut f32, count: usize) {
+            // SAFETY: the trait's contract; masked lanes are not touched.
+            unsafe {
+                let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+                let mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), lane);
+                _mm256_maskstore_ps(to, mask, self.0);
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(_mm256_fmadd_ps(a.0, b.0, self.0)) }
+        }
+
+        #[inline(always)]
+        unsafe fn scale_negative(self, slope: f32) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe {
+                let negative = _mm256_cmp_ps::<_CMP_LT_OQ>(self.0, _mm256_setzero_ps());
+                Self(_mm256_blendv_ps(
+                    self.0,
+                    _mm256_mul_ps(self.0, _mm256_set1_ps(slope)),
+                    negative,
+                ))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            // SAFETY: the trait's contract.
+            unsafe {
+                let half = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+                let quarter = _mm_add_ps(half, _mm_movehl_ps(half, half));
+                _mm_cvtss_f32(_mm_add_ss(quarter, _mm_shuffle_ps::<1>(quarter, quarter)))
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{F32x8, F32x16};
+
+/// 8 lanes as an array: plain Rust, for every other processor.
+#[derive(Clone, Copy)]
+pub(super) struct Array8([f32; 8]);
+
+impl Lanes for Array8 {
+    const COUNT: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value; 8])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the trait's contract; an array of f32 has the alignment of one.
+        Self(unsafe { *from.cast::<[f32; 8]>() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the trait's contract.
+        unsafe { *to.cast::<[f32; 8]>() = self.0 }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        for (lane, value) in self.0.iter().enumerate().take(count) {
+            // SAFETY: the trait's contract.
+            unsafe { *to.add(lane) = *value }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(mut self, a: Self, b: Self) -> Self {
+        for ((sum, x), y) in self.0.iter_mut().zip(a.0).zip(b.0) {
+            // A fused product is one instruction where the target has it, and a library call where not.
+            *sum = if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+                x.mul_add(y, *sum)
+            } else {
+                x * y + *sum
+            };
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn scale_negative(mut self, slope: f32) -> Self {
+        for value in &mut self.0 {
+            *value = if *value < 0.0 { *value * slope } else { *value };
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        self.0.iter().sum()
+    }
+}

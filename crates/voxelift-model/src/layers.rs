@@ -1,1 +1,0 @@
-//! Floor 5 · Conv, VoxelShuffle, global mean on [N,C,Z,Y,X].

@@ -1,0 +1,21 @@
+//! Floor 5 · Conv, linear, norms, voxel shuffle, fixed resamplers and pools on [N,C,Z,Y,X].
+
+mod conv;
+mod gaussian;
+mod init;
+mod linear;
+mod norm;
+mod pool;
+mod separable;
+mod shuffle;
+mod upsampler;
+
+pub use conv::{Conv, ConvConfig, LEAKY_SLOPE};
+pub use gaussian::gaussian_window;
+pub use init::Init;
+pub use linear::Linear;
+pub use norm::{Norm, NormKind};
+pub use pool::{adaptive_mean, global_mean, ordered_mean, unit_rows};
+pub use separable::{along_axis, matrix};
+pub use shuffle::voxel_shuffle;
+pub use upsampler::upsample;

@@ -1,0 +1,132 @@
+//! Weights and switches of the losses.
+
+use serde::{Deserialize, Serialize};
+
+/// Which networks a term's gradient reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Routing {
+    /// Those of the method's table.
+    #[default]
+    Routed,
+    /// Every generator network that the term touches.
+    Joint,
+}
+
+/// How the contrastive losses are differentiated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContrastiveBackward {
+    /// In one graph.
+    #[default]
+    Joint,
+    /// Each in a graph of its own, to save memory.
+    Separate,
+}
+
+/// One weight a term, and the switches beside them. A term of weight 0 is not computed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossConfig {
+    /// L1 + SSIM of `Y_ss` against `Y_s`.
+    pub reconstruction: f64,
+    /// L1 + SSIM of `X_tt` against `X_t`.
+    pub restoration: f64,
+    /// L1 + SSIM of `Y_sts` against `Y_s`.
+    pub cycle: f64,
+    /// Weight of `1 - SSIM` inside the three terms above.
+    pub ssim: f64,
+    /// `D_f` cannot tell the domains' features apart.
+    pub alignment: f64,
+    /// `D_t` takes `X_st` for real.
+    pub style: f64,
+    /// `D_s` takes `Y_ss` and `Y_sts` for real.
+    pub adversarial: f64,
+    /// `D_s` takes `Y_t` for real.
+    pub adversarial_target: f64,
+    /// LR image -> E -> G_t -> E keeps its features, against the rest of the batch.
+    pub feature_contrastive: f64,
+    /// SR image against its own HR image, against the rest of the batch.
+    pub reconstruction_contrastive: f64,
+    /// L1 of `F_s` and `F_st`, the parent's term.
+    pub identity: f64,
+    /// Temperature of both contrastive losses.
+    pub temperature: f64,
+    /// Let the contrastive losses' target side take gradient too.
+    pub symmetric: bool,
+    /// Embed one LR-patch-sized crop of SR and HR image instead of the whole.
+    pub embed_crop: bool,
+    /// Which networks a term moves.
+    pub routing: Routing,
+    /// How the contrastive losses are differentiated.
+    pub contrastive_backward: ContrastiveBackward,
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self {
+            reconstruction: 1.0,
+            restoration: 1.0,
+            cycle: 1.0,
+            ssim: 0.1,
+            alignment: 0.01,
+            style: 0.01,
+            adversarial: 0.01,
+            adversarial_target: 0.0,
+            feature_contrastive: 0.01,
+            reconstruction_contrastive: 0.01,
+            identity: 0.0,
+            temperature: 0.5,
+            symmetric: false,
+            embed_crop: true,
+            routing: Routing::Routed,
+            contrastive_backward: ContrastiveBackward::Joint,
+        }
+    }
+}
+
+impl LossConfig {
+    /// Refuses weights that mean nothing, and contrastive losses without negatives.
+    ///
+    /// # Errors
+    ///
+    /// One line naming the key, its value and what to do.
+    pub fn check(&self, batch: usize) -> Result<(), String> {
+        let weights = [
+            ("reconstruction", self.reconstruction),
+            ("restoration", self.restoration),
+            ("cycle", self.cycle),
+            ("ssim", self.ssim),
+            ("alignment", self.alignment),
+            ("style", self.style),
+            ("adversarial", self.adversarial),
+            ("adversarial_target", self.adversarial_target),
+            ("feature_contrastive", self.feature_contrastive),
+            ("reconstruction_contrastive", self.reconstruction_contrastive),
+            ("identity", self.identity),
+        ];
+        if let Some((key, weight)) = weights
+            .iter()
+            .find(|(_, weight)| !(weight.is_finite() && *weight >= 0.0))
+        {
+            return Err(format!(
+                "{key} = {weight}: a loss weight must be a finite number, 0 or more"
+            ));
+        }
+        if !(self.temperature.is_finite() && self.temperature > 0.0) {
+            return Err(format!(
+                "temperature = {}: must be a finite number above 0",
+                self.temperature
+            ));
+        }
+        let contrastive = weights
+            .iter()
+            .find(|(key, weight)| key.ends_with("_contrastive") && *weight > 0.0);
+        if let (Some((key, weight)), 0..=1) = (contrastive, batch) {
+            return Err(format!(
+                "{key} = {weight}: a batch of {batch} has no negatives; raise the batch to 2 or more, or set it to 0"
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! `G_SR`, the SR decoder: features to an HR image.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::{GeneratorConfig, ResidualGroup};
+use crate::conv::Activation;
+use crate::layers::{Conv, ConvConfig, Init, voxel_shuffle};
+
+/// RCAN on the encoder's features: a `body` at LR size (the paper's "SR encoder") and an upsampling `tail`
+/// (its "SR decoder").
+///
+/// # Differs from the paper
+///
+/// RCAN's own head (image to features) is replaced by the features of `E`, which both domains share.
+#[derive(Module, Debug)]
+pub struct SrDecoder {
+    /// Body: F -> F.
+    pub head: Conv,
+    /// Body: residual groups, one after the other.
+    pub groups: Vec<ResidualGroup>,
+    /// Body: F -> F, before the long skip.
+    pub close: Conv,
+    /// Tail: F -> F sz sy sx.
+    pub expand: Conv,
+    /// Tail: F -> 1 after the voxel shuffle, starts at zero.
+    pub last: Conv,
+    #[module(skip)]
+    scale: [usize; 3],
+}
+
+impl SrDecoder {
+    /// Draws the weights from the streams of `sr_decoder`.
+    pub fn new(config: &GeneratorConfig, seed: u64, device: &Device) -> Self {
+        let mut init = Init::new(seed, "sr_decoder");
+        let GeneratorConfig {
+            n_feats,
+            n_resgroups,
+            n_resblocks,
+            scale,
+            kernel,
+            ..
+        } = *config;
+        let flat = ConvConfig::new(n_feats, n_feats, kernel);
+        let sub_voxels: usize = scale.iter().product();
+        Self {
+            head: Conv::new(flat, &mut init, device),
+            groups: (0..n_resgroups)
+                .map(|_| ResidualGroup::new(config, n_resblocks, &mut init, device))
+                .collect(),
+            close: Conv::new(flat, &mut init, device),
+            expand: Conv::new(
+                ConvConfig::new(n_feats, n_feats * sub_voxels, kernel),
+                &mut init,
+                device,
+            ),
+            last: Conv::new(ConvConfig::new(n_feats, 1, kernel).gain(0.0), &mut init, device),
+            scale,
+        }
+    }
+
+    /// Deep features at LR size: head, groups, closing conv, long skip.
+    pub fn body(&self, features: Tensor<5>) -> Tensor<5> {
+        let shallow = self.head.forward(features, Activation::None);
+        let deep = self
+            .groups
+            .iter()
+            .fold(shallow.clone(), |x, group| group.forward(x));
+        shallow + self.close.forward(deep, Activation::None)
+    }
+
+    /// From deep features to the HR image.
+    pub fn tail(&self, deep: Tensor<5>) -> Tensor<5> {
+        let expanded = self.expand.forward(deep, Activation::None);
+        self.last
+            .forward(voxel_shuffle(expanded, self.scale), Activation::None)
+    }
+
+    /// Body, then tail.
+    ///
+    /// # Shapes
+    ///
+    /// `[N, F, Z, Y, X]` -> `[N, 1, sz Z, sy Y, sx X]`.
+    pub fn forward(&self, features: Tensor<5>) -> Tensor<5> {
+        self.tail(self.body(features))
+    }
+}

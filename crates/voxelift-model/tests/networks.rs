@@ -1,0 +1,570 @@
+//! Layers and networks against an independent definition in PyTorch, their sizes, names and first weights.
+
+#[path = "golden/fill.rs"]
+mod fill;
+mod golden;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use fill::fill;
+use golden::{assert_close, device, formula, golden};
+use serde_json::Value;
+use voxelift_model::conv::Activation;
+use voxelift_model::layers::{Init, Norm, NormKind, upsample, voxel_shuffle};
+use voxelift_model::networks::{
+    Discriminator, DiscriminatorConfig, Discriminators, Embedding, Generator, GeneratorConfig, LrDecoder,
+    ProjectionConfig, ProjectionHead, draw_positions,
+};
+use voxelift_volume::random::Stream;
+use voxelift_volume::resample::{Interpolation, resize};
+use voxelift_volume::{Geometry, Volume};
+
+/// f32 against f64 through some thirty layers.
+const TOLERANCE: f64 = 2e-5;
+
+fn expected() -> Value {
+    serde_json::from_str(include_str!("golden/networks.json")).expect("the script's JSON")
+}
+
+/// F = 8, two groups of two blocks.
+fn small_network() -> GeneratorConfig {
+    GeneratorConfig {
+        n_resgroups: 2,
+        n_resblocks: 2,
+        n_lr_blocks: 2,
+        ..GeneratorConfig::tiny()
+    }
+}
+
+#[test]
+fn voxel_shuffle_moves_channels_into_sub_voxels() {
+    let shuffled = voxel_shuffle(formula([1, 24, 2, 3, 2], "x", 1.0), [2, 2, 3]);
+    assert_eq!(shuffled.dims(), [1, 2, 4, 6, 6]);
+    assert_close("shuffle", shuffled, &golden(&expected(), "voxel_shuffle"), 1e-8);
+}
+
+#[test]
+fn the_upsampler_is_lanczos_on_the_field_of_view_grid() {
+    let up = upsample(formula([2, 1, 5, 4, 3], "x", 1.0), [2, 3, 1]);
+    assert_close("upsample", up, &golden(&expected(), "upsample"), 1e-6);
+}
+
+#[test]
+fn the_upsampler_is_the_floor_of_the_volume_crate() {
+    let (extent, up) = ([7, 6, 5], [14, 18, 5]); // x, y, z
+    let x = formula([1, 1, 5, 6, 7], "x", 1.0);
+    let voxels: Vec<f32> = x.clone().inner().into_data().iter::<f32>().collect();
+    let volume = Volume::new(voxels, Geometry::axis_aligned(extent, [1.0; 3]));
+    let floor: Vec<f64> = resize(&volume, up, Interpolation::Lanczos4)
+        .data()
+        .iter()
+        .map(|&v| f64::from(v))
+        .collect();
+    assert_close("upsample", upsample(x, [1, 3, 2]), &floor, 1e-6);
+}
+
+#[test]
+fn norms_match() {
+    for (kind, name) in [
+        (NormKind::Group, "group"),
+        (NormKind::Batch, "batch"),
+        (NormKind::Instance, "instance"),
+    ] {
+        let norm = Norm::new(kind, 3, &mut Init::new(0, "norm"), &device()).expect("a layer");
+        let norm = Named { norm };
+        let y = fill(norm).norm.forward(formula([2, 3, 2, 3, 2], "x", 1.0) + 0.3);
+        assert_close(name, y, &golden(&expected(), &format!("norm_{name}")), TOLERANCE);
+    }
+    assert!(Norm::new(NormKind::None, 3, &mut Init::new(0, "norm"), &device()).is_none());
+}
+
+/// Gives the layer the name that the script's formula uses.
+#[derive(Module, Debug)]
+struct Named {
+    norm: Norm,
+}
+
+#[test]
+fn channel_attention_matches() {
+    let config = GeneratorConfig {
+        n_feats: 24,
+        ..GeneratorConfig::tiny()
+    };
+    let block = config
+        .init(0, &device())
+        .sr_decoder
+        .groups
+        .remove(0)
+        .blocks
+        .remove(0);
+    let y = fill(block.attention).forward(formula([2, 24, 2, 3, 2], "x", 1.0));
+    assert_close("attention", y, &golden(&expected(), "attention"), TOLERANCE);
+}
+
+#[test]
+fn a_whole_generator_and_its_gradients_match() {
+    let expected = expected();
+    let generator = fill(small_network().init(0, &device()));
+    let image = formula([2, 1, 3, 4, 3], "image", 1.0).require_grad();
+    let features = generator.encode(image.clone());
+    assert_close(
+        "encoder",
+        features.narrow(1, 0, 2),
+        &golden(&expected, "encoder"),
+        TOLERANCE,
+    );
+    let sr = generator.forward(image.clone());
+    assert_eq!(sr.dims(), [2, 1, 6, 8, 6]);
+    assert_close(
+        "generator",
+        sr.clone(),
+        &golden(&expected, "generator"),
+        TOLERANCE,
+    );
+
+    let gradients = (sr.clone() * formula(sr.dims(), "direction", 1.0))
+        .sum()
+        .backward();
+    let gradient = image.grad(&gradients).expect("a gradient to the image");
+    assert_close(
+        "input gradient",
+        gradient,
+        &golden(&expected, "generator_input_gradient"),
+        TOLERANCE,
+    );
+    let weight = generator.encoder.convs[0].weight.val();
+    let gradient = weight
+        .grad(&gradients)
+        .expect("a gradient to the weight")
+        .narrow(0, 0, 2);
+    assert_close(
+        "weight gradient",
+        gradient,
+        &golden(&expected, "generator_first_weight_gradient"),
+        TOLERANCE,
+    );
+}
+
+#[test]
+fn a_generator_of_slices_matches() {
+    let config = GeneratorConfig {
+        kernel: [1, 3, 3],
+        scale: [1, 2, 3],
+        ..GeneratorConfig::tiny()
+    };
+    let sr = fill(config.init(0, &device())).forward(formula([2, 1, 1, 4, 5], "image", 1.0));
+    assert_eq!(sr.dims(), [2, 1, 1, 8, 15]);
+    assert_close("slices", sr, &golden(&expected(), "generator_slices"), TOLERANCE);
+}
+
+#[test]
+fn the_lr_decoder_matches_and_starts_at_no_change() {
+    let decoder = LrDecoder::new(&small_network(), 0, &device());
+    let (features, image) = (
+        formula([1, 8, 3, 4, 3], "features", 1.0),
+        formula([1, 1, 3, 4, 3], "image", 1.0),
+    );
+    let start = decoder.forward(features.clone(), image.clone());
+    assert_eq!(start.into_data(), image.clone().into_data());
+    let styled = fill(decoder).forward(features, image);
+    assert_close(
+        "lr_decoder",
+        styled,
+        &golden(&expected(), "lr_decoder"),
+        TOLERANCE,
+    );
+}
+
+#[test]
+fn discriminators_match() {
+    let kinds = [
+        NormKind::Group,
+        NormKind::Batch,
+        NormKind::Instance,
+        NormKind::None,
+    ];
+    for (norm, name) in kinds.into_iter().zip(["group", "batch", "instance", "none"]) {
+        let config = DiscriminatorConfig { width: 4, norm };
+        let init = &mut Init::new(0, "discriminator");
+        // The script says two stages: a patch of 8 halves to 4 and 2.
+        let discriminator = fill(Discriminator::new(&config, 2, [8; 3], [3; 3], init, &device()));
+        let scores = discriminator.forward(formula([3, 2, 8, 9, 11], "x", 1.0));
+        assert_eq!(scores.dims(), [3, 1]);
+        let key = format!("discriminator_{name}");
+        assert_close(&key, scores, &golden(&expected(), &key), TOLERANCE);
+    }
+    let config = DiscriminatorConfig {
+        width: 4,
+        norm: NormKind::Group,
+    };
+    let init = &mut Init::new(0, "discriminator");
+    let discriminator = fill(Discriminator::new(
+        &config,
+        1,
+        [1, 8, 8],
+        [1, 3, 3],
+        init,
+        &device(),
+    ));
+    let scores = discriminator.forward(formula([3, 1, 1, 8, 9], "x", 1.0));
+    assert_close(
+        "slices",
+        scores,
+        &golden(&expected(), "discriminator_slices"),
+        TOLERANCE,
+    );
+}
+
+#[test]
+fn discriminators_halve_while_the_smallest_side_is_at_least_four() {
+    let depth = |patch| {
+        let config = DiscriminatorConfig {
+            width: 1,
+            norm: NormKind::None,
+        };
+        let all = Discriminators::new(&config, &GeneratorConfig::tiny(), patch, 0, &device());
+        [
+            all.source.stages.len(),
+            all.feature.stages.len(),
+            all.target.stages.len(),
+        ]
+    };
+    assert_eq!(depth([8, 8, 8]), [3, 2, 2]);
+    assert_eq!(depth([16, 16, 16]), [4, 3, 3]);
+    assert_eq!(depth([32, 16, 32]), [4, 3, 3]);
+    assert_eq!(depth([64, 64, 64]), [5, 5, 5]);
+    assert_eq!(depth([2, 2, 2]), [1, 1, 1]);
+}
+
+#[test]
+fn projection_heads_match() {
+    let expected = expected();
+    let features = formula([3, 8, 5, 3, 7], "features", 1.0);
+    let head = |embedding| {
+        let config = ProjectionConfig {
+            embedding,
+            hidden: 16,
+            dim: 6,
+            ..ProjectionConfig::default()
+        };
+        fill(ProjectionHead::new(
+            &config,
+            8,
+            [5, 3, 7],
+            "projection.p",
+            0,
+            &device(),
+        ))
+    };
+    let pool = head(Embedding::Pool).forward(features.clone(), &[]);
+    assert_close("pool", pool, &golden(&expected, "projection_pool"), TOLERANCE);
+    let patch = head(Embedding::Patch).forward(features.clone(), &[0, 17, 104]);
+    assert_close("patch", patch, &golden(&expected, "projection_patch"), TOLERANCE);
+
+    let flat: Vec<f64> = head(Embedding::Flat)
+        .forward(features, &[])
+        .into_data()
+        .iter::<f64>()
+        .collect();
+    let every_17th: Vec<f64> = flat
+        .chunks(8 * 5 * 3 * 7)
+        .flat_map(|row| row.iter().step_by(17))
+        .copied()
+        .collect();
+    let wanted = golden(&expected, "projection_flat");
+    assert_eq!(every_17th.len(), wanted.len());
+    assert!(
+        every_17th.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-6),
+        "{every_17th:?} {wanted:?}"
+    );
+}
+
+#[test]
+fn positions_are_drawn_without_repetition() {
+    let mut drawn = draw_positions(&mut Stream::new(3, 0), 64, 100);
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert_eq!((drawn.len(), drawn.last().is_some_and(|&i| i < 100)), (64, true));
+    assert_eq!(draw_positions(&mut Stream::new(3, 0), 64, 5).len(), 5);
+}
+
+#[test]
+fn parameters_are_as_many_as_the_papers_sizes_have() {
+    let generator = |n_resgroups, n_resblocks| {
+        GeneratorConfig {
+            n_resgroups,
+            n_resblocks,
+            ..GeneratorConfig::paper()
+        }
+        .init(0, &device())
+    };
+    let paper = generator(10, 20);
+    assert_eq!(paper.encoder.num_params(), 555_072);
+    assert_eq!(paper.sr_decoder.num_params(), 46_593_249);
+    assert_eq!(generator(5, 10).sr_decoder.num_params(), 12_756_169);
+    assert_eq!(generator(5, 5).sr_decoder.num_params(), 7_208_869);
+    assert!(
+        !paper.sr_decoder.last.weight.is_initialized(),
+        "counting must not allocate"
+    );
+}
+
+#[test]
+fn names_are_those_of_pytorch_state_dicts() {
+    let generator = small_network().init(0, &device());
+    let mut found = names(&generator);
+    let expected = expected();
+    let list = expected["generator_names"].as_array().expect("names").iter();
+    let mut wanted: Vec<String> = list
+        .map(|name| name.as_str().expect("a name").to_owned())
+        .collect();
+    assert!(
+        found.contains(&"sr_decoder.groups.1.blocks.0.attention.down.weight".to_owned()),
+        "{found:?}"
+    );
+    found.sort();
+    wanted.sort();
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn features_keep_their_scale_from_layer_to_layer() {
+    let config = GeneratorConfig::paper();
+    let generator = GeneratorConfig {
+        n_feats: 32,
+        n_resgroups: 3,
+        n_resblocks: 4,
+        ..config
+    }
+    .init(5, &device());
+    let noise = Init::new(9, "noise")
+        .normal([1, 1, 10, 10, 10], 1.0, &device())
+        .val()
+        .detach();
+    let mut deviations = vec![deviation(&noise)];
+    let mut x = noise;
+    for (i, conv) in generator.encoder.convs.iter().enumerate() {
+        x = conv.forward(
+            x,
+            if i < 5 {
+                Activation::LeakyRelu(0.2)
+            } else {
+                Activation::None
+            },
+        );
+        deviations.push(deviation(&x));
+    }
+    // Six small losses would add up: a framework's default shrinks the features thirtyfold.
+    let whole = deviations[6] / deviations[0];
+    assert!((1.0 / 3.0..3.0).contains(&whole), "{deviations:?}");
+    let decoder = &generator.sr_decoder;
+    x = decoder.head.forward(x, Activation::None);
+    deviations.push(deviation(&x));
+    for group in &decoder.groups {
+        x = group.forward(x);
+        deviations.push(deviation(&x));
+    }
+    for conv in [&decoder.close, &decoder.expand] {
+        x = conv.forward(x, Activation::None);
+        deviations.push(deviation(&x));
+    }
+    let ratios: Vec<f64> = deviations.windows(2).map(|pair| pair[1] / pair[0]).collect();
+    assert!(
+        ratios.iter().all(|ratio| (1.0 / 3.0..3.0).contains(ratio)),
+        "{ratios:?}"
+    );
+}
+
+fn deviation(x: &Tensor<5>) -> f64 {
+    let values: Vec<f64> = x.clone().into_data().iter::<f64>().collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
+}
+
+#[test]
+fn a_generator_starts_at_its_upsampler() {
+    let generator = GeneratorConfig::tiny().init(1, &device());
+    let image = formula([1, 1, 4, 4, 4], "image", 1.0);
+    assert_eq!(
+        generator.forward(image.clone()).into_data(),
+        upsample(image, [2; 3]).into_data()
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let (config, device) = (small_network(), device());
+    let one = bytes(&config.init(7, &device));
+    let again = config.init(7, &device);
+    // Touched in another order than it was built.
+    again.sr_decoder.expand.weight.val();
+    assert_eq!(one, bytes(&again));
+    assert_ne!(one, bytes(&config.init(8, &device)));
+    // A network's bytes do not depend on the size of another.
+    let deeper = GeneratorConfig {
+        n_resgroups: 3,
+        ..config.clone()
+    };
+    assert_eq!(
+        bytes(&config.init(7, &device).encoder),
+        bytes(&deeper.init(7, &device).encoder)
+    );
+    // No two parameters share a stream.
+    let weights = |i: usize| bytes(&config.init(7, &device).encoder.convs[i]);
+    assert_ne!(weights(1), weights(2));
+}
+
+#[test]
+fn a_frozen_network_passes_gradients_to_its_input_alone() {
+    let generator = fill(GeneratorConfig::tiny().init(0, &device()));
+    let frozen = generator.encoder.valid();
+    let image = formula([1, 1, 3, 3, 3], "image", 1.0).require_grad();
+    let gradients = (frozen.forward(image.clone()) + generator.encode(image.clone().detach()) * 0.0)
+        .sum()
+        .backward();
+    let through_frozen = image
+        .grad(&gradients)
+        .expect("a gradient through the frozen network");
+    let live = generator.encode(image.clone()).sum().backward();
+    let through_live = image.grad(&live).expect("a gradient through the live network");
+    assert_eq!(through_frozen.into_data(), through_live.into_data());
+    let weight = generator.encoder.convs[0].weight.val();
+    let reached: f32 = weight
+        .grad(&gradients)
+        .expect("in the graph")
+        .abs()
+        .sum()
+        .into_scalar();
+    assert_eq!(reached, 0.0);
+}
+
+#[test]
+fn a_frozen_judge_passes_gradients_to_what_it_judges() {
+    let config = DiscriminatorConfig {
+        width: 4,
+        norm: NormKind::Group,
+    };
+    let live = fill(Discriminator::new(
+        &config,
+        1,
+        [8; 3],
+        [3; 3],
+        &mut Init::new(0, "judge"),
+        &device(),
+    ));
+    let image = formula([2, 1, 8, 8, 8], "image", 1.0).require_grad();
+    let gradient = |judge: &Discriminator| {
+        let gradients = judge.forward(image.clone()).sum().backward();
+        image
+            .grad(&gradients)
+            .expect("a gradient to the image")
+            .into_data()
+    };
+    assert_eq!(gradient(&live.valid()), gradient(&live));
+}
+
+#[test]
+fn answers_and_gradients_do_not_depend_on_the_number_of_threads() {
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("a pool");
+        pool.install(|| {
+            let generator = fill(
+                GeneratorConfig {
+                    n_feats: 16,
+                    ..small_network()
+                }
+                .init(0, &device()),
+            );
+            let sr = generator.forward(formula([2, 1, 9, 10, 11], "image", 1.0));
+            let gradients = sr.clone().square().sum().backward();
+            let weight = generator.encoder.convs[1].weight.val();
+            (
+                sr.into_data(),
+                weight.grad(&gradients).expect("a gradient").into_data(),
+            )
+        })
+    };
+    assert_eq!(run(1), run(3));
+}
+
+#[test]
+fn sizes_that_no_network_can_have_are_refused() {
+    let error = |config: GeneratorConfig| config.check().expect_err("must be refused");
+    assert!(
+        error(GeneratorConfig {
+            n_feats: 0,
+            ..GeneratorConfig::small()
+        })
+        .starts_with("n_feats = 0")
+    );
+    assert!(
+        error(GeneratorConfig {
+            kernel: [2, 3, 3],
+            ..GeneratorConfig::small()
+        })
+        .contains("[2, 3, 3]")
+    );
+    assert!(
+        error(GeneratorConfig {
+            scale: [0, 2, 2],
+            ..GeneratorConfig::small()
+        })
+        .contains("scale")
+    );
+    assert!(GeneratorConfig::paper().check().is_ok());
+    assert!(serde_json::from_str::<GeneratorConfig>(r#"{"n_feat": 3}"#).is_err());
+    let read: DiscriminatorConfig = serde_json::from_str(r#"{"norm": "instance"}"#).expect("a configuration");
+    assert_eq!(
+        read,
+        DiscriminatorConfig {
+            norm: NormKind::Instance,
+            ..DiscriminatorConfig::default()
+        }
+    );
+}
+
+fn names<M: Module>(module: &M) -> Vec<String> {
+    let mut visitor = Visitor::default();
+    module.visit(&mut visitor);
+    visitor.names
+}
+
+fn bytes<M: Module>(module: &M) -> Vec<u8> {
+    let mut visitor = Visitor::default();
+    module.visit(&mut visitor);
+    visitor.bytes
+}
+
+#[derive(Default)]
+struct Visitor {
+    path: Vec<String>,
+    names: Vec<String>,
+    bytes: Vec<u8>,
+}
+
+impl ModuleVisitor for Visitor {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.names.push(self.path.join("."));
+        self.bytes.extend(param.val().into_data().as_bytes());
+    }
+}
+
+/// The exported model holds these two networks and nothing else.
+#[test]
+fn a_generator_is_an_encoder_and_an_sr_decoder() {
+    let Generator {
+        encoder, sr_decoder, ..
+    } = GeneratorConfig::tiny().init(0, &device());
+    assert_eq!((encoder.convs.len(), sr_decoder.groups.len()), (6, 1));
+}

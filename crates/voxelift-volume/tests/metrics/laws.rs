@@ -1,0 +1,357 @@
+//! What must hold whatever the image: grids, orientations, threads, and what the spectral scores promise.
+
+use voxelift_volume::intensity::Mask;
+use voxelift_volume::kspace::{Complex, Spectrum, truncate, zero_fill};
+use voxelift_volume::metrics::{
+    Detail, EvaluateOptions, Pair, Scores, data_consistency, evaluate, label_agreement, shell_correlation,
+};
+use voxelift_volume::{Geometry, Volume, VolumeError, VoxelMap};
+
+use crate::made::volumes;
+
+const EXTENT: [usize; 3] = [47, 52, 45];
+
+fn scored(reference: &Volume, image: &Volume, mask: Option<&Mask>) -> Scores {
+    evaluate(reference, image, mask, &EvaluateOptions::default()).unwrap()
+}
+
+#[test]
+fn evaluate_speaks_the_promised_json() {
+    let (reference, image, mask) = volumes(EXTENT, [1.0; 3]);
+    let scores = evaluate(&reference, &image, Some(&mask), &EvaluateOptions::default()).unwrap();
+    let json = serde_json::to_value(&scores).unwrap();
+    let same = [
+        "psnr_db",
+        "psnr_p995_db",
+        "ssim",
+        "nrmse",
+        "ssim_slice",
+        "ms_ssim",
+    ];
+    for key in same {
+        assert!(json[key].is_f64(), "{key} in {json:#}");
+        assert!(json["masked"][key].is_f64(), "masked {key} in {json:#}");
+    }
+    assert!(
+        json["data_range"].is_f64() && json["mask"] == "given" && json["voxels"] == 47 * 52 * 45,
+        "{json:#}"
+    );
+
+    let identical = evaluate(&reference, &reference, None, &EvaluateOptions::default()).unwrap();
+    let json = serde_json::to_value(&identical).unwrap();
+    assert!(
+        json["psnr_db"].is_null() && json["masked"]["psnr_db"].is_null(),
+        "{json:#}"
+    );
+    assert!(json["ssim"] == 1.0 && json["nrmse"] == 0.0, "{json:#}");
+    assert!(json["mask"].as_str().unwrap().contains("Otsu"), "{json:#}");
+}
+
+#[test]
+fn scores_are_the_same_on_one_thread_and_on_many() {
+    let (reference, image, mask) = volumes(EXTENT, [1.0; 3]);
+    let options = EvaluateOptions {
+        measured_spacing_mm: Some([2.0; 3]),
+        ..EvaluateOptions::default()
+    };
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| evaluate(&reference, &image, Some(&mask), &options).unwrap())
+    };
+    assert_eq!(on(1), on(5));
+}
+
+/// A volume stored with its axes exchanged and one reversed, at the same place in the world.
+fn turned(volume: &Volume) -> Volume {
+    let [nx, ny, nz] = volume.extent();
+    let mut data = Vec::with_capacity(volume.data().len());
+    for x in 0..nx {
+        for z in 0..nz {
+            data.extend((0..ny).map(|y| volume.at([x, ny - 1 - y, z])));
+        }
+    }
+    let a = volume.geometry().world_from_voxel;
+    let affine = a.map(|r| [-r[1], r[2], r[0], r[3] + r[1] * (ny - 1) as f64]);
+    Volume::new(
+        data,
+        Geometry {
+            extent: [ny, nz, nx],
+            world_from_voxel: affine,
+        },
+    )
+}
+
+#[test]
+fn the_storage_orientation_does_not_matter() {
+    let (reference, image, mask) = volumes(EXTENT, [1.0, 1.1, 0.9]);
+    let inside = mask.data().iter().map(|&m| f32::from(u8::from(m))).collect();
+    let inside = turned(&Volume::new(inside, reference.geometry().clone()));
+    let upright = EvaluateOptions {
+        measured_spacing_mm: Some([2.0, 2.2, 0.9]),
+        ..EvaluateOptions::default()
+    };
+    let lying = EvaluateOptions {
+        measured_spacing_mm: Some([2.2, 0.9, 2.0]),
+        ..EvaluateOptions::default()
+    };
+    let expected = evaluate(&reference, &image, Some(&mask), &upright).unwrap();
+    let got = evaluate(
+        &turned(&reference),
+        &turned(&image),
+        Some(&Mask::above(&inside, 0.5)),
+        &lying,
+    )
+    .unwrap();
+    assert_eq!(got, expected);
+}
+
+#[test]
+fn whole_voxel_offsets_are_cropped_and_said() {
+    let (reference, image, mask) = volumes(EXTENT, [1.0; 3]);
+    let start = [3, 0, 2];
+    let longer = image.padded([50, 52, 45]).crop(start, [47, 51, 43]);
+    let scores = scored(&reference, &longer, Some(&mask));
+    assert_eq!(scores.voxels, 44 * 51 * 43);
+    assert!(
+        scores.notes[0].contains("cropped to the [44, 51, 43] voxels"),
+        "{:?}",
+        scores.notes
+    );
+    let part = [44, 51, 43];
+    let expected = Pair::new(
+        &reference.crop(start, part),
+        &image.crop(start, part),
+        &Mask::above(&reference.crop(start, part), -1.0),
+    );
+    let got = Pair::new(&reference, &longer, &mask).unwrap();
+    assert_eq!(got.image().data(), expected.as_ref().unwrap().image().data());
+    assert_eq!(got.reference(), expected.unwrap().reference());
+}
+
+#[test]
+fn other_grids_are_refused_by_name() {
+    let (reference, image, mask) = volumes(EXTENT, [1.0; 3]);
+    let moved = |map: VoxelMap| Volume::new(image.data().to_vec(), image.geometry().resampled(EXTENT, &map));
+    let shifted = moved(VoxelMap {
+        scale: [1.0; 3],
+        offset: [0.5, 0.0, 0.0],
+    });
+    let stretched = moved(VoxelMap {
+        scale: [1.0, 1.01, 1.0],
+        offset: [0.0; 3],
+    });
+    let far = moved(VoxelMap {
+        scale: [1.0; 3],
+        offset: [0.0, 0.0, 60.0],
+    });
+    let mut tilted = image.clone().geometry().clone();
+    tilted.world_from_voxel[2][0] = 0.01;
+    let tilted = Volume::new(image.data().to_vec(), tilted);
+    for (image, field) in [
+        (shifted, "origin"),
+        (stretched, "spacing"),
+        (far, "origin"),
+        (tilted, "axis"),
+    ] {
+        let error = evaluate(&reference, &image, Some(&mask), &EvaluateOptions::default()).unwrap_err();
+        assert!(
+            matches!(error, VolumeError::GridMismatch { .. }) && error.to_string().contains(field),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn unusable_input_is_refused_in_one_line() {
+    let (reference, image, mask) = volumes([20, 20, 20], [1.0; 3]);
+    let grid = || reference.geometry().clone();
+    let flat = Volume::filled(3.0, grid());
+    let mut broken = image.clone();
+    broken.data_mut()[17] = f32::NAN;
+    let empty = Mask::above(&reference, f32::MAX);
+    let small = Mask::new(vec![true; 8], [2, 2, 2]);
+    let plain = EvaluateOptions::default();
+    let range = EvaluateOptions {
+        data_range: Some(-1.0),
+        ..plain.clone()
+    };
+    let fine = EvaluateOptions {
+        measured_spacing_mm: Some([0.5, 2.0, 2.0]),
+        ..plain.clone()
+    };
+    let cases = [
+        (evaluate(&flat, &image, None, &plain), "the same value everywhere"),
+        (evaluate(&flat, &image, Some(&mask), &plain), "3 everywhere"),
+        (
+            evaluate(&reference, &broken, Some(&mask), &plain),
+            "1 voxels are NaN",
+        ),
+        (evaluate(&reference, &image, Some(&empty), &plain), "empty"),
+        (
+            evaluate(&reference, &image, Some(&small), &plain),
+            "[2, 2, 2] of the mask",
+        ),
+        (
+            evaluate(&reference, &image, Some(&mask), &range),
+            "data-range = -1",
+        ),
+        (
+            evaluate(&reference, &image, Some(&mask), &fine),
+            "measured spacing",
+        ),
+    ];
+    for (result, said) in cases {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(said) && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn small_and_flat_volumes_leave_scores_out_instead_of_failing() {
+    for extent in [[60, 60, 1], [9, 30, 12], [4, 4, 4]] {
+        let (reference, image, mask) = volumes(extent, [1.0; 3]);
+        let scores = scored(&reference, &image, Some(&mask));
+        assert!(
+            scores.whole.psnr_db.is_finite() && scores.whole.ssim.is_none(),
+            "{extent:?}"
+        );
+        assert!(!scores.notes.is_empty(), "{extent:?}");
+    }
+    let (reference, image, mask) = volumes([60, 60, 1], [1.0; 3]);
+    assert!(
+        scored(&reference, &image, Some(&mask)).whole.ssim_slice.is_some(),
+        "one slice is enough for a slice score"
+    );
+}
+
+#[test]
+fn the_intensity_match_undoes_a_scaling_and_an_offset() {
+    let (reference, _, mask) = volumes(EXTENT, [1.0; 3]);
+    let scaled = reference.clone().map(|v| 0.5 * v - 7.0);
+    let options = EvaluateOptions {
+        detail: Detail::Headline,
+        ..EvaluateOptions::default()
+    };
+    let scores = evaluate(&reference, &scaled, Some(&mask), &options).unwrap();
+    for region in [&scores.whole, &scores.masked] {
+        assert!((region.matched.slope - 2.0).abs() < 1e-5 && (region.matched.intercept - 14.0).abs() < 1e-3);
+        assert!(
+            region.psnr_db < 20.0 && region.matched.psnr_db > 100.0,
+            "{region:?}"
+        );
+        assert!(region.matched.ssim.unwrap() > 0.999_999, "{region:?}");
+        assert_eq!(region.haarpsi, None, "headline scores only");
+    }
+}
+
+/// Noise that is added beyond the measured frequencies and has nothing in common with the reference there raises the
+/// index by its share of energy, and detail that is right but too strong does not.
+#[test]
+fn the_hallucination_index_is_the_share_of_invented_energy() {
+    let (reference, _, _) = volumes(EXTENT, [1.0; 3]);
+    // A cube of zeros around it: the taper over the faces then changes nothing.
+    let reference = reference.padded([64, 70, 62]);
+    let reference = {
+        let mut centred = Volume::filled(0.0, reference.geometry().clone());
+        for z in 0..45 {
+            for y in 0..52 {
+                let (from, to) = (reference.index([0, y, z]), centred.index([8, y + 9, z + 8]));
+                let row = reference.data()[from..from + 47].to_vec();
+                centred.data_mut()[to..to + 47].copy_from_slice(&row);
+            }
+        }
+        centred
+    };
+    let unmeasured = |f: [f64; 3]| f.iter().any(|f| f.abs() > 0.25);
+    let with = |factor: &(dyn Fn([f64; 3]) -> Complex<f64> + Sync)| {
+        let mut spectrum = Spectrum::of(&reference);
+        spectrum.scale_by(|f| {
+            if unmeasured(f) {
+                factor(f)
+            } else {
+                Complex::from(1.0)
+            }
+        });
+        spectrum.into_volume(reference.geometry().clone())
+    };
+    let beyond = |image: &Volume| {
+        let mask = Mask::above(&reference, -1e9);
+        let pair = Pair::new(&reference, image, &mask).unwrap();
+        // Over the mask, which is everything: no taper at all.
+        shell_correlation(&pair, Some([2.0; 3]))
+            .unwrap()
+            .masked
+            .beyond_nyquist
+            .unwrap()
+    };
+    // Added at a right angle to every bin of the reference, odd in f: real in space and orthogonal to it exactly.
+    let sign = |f: [f64; 3]| f.iter().find(|f| **f != 0.0).map_or(0.0, |f| f.signum());
+    for share in [0.0_f64, 0.1, 0.5, 2.0] {
+        let scores = beyond(&with(&|f| Complex::new(1.0, share.sqrt() * sign(f))));
+        assert!(
+            (scores.hallucination_index - share).abs() < 0.02 * share + 1e-3,
+            "{share}: {scores:?}"
+        );
+        assert!(
+            (scores.correlation - (1.0 + share).powf(-0.5)).abs() < 0.02,
+            "{share}: {scores:?}"
+        );
+    }
+    let strong = beyond(&with(&|_| Complex::from(1.5)));
+    assert!(
+        strong.hallucination_index < 1e-4 && strong.gain > 0.99,
+        "{strong:?}"
+    );
+    let nothing = beyond(&with(&|_| Complex::from(0.0)));
+    assert!(
+        nothing.hallucination_index < 1e-6 && nothing.gain.abs() < 1e-3,
+        "{nothing:?}"
+    );
+}
+
+#[test]
+fn data_consistency_is_zero_for_zero_fill_and_feels_half_a_voxel() {
+    let (reference, _, _) = volumes([48, 52, 45], [1.0; 3]);
+    let lr = truncate(&reference, [24, 26, 45]);
+    let filled = zero_fill(&lr, reference.extent());
+    assert!(data_consistency(&filled, &lr).unwrap() < 1e-6);
+    assert!(data_consistency(&reference, &lr).unwrap() < 1e-6);
+    let mut moved = Spectrum::of(&reference);
+    moved.scale_by(|f| Complex::from_polar(1.0, std::f64::consts::PI * f[0]));
+    let moved = moved.into_volume(reference.geometry().clone());
+    assert!(data_consistency(&moved, &lr).unwrap() > 0.01);
+    let elsewhere = Volume::new(
+        lr.data().to_vec(),
+        Geometry::axis_aligned(lr.extent(), [2.0, 2.0, 1.0]),
+    );
+    assert!(
+        data_consistency(&reference, &elsewhere)
+            .unwrap_err()
+            .to_string()
+            .contains("field of view")
+    );
+}
+
+#[test]
+fn labels_agree_by_dice() {
+    let volume = |data: &[f32]| {
+        Volume::new(
+            data.to_vec(),
+            Geometry::axis_aligned([data.len(), 1, 1], [1.0; 3]),
+        )
+    };
+    let scores = label_agreement(&volume(&[0., 1., 1., 1., 7.]), &volume(&[1., 1., 1., 0., 7.])).unwrap();
+    assert_eq!(
+        scores.iter().map(|s| s.class.as_str()).collect::<Vec<_>>(),
+        ["1", "7"]
+    );
+    assert!(
+        (scores[0].dice - 2.0 / 3.0).abs() < 1e-12 && scores[1].dice == 1.0,
+        "{scores:?}"
+    );
+    let half = label_agreement(&volume(&[1.0, 0.5]), &volume(&[1.0, 1.0]));
+    assert!(half.unwrap_err().to_string().contains("0.5"));
+}

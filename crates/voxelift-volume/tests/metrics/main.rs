@@ -1,0 +1,5 @@
+//! The scores: golden numbers of reference implementations, and laws that hold whatever the image.
+
+mod golden;
+mod laws;
+mod made;

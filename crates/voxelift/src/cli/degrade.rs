@@ -1,0 +1,71 @@
+//! `voxelift degrade`: a low-resolution acquisition of a high-resolution scan.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use voxelift_volume::degrade::{Degradation, Grid, Operators};
+use voxelift_volume::nifti::NiftiImage;
+use voxelift_volume::{Scale, VoxelMap};
+
+use super::options::{ReadArguments, Spacing, WriteArguments, fraction};
+use super::{files, words};
+use crate::failure::Outcome;
+use crate::terminal::{self, Terminal};
+
+#[derive(Debug, Args)]
+pub struct DegradeArguments {
+    /// The scan
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The file to write
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// HR voxels per LR voxel: one number, or x,y,z in file order [default: 2]
+    #[arg(long, value_parser = Scale::parse, conflicts_with = "spacing")]
+    scale: Option<Scale>,
+    /// The LR voxel size in mm: one number, or x,y,z in file order
+    #[arg(long, value_name = "MM")]
+    spacing: Option<Spacing>,
+    /// How voxels become fewer: kspace, cubic, gaussian[:SIGMA in LR voxels], box
+    #[arg(long, default_value = "kspace")]
+    operator: Operators,
+    /// Rician noise, as a fraction of the 99.5th percentile of the foreground
+    #[arg(long, value_name = "FRACTION", default_value = "0", value_parser = fraction)]
+    noise: f64,
+    /// Seed of the noise
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    read: ReadArguments,
+    #[command(flatten)]
+    write: WriteArguments,
+}
+
+/// # Errors
+/// When the arguments are refused, or a file cannot be read or written.
+pub fn run(arguments: &DegradeArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    let inputs = [arguments.input.clone()];
+    files::check_output(&arguments.output, &inputs, arguments.write.force)?;
+    let grid = match (arguments.scale, arguments.spacing) {
+        (_, Some(spacing)) => Grid::SpacingMm(spacing.0),
+        (scale, None) => Grid::Scale(scale.unwrap_or(Scale::isotropic(2))),
+    };
+    let degradation = Degradation { operator: arguments.operator, grid, noise: arguments.noise, ..Degradation::default() };
+    degradation.check()?;
+
+    let image = files::read(&arguments.input, &arguments.read.options(), terminal)?;
+    terminal.say(&degradation);
+    let degraded = image.frames.iter().zip(arguments.seed..).map(|(frame, seed)| degradation.apply(frame, seed));
+    let frames = degraded.collect::<Result<Vec<_>, _>>()?;
+    let (hr, lr) = (image.header.extent, frames[0].extent());
+    let padded = match grid {
+        Grid::Scale(scale) => scale.up(lr),
+        Grid::SpacingMm(_) => hr,
+    };
+    let header = image.header.resampled(lr, &VoxelMap::field_of_view(padded, lr));
+    let made = words::grid(frames[0].geometry());
+    let image = NiftiImage { header, frames, warnings: Vec::new() };
+    files::write(&arguments.output, &image, &arguments.write.options(&inputs), terminal)?;
+    terminal::print(format!("{}: {made}\n", arguments.output.display()))?;
+    Ok(Outcome::Done)
+}

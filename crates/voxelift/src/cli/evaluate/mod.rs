@@ -1,0 +1,144 @@
+//! `voxelift evaluate`: how far an image is from its reference.
+
+mod pairs;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+use voxelift_volume::files::write_atomically;
+use voxelift_volume::intensity::Mask;
+use voxelift_volume::metrics::{self, EvaluateOptions, Scores};
+use voxelift_volume::nifti::ReadOptions;
+
+use super::files;
+use super::options::{ReadArguments, Spacing};
+use crate::failure::{Outcome, usage};
+use crate::scoreboard::present;
+use crate::terminal::{self, Terminal};
+
+#[derive(Debug, Args)]
+pub struct EvaluateArguments {
+    /// The truth
+    #[arg(long, value_name = "HR", required_unless_present = "pairs", requires = "image")]
+    reference: Option<PathBuf>,
+    /// What is scored
+    #[arg(long, value_name = "SR", requires = "reference")]
+    image: Option<PathBuf>,
+    /// Where it counts, on the reference's grid: voxels above zero [default: Otsu on the reference]
+    #[arg(long, value_name = "M")]
+    mask: Option<PathBuf>,
+    /// A table of many: reference,image[,mask][,subject][,method], paths relative to the table
+    #[arg(long, value_name = "TABLE.csv", conflicts_with_all = ["reference", "image", "mask"])]
+    pairs: Option<PathBuf>,
+    /// The range L of PSNR and SSIM [default: the reference's maximum minus its minimum]
+    #[arg(long, value_name = "L")]
+    data_range: Option<f64>,
+    /// Voxel size of the LR image behind SR: adds the scores beyond the frequencies it holds
+    #[arg(long, value_name = "MM")]
+    lr_spacing: Option<Spacing>,
+    /// Write the scores as JSON; - for stdout, in place of the table
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<PathBuf>,
+    /// Overwrite the JSON file
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    read: ReadArguments,
+}
+
+/// What is compared with what, and how.
+#[derive(Debug)]
+struct Protocol {
+    read: ReadOptions,
+    options: EvaluateOptions,
+}
+
+/// # Errors
+/// When the arguments are refused, or files cannot be read or compared; of several pairs, those that can are scored.
+pub fn run(arguments: &EvaluateArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    if let Some(range) = arguments.data_range.filter(|range| !(range.is_finite() && *range > 0.0)) {
+        return Err(usage(format!("--data-range {range}: expected a positive number")));
+    }
+    if let Some(path) = arguments.json.as_deref().filter(|path| !is_stdout(path)) {
+        files::refuse_existing(path, arguments.force)?;
+    }
+    let options = EvaluateOptions {
+        data_range: arguments.data_range,
+        measured_spacing_mm: arguments.lr_spacing.map(|spacing| spacing.0),
+        ..EvaluateOptions::default()
+    };
+    let protocol = Protocol { read: arguments.read.options(), options };
+    if let Some(table) = &arguments.pairs {
+        let (result, outcome) = pairs::run(table, &protocol, terminal)?;
+        deliver(arguments, &result.json(), || result.text())?;
+        return Ok(outcome);
+    }
+    let (Some(reference), Some(image)) = (&arguments.reference, &arguments.image) else {
+        return Err(usage("--reference and --image, or --pairs, are needed"));
+    };
+    let scores = protocol.score(reference, image, arguments.mask.as_deref(), terminal)?;
+    scores.notes.iter().for_each(|note| terminal.say(note));
+    let json = serde_json::to_string_pretty(&scores)?;
+    deliver(arguments, &json, || text(&scores))?;
+    Ok(Outcome::Done)
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// JSON to where it was asked for; text to stdout unless the JSON is there.
+fn deliver(arguments: &EvaluateArguments, json: &str, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+    match arguments.json.as_deref() {
+        Some(path) if is_stdout(path) => return terminal::print(format!("{json}\n")),
+        Some(path) => {
+            files::make_parent(path)?;
+            write_atomically(path, arguments.force, |out| writeln!(out, "{json}"))?;
+        }
+        None => {}
+    }
+    terminal::print(text())
+}
+
+impl Protocol {
+    fn score(
+        &self,
+        reference: &Path,
+        image: &Path,
+        mask: Option<&Path>,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Scores> {
+        let read = |path: &Path| Ok::<_, anyhow::Error>(files::read(path, &self.read, terminal)?.into_single()?);
+        let (reference, image) = (read(reference)?, read(image)?);
+        let mask = match mask {
+            Some(path) => {
+                let mask = read(path)?;
+                let (found, expected) = (mask.extent(), reference.extent());
+                anyhow::ensure!(
+                    found == expected,
+                    "{}: extent {found:?}; expected the reference's {expected:?}",
+                    path.display()
+                );
+                Some(Mask::above(&mask, 0.0))
+            }
+            None => None,
+        };
+        Ok(metrics::evaluate(&reference, &image, mask.as_ref(), &self.options)?)
+    }
+}
+
+fn text(scores: &Scores) -> String {
+    let json = serde_json::to_value(scores).unwrap_or(Value::Null);
+    let mut table = terminal::table(["score", "whole volume", "in the mask"].map(str::to_owned));
+    for score in present(&[&json]) {
+        let values = [false, true].map(|masked| score.shown(score.of(&json, masked)));
+        table.add_row([score.name.to_owned(), values[0].clone(), values[1].clone()]);
+    }
+    let share = 100.0 * scores.mask_voxels as f64 / scores.voxels as f64;
+    let p995 = scores.data_range_p995.map_or_else(|| "none".to_owned(), |range| format!("{range}"));
+    format!(
+        "{table}\ndata range {} (p99.5: {p995}) · {} voxels · mask: {share:.1} % of them, {}\n",
+        scores.data_range, scores.voxels, scores.mask
+    )
+}

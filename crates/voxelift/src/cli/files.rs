@@ -1,0 +1,181 @@
+//! File names of a batch: what is read, what is written, and what is never overwritten.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use voxelift_volume::VolumeError;
+use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
+
+use crate::failure::usage;
+use crate::terminal::Terminal;
+
+/// One file in, one file out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Read.
+    pub input: PathBuf,
+    /// Written.
+    pub output: PathBuf,
+}
+
+/// Pairs inputs with outputs: one input goes to the file `out`, or into an existing folder; several go into a
+/// folder, made where it is missing, each as `<stem><suffix>.nii.gz`.
+///
+/// # Errors
+/// When two inputs would be written to one name, an output is an input, or exists already without `force`.
+pub fn jobs(inputs: &[PathBuf], out: &Path, suffix: &str, force: bool) -> anyhow::Result<Vec<Job>> {
+    let into_folder = inputs.len() > 1 || out.is_dir();
+    if into_folder && out.exists() && !out.is_dir() {
+        return Err(usage(format!("-o {}: is a file; several inputs need a folder", out.display())));
+    }
+    let mut jobs: Vec<Job> = Vec::new();
+    for input in inputs {
+        let name = format!("{}{suffix}.nii.gz", stem(input));
+        let output = if into_folder { out.join(name) } else { out.to_owned() };
+        if let Some(other) = jobs.iter().find(|job| job.output == output) {
+            let (a, b) = (other.input.display(), input.display());
+            return Err(usage(format!("{a} and {b} would both be written to {}; rename one", output.display())));
+        }
+        jobs.push(Job { input: input.clone(), output });
+    }
+    for job in &jobs {
+        check_output(&job.output, inputs, force)?;
+    }
+    Ok(jobs)
+}
+
+/// Refuses a name that is no NIfTI name, an output that is one of the inputs, and an existing one without `force`.
+///
+/// # Errors
+/// As said.
+pub fn check_output(output: &Path, inputs: &[PathBuf], force: bool) -> anyhow::Result<()> {
+    let name = output.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    if !(name.ends_with(".nii") || name.ends_with(".nii.gz")) {
+        return Err(usage(format!("output {}: expected a name ending in .nii or .nii.gz", output.display())));
+    }
+    if let Some(input) = inputs.iter().find(|input| same_file(input, output)) {
+        return Err(usage(format!("output {}: is the input; inputs are never overwritten", input.display())));
+    }
+    refuse_existing(output, force)
+}
+
+/// # Errors
+/// When `output` exists and `force` is not given.
+pub fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
+    if output.is_dir() {
+        return Err(usage(format!("output {}: is a folder", output.display())));
+    }
+    if output.exists() && !force {
+        return Err(VolumeError::Exists { path: output.to_owned() }.into());
+    }
+    Ok(())
+}
+
+/// Reads a file and says what was odd about it.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path, options: &ReadOptions, terminal: &Terminal) -> anyhow::Result<NiftiImage> {
+    let image = nifti::read(path, options)?;
+    image.warnings.iter().for_each(|warning| terminal.warn(format!("{}: {warning}", path.display())));
+    Ok(image)
+}
+
+/// Writes a file, making its folder, and says when the type could not hold every value.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(path: &Path, image: &NiftiImage, options: &WriteOptions, terminal: &Terminal) -> anyhow::Result<()> {
+    make_parent(path)?;
+    let report = nifti::write(path, image, options)?;
+    if report.clamped > 0 {
+        let (path, count, kind) = (path.display(), report.clamped, report.datatype);
+        terminal.warn(format!("{path}: {count} voxels beyond the range of {kind} were set to its nearest value"));
+    }
+    Ok(())
+}
+
+/// Makes the folder that a file will be written to.
+///
+/// # Errors
+/// When that is not possible.
+pub fn make_parent(output: &Path) -> anyhow::Result<()> {
+    let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        fs::create_dir_all(parent).map_err(|error| VolumeError::io(parent, "create the folder", error))?;
+    }
+    Ok(())
+}
+
+/// A file's name without the endings of image files: `sub-01_res-0.7_T1w.nii.gz` -> `sub-01_res-0.7_T1w`.
+pub fn stem(path: &Path) -> String {
+    let mut stem = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for ending in [".gz", ".nii", ".hdr", ".img"] {
+        if stem.to_lowercase().ends_with(ending) && stem.len() > ending.len() {
+            stem.truncate(stem.len() - ending.len());
+        }
+    }
+    stem
+}
+
+/// Whether both names lead to the same file, through links too.
+fn same_file(a: &Path, b: &Path) -> bool {
+    a == b || matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outputs(inputs: &[&str], out: &Path, force: bool) -> Result<Vec<PathBuf>, String> {
+        let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
+        let jobs = jobs(&inputs, out, "_sr", force).map_err(|e| e.to_string())?;
+        Ok(jobs.into_iter().map(|job| job.output).collect())
+    }
+
+    #[test]
+    fn stems_lose_the_endings_of_image_files_only() {
+        for (name, expected) in [
+            ("a/sub-01_res-0.7_T1w.nii.gz", "sub-01_res-0.7_T1w"),
+            ("scan.NII", "scan"),
+            ("scan.hdr", "scan"),
+            ("scan.v2", "scan.v2"),
+            (".nii", ".nii"),
+        ] {
+            assert_eq!(stem(Path::new(name)), expected);
+        }
+    }
+
+    #[test]
+    fn one_input_goes_to_a_file_or_into_a_folder_and_several_into_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        assert_eq!(outputs(&["x/a.nii"], &at.join("b.nii"), false).unwrap(), [at.join("b.nii")]);
+        assert_eq!(outputs(&["x/a.nii"], at, false).unwrap(), [at.join("a_sr.nii.gz")]);
+        let new = at.join("new");
+        let both = outputs(&["a.nii", "b.nii.gz"], &new, false).unwrap();
+        assert_eq!(both, [new.join("a_sr.nii.gz"), new.join("b_sr.nii.gz")]);
+    }
+
+    #[test]
+    fn clashes_inputs_and_existing_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        let there = at.join("there.nii");
+        fs::write(&there, "x").unwrap();
+        let there_text = there.to_str().unwrap();
+        let refusals = [
+            (outputs(&["a/s.nii", "b/s.nii.gz"], at, false), "both be written"),
+            (outputs(&["a.nii", "b.nii"], &there, false), "several inputs need a folder"),
+            (outputs(&["a.nii"], &there, false), "--force"),
+            (outputs(&["a.nii"], &at.join("b.png"), false), ".nii.gz"),
+            (outputs(&[there_text], &there, true), "never overwritten"),
+            (outputs(&[there_text], &at.join(".").join("there.nii"), true), "never overwritten"),
+        ];
+        for (result, expected) in refusals {
+            let error = result.unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(outputs(&["a.nii"], &there, true).is_ok());
+    }
+}

@@ -1,0 +1,73 @@
+//! `voxelift report`: a page from a run or an evaluation.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+use serde_json::Value;
+use voxelift_model::run::RunDir;
+use voxelift_volume::VolumeError;
+use voxelift_volume::files::write_atomically;
+
+use super::files;
+use crate::failure::Outcome;
+use crate::report;
+use crate::terminal;
+
+/// Where an evaluation lies in its folder: what `evaluate --json` wrote, and a montage that may stand beside it.
+pub const SCORES: &str = "scores.json";
+pub const MONTAGE: &str = "montage.png";
+
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// A run folder of `train`, or a folder with the scores.json of `evaluate --json`
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// The page to write [default: DIR/report.html, replaced where it exists]
+    #[arg(short, long, value_name = "FILE.html")]
+    output: Option<PathBuf>,
+    /// Overwrite an existing page
+    #[arg(long)]
+    force: bool,
+}
+
+/// # Errors
+/// When the folder holds neither, or a file cannot be read or written.
+pub fn run(arguments: &ReportArguments) -> anyhow::Result<Outcome> {
+    let folder = &arguments.folder;
+    if let Some(output) = &arguments.output {
+        files::refuse_existing(output, arguments.force)?;
+    }
+    let html = page(folder)?;
+    let output = arguments.output.clone().unwrap_or_else(|| folder.join("report.html"));
+    write(&output, &html)?;
+    terminal::print(format!("{}\n", output.display()))?;
+    Ok(Outcome::Done)
+}
+
+/// Writes a page, replacing an older one.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(output: &Path, html: &str) -> anyhow::Result<()> {
+    files::make_parent(output)?;
+    Ok(write_atomically(output, true, |out| out.write_all(html.as_bytes()))?)
+}
+
+fn page(folder: &Path) -> anyhow::Result<String> {
+    let scores = folder.join(SCORES);
+    if scores.is_file() {
+        let text = fs::read_to_string(&scores).map_err(|error| VolumeError::io(&scores, "read", error))?;
+        let expected = "expected the JSON of `voxelift evaluate --json`";
+        let Ok(value) = serde_json::from_str::<Value>(&text) else { bail!("{}: is not JSON; {expected}", scores.display()) };
+        let picture = fs::read(folder.join(MONTAGE)).ok();
+        let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let title = format!("Evaluation {}", name.file_name().unwrap_or_default().to_string_lossy());
+        return Ok(report::of_evaluation(&title, "Images against their references.", &value, picture.as_deref()));
+    }
+    if !folder.join("config.toml").is_file() {
+        bail!("{}: holds neither config.toml (a run) nor {SCORES} (an evaluation)", folder.display());
+    }
+    report::of_run(&RunDir::open(folder)?)
+}

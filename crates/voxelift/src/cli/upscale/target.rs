@@ -1,0 +1,144 @@
+//! The grid that is asked for, and how a finer volume comes onto it.
+
+use voxelift_volume::nifti::Header;
+use voxelift_volume::resample::{Interpolation, extent_for_spacing, resample_like};
+use voxelift_volume::{Geometry, Result, Scale, Volume, VolumeError, VoxelMap};
+
+/// The grid that is asked for.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// So many voxels per voxel.
+    Scale(Scale),
+    /// This voxel size (mm), or the nearest that divides the field of view.
+    Spacing([f64; 3]),
+    /// The grid of another file.
+    Like(Box<Header>),
+}
+
+/// Voxels this close to one another, in voxels, are the same.
+const SAME_PLACE: f64 = 1e-3;
+
+impl Target {
+    /// How many voxels a method makes over the field of view of `input`. For [`Target::Like`] those are as large as
+    /// the other grid's, or as near as the field of view allows.
+    ///
+    /// # Errors
+    /// When the target is coarser than the input.
+    pub fn extent(&self, input: &Geometry) -> Result<[usize; 3]> {
+        let extent = match self {
+            Self::Scale(scale) => scale.up(input.extent),
+            Self::Spacing(spacing_mm) => extent_for_spacing(input, *spacing_mm)?,
+            Self::Like(reference) => extent_for_spacing(input, spacing_along(input, &reference.geometry()))?,
+        };
+        if let Some(a) = (0..3).find(|a| extent[*a] < input.extent[*a]) {
+            let (axis, found) = (["x", "y", "z"][a], input.spacing_mm()[a]);
+            let spacing = found * input.extent[a] as f64 / extent[a] as f64;
+            let expected = format!("coarser than the input's {found} mm along {axis}; `voxelift degrade` makes coarser grids");
+            return Err(VolumeError::argument("spacing", spacing, expected));
+        }
+        Ok(extent)
+    }
+
+    /// A volume of [`Target::extent`] voxels on the grid asked for, and in words how it got there when it is more
+    /// than a change of the field of view by whole voxels.
+    pub fn placed(&self, fine: Volume) -> (Volume, Option<&'static str>) {
+        let Self::Like(reference) = self else { return (fine, None) };
+        let grid = reference.geometry();
+        if grid == *fine.geometry() {
+            (fine, None)
+        } else if on_voxels(fine.geometry(), &grid) {
+            (resample_like(&fine, &grid, Interpolation::Nearest), None)
+        } else {
+            let between = "REF's voxels lie between the finer ones: a cubic B-spline brought them there";
+            (resample_like(&fine, &grid, Interpolation::CubicBSpline), Some(between))
+        }
+    }
+
+    /// The header that goes with it.
+    pub fn header(&self, input: &Header, extent: [usize; 3]) -> Header {
+        let resampled = input.resampled(extent, &VoxelMap::field_of_view(input.extent, extent));
+        let Self::Like(reference) = self else { return resampled };
+        Header {
+            extent: reference.extent,
+            spacing_mm: reference.spacing_mm,
+            sform: reference.sform,
+            qform: reference.qform,
+            ..resampled
+        }
+    }
+}
+
+/// For each voxel axis of `input` the voxel size of `reference` along the axis that runs most nearly with it.
+fn spacing_along(input: &Geometry, reference: &Geometry) -> [f64; 3] {
+    let (axes, other) = (input.canonical_axes(), reference.canonical_axes());
+    let spacing = reference.spacing_mm();
+    axes.map(|(world, _)| {
+        let axis = other.iter().position(|(w, _)| *w == world).expect("each world axis is given out once");
+        spacing[axis]
+    })
+}
+
+/// Whether every voxel centre of `grid` is a voxel centre of `fine` or of its continuation beyond the edges.
+fn on_voxels(fine: &Geometry, grid: &Geometry) -> bool {
+    let place = |voxel: [f64; 3]| fine.voxel(grid.world(voxel));
+    let origin = place([0.0; 3]);
+    let whole = |v: f64, tolerance: f64| (v - v.round()).abs() <= tolerance;
+    let steps_whole = (0..3).all(|axis| {
+        let mut one = [0.0; 3];
+        one[axis] = 1.0;
+        let there = place(one);
+        (0..3).all(|a| whole(there[a] - origin[a], SAME_PLACE / grid.extent[axis] as f64))
+    });
+    steps_whole && origin.iter().all(|v| whole(*v, SAME_PLACE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn like(geometry: &Geometry) -> Target {
+        Target::Like(Box::new(Header::new(geometry)))
+    }
+
+    #[test]
+    fn a_reference_of_odd_size_is_reached_by_dropping_whole_voxels() {
+        let hr = Geometry::axis_aligned([5, 4, 3], [1.0; 3]);
+        let mut lr = Geometry::axis_aligned([6, 4, 4], [1.0; 3]).with_extent([3, 2, 2]);
+        lr.extent = [3, 2, 2];
+        let target = like(&hr);
+        let extent = target.extent(&lr).unwrap();
+        assert_eq!(extent, [6, 4, 4]);
+        let mut fine = Volume::filled(0.0, lr.with_extent(extent));
+        fine.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = i as f32);
+        let (placed, said) = target.placed(fine.clone());
+        assert_eq!((placed.geometry(), said), (&hr, None));
+        assert_eq!(placed.data(), fine.crop([0; 3], [5, 4, 3]).data(), "bit for bit");
+    }
+
+    #[test]
+    fn a_reference_stored_otherwise_is_reached_by_reordering() {
+        let fine = Geometry::axis_aligned([4, 3, 2], [1.0; 3]);
+        let turned = Geometry {
+            extent: [2, 4, 3],
+            world_from_voxel: [[0.0, -1.0, 0.0, 3.0], [0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]],
+        };
+        assert!(on_voxels(&fine, &turned));
+        assert_eq!(like(&turned).extent(&fine).unwrap(), fine.extent);
+    }
+
+    #[test]
+    fn half_a_voxel_is_interpolated_and_said() {
+        let fine = Geometry::axis_aligned([8; 3], [1.0; 3]);
+        let mut shifted = fine.clone();
+        shifted.world_from_voxel[1][3] = 0.5;
+        let (placed, said) = like(&shifted).placed(Volume::filled(2.0, fine));
+        assert!(said.is_some() && (placed.at([3, 3, 3]) - 2.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_coarser_target_is_refused_with_the_axis() {
+        let input = Geometry::axis_aligned([8; 3], [1.0; 3]);
+        let error = Target::Spacing([1.0, 1.0, 2.0]).extent(&input).unwrap_err().to_string();
+        assert!(error.contains("along z"), "{error}");
+    }
+}

@@ -1,0 +1,60 @@
+//! Floor 9 · How a command ends, and the exit code that says so.
+
+use std::process::ExitCode;
+
+use voxelift_model::error::ModelError;
+use voxelift_volume::VolumeError;
+
+/// How a command ended when it did not fail as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it is done.
+    Done,
+    /// Some inputs failed; which ones has been said.
+    InPart,
+    /// Asked to stop; the same command goes on.
+    Interrupted,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::InPart => Self::from(3),
+            Outcome::Interrupted => Self::from(4),
+        }
+    }
+}
+
+/// The arguments cannot be acted on; nothing has been read or written.
+#[derive(Debug)]
+struct Usage(String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// An error of the arguments: exit code 2.
+pub fn usage(message: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::new(Usage(message.into()))
+}
+
+/// 2 when the arguments or the configuration were refused, 1 when data, files or the run failed.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let refused = error.is::<Usage>()
+        || error.downcast_ref::<VolumeError>().is_some_and(refused_by_volumes)
+        || error.downcast_ref::<ModelError>().is_some_and(|error| match error {
+            ModelError::Volume(error) => refused_by_volumes(error),
+            error => error.is_configuration(),
+        });
+    ExitCode::from(if refused { 2 } else { 1 })
+}
+
+/// An existing output counts as a refused argument: the user has to name another, or add `--force`.
+fn refused_by_volumes(error: &VolumeError) -> bool {
+    matches!(error, VolumeError::Argument { .. } | VolumeError::Exists { .. })
+}

@@ -1,0 +1,49 @@
+//! A grey canvas and its PNG bytes.
+
+use super::font;
+
+/// Grey pixels, row by row from the top.
+#[derive(Clone, Debug)]
+pub struct Canvas {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+}
+
+impl Canvas {
+    /// A canvas of one grey.
+    pub fn filled(width: usize, height: usize, grey: u8) -> Self {
+        Self { width, height, pixels: vec![grey; width * height] }
+    }
+
+    /// Sets a pixel; what lies outside is left out.
+    pub fn set(&mut self, x: usize, y: usize, grey: u8) {
+        if x < self.width && y < self.height {
+            self.pixels[y * self.width + x] = grey;
+        }
+    }
+
+    /// Writes a line of text with its upper left corner at (x, y), cut where `room` pixels end.
+    pub fn text(&mut self, text: &str, [x, y]: [usize; 2], room: usize, grey: u8) {
+        for (i, character) in text.chars().take(room / font::ADVANCE).enumerate() {
+            for (row, bits) in font::glyph(character).into_iter().enumerate() {
+                for column in (0..5).filter(|column| bits >> (4 - column) & 1 == 1) {
+                    self.set(x + i * font::ADVANCE + column, y + row, grey);
+                }
+            }
+        }
+    }
+
+    /// The canvas as an 8-bit greyscale PNG file.
+    pub fn png(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let size = |n: usize| u32::try_from(n).expect("a picture is far smaller than 2^32 pixels wide");
+        let mut encoder = png::Encoder::new(&mut bytes, size(self.width), size(self.height));
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header().expect("writing to memory does not fail");
+        writer.write_image_data(&self.pixels).expect("the pixels fill the canvas");
+        writer.finish().expect("writing to memory does not fail");
+        bytes
+    }
+}

@@ -1,0 +1,137 @@
+//! A self-contained HTML page: no external address, light and dark, narrow, wide and in print.
+
+/// A page that grows section by section.
+#[derive(Clone, Debug)]
+pub struct Page {
+    title: String,
+    body: String,
+}
+
+const STYLE: &str = include_str!("page.css");
+
+impl Page {
+    /// An empty page; `lead` says in a sentence what it shows.
+    pub fn new(title: &str, lead: &str) -> Self {
+        let body = format!("<h1>{}</h1>\n<p class=\"lead\">{}</p>\n", escaped(title), escaped(lead));
+        Self { title: title.to_owned(), body }
+    }
+
+    /// A heading.
+    pub fn heading(&mut self, text: &str) {
+        self.body.push_str(&format!("<h2>{}</h2>\n", escaped(text)));
+    }
+
+    /// A paragraph.
+    pub fn paragraph(&mut self, text: &str) {
+        self.body.push_str(&format!("<p>{}</p>\n", escaped(text)));
+    }
+
+    /// Names and what they are.
+    pub fn facts(&mut self, facts: &[(&str, String)]) {
+        let rows: String = facts
+            .iter()
+            .map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escaped(name), escaped(value)))
+            .collect();
+        self.body.push_str(&format!("<dl>\n{rows}</dl>\n"));
+    }
+
+    /// Text that keeps its lines, folded away until asked for.
+    pub fn folded(&mut self, summary: &str, text: &str) {
+        let (summary, text) = (escaped(summary), escaped(text));
+        self.body.push_str(&format!("<details><summary>{summary}</summary><pre>{text}</pre></details>\n"));
+    }
+
+    /// A table whose first column names the row. `best` marks the cells (row, column) of the best values.
+    pub fn table(&mut self, header: &[&str], rows: &[Vec<String>], best: &[(usize, usize)], how_to_read: &str) {
+        let header: String = header.iter().map(|cell| format!("<th scope=\"col\">{}</th>", escaped(cell))).collect();
+        let mut lines = String::new();
+        for (y, row) in rows.iter().enumerate() {
+            lines.push_str("<tr>");
+            for (x, cell) in row.iter().enumerate() {
+                let cell = escaped(cell);
+                lines.push_str(&match x {
+                    0 => format!("<th scope=\"row\">{cell}</th>"),
+                    _ if best.contains(&(y, x)) => format!("<td class=\"best\">{cell}</td>"),
+                    _ => format!("<td>{cell}</td>"),
+                });
+            }
+            lines.push_str("</tr>\n");
+        }
+        let table = format!("<table><thead><tr>{header}</tr></thead>\n<tbody>{lines}</tbody></table>");
+        self.figure(&format!("<div class=\"scroll\">{table}</div>"), how_to_read);
+    }
+
+    /// Charts side by side where there is room, with one line on how to read them.
+    pub fn charts(&mut self, charts: &[String], how_to_read: &str) {
+        self.figure(&format!("<div class=\"charts\">{}</div>", charts.concat()), how_to_read);
+    }
+
+    /// A PNG picture, with one line on how to read it.
+    pub fn picture(&mut self, png: &[u8], alternative: &str, how_to_read: &str) {
+        let (data, alternative) = (base64(png), escaped(alternative));
+        let picture = format!("<img src=\"data:image/png;base64,{data}\" alt=\"{alternative}\">");
+        self.figure(&format!("<div class=\"scroll picture\">{picture}</div>"), how_to_read);
+    }
+
+    fn figure(&mut self, content: &str, how_to_read: &str) {
+        let caption = format!("<figcaption><b>How to read this:</b> {}</figcaption>", escaped(how_to_read));
+        self.body.push_str(&format!("<figure>{content}{caption}</figure>\n"));
+    }
+
+    /// The whole page.
+    pub fn html(&self) -> String {
+        let (title, version) = (escaped(&self.title), env!("CARGO_PKG_VERSION"));
+        format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <title>{title}</title>\n<style>\n{STYLE}</style></head>\n<body><main>\n{}\
+             <footer>voxelift {version}</footer>\n</main></body></html>\n",
+            self.body
+        )
+    }
+}
+
+/// Text as HTML shows it.
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let three = [chunk[0], chunk.get(1).copied().unwrap_or(0), chunk.get(2).copied().unwrap_or(0)];
+        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        for place in 0..4 {
+            let six = bits >> (18 - 6 * place) & 63;
+            text.push(if place <= chunk.len() { char::from(ALPHABET[six as usize]) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_of_the_rfc() {
+        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+
+    #[test]
+    fn text_cannot_break_out_and_nothing_is_fetched() {
+        let mut page = Page::new("a <b>", "x & y");
+        page.facts(&[("name", "<script>alert(1)</script>".to_owned())]);
+        page.table(&["a", "b"], &[vec!["r".into(), "\"1\"".into()]], &[(0, 1)], "so");
+        page.picture(&[1, 2, 3], "an \"image\"", "look");
+        let html = page.html();
+        assert!(!html.contains("<script") && html.contains("a &lt;b&gt;") && html.contains("x &amp; y"));
+        assert!(!html.contains("http:") && !html.contains("https:") && !html.contains("url("));
+        assert_eq!(html.matches("How to read this").count(), 2);
+    }
+}

@@ -1,0 +1,138 @@
+//! Floor 9 · What a command says while it works: log lines, warnings and progress on stderr, results on stdout.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use comfy_table::presets::ASCII_MARKDOWN;
+use comfy_table::{CellAlignment, Table};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Writes results to stdout. A reader that has gone away (`| head`) is no fault of ours.
+///
+/// # Errors
+/// When stdout cannot be written for another reason.
+pub fn print(text: impl Display) -> anyhow::Result<()> {
+    match write!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// A table for stdout, in Markdown, so that it can be pasted as it is; numbers from the second column on.
+pub fn table(header: impl IntoIterator<Item = String>) -> Table {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN).set_header(header.into_iter().collect::<Vec<_>>());
+    table.column_iter_mut().skip(1).for_each(|column| {
+        column.set_cell_alignment(CellAlignment::Right);
+    });
+    table
+}
+
+/// One line on stderr that says why the command stops.
+pub fn error(message: impl Display) {
+    line("voxelift: error: ", message);
+}
+
+/// Writes one line to stderr; what cannot be said there is lost, since there is nowhere else to say it.
+fn line(prefix: &str, message: impl Display) {
+    let message = message.to_string();
+    let joined = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let _ = writeln!(io::stderr().lock(), "{prefix}{joined}");
+}
+
+/// How much is said.
+#[derive(Debug)]
+pub struct Terminal {
+    level: i16,
+    bars: MultiProgress,
+}
+
+impl Terminal {
+    /// `quiet` leaves warnings and errors only; each `verbose` adds detail.
+    pub fn new(quiet: bool, verbose: u8) -> Self {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        Self { level: i16::from(verbose) - i16::from(quiet), bars: MultiProgress::with_draw_target(target) }
+    }
+
+    /// One of several pieces of work has failed; the others go on.
+    pub fn complain(&self, message: impl Display) {
+        self.bars.suspend(|| error(message));
+    }
+
+    /// Something is doubtful, yet the work goes on. Said even when quiet.
+    pub fn warn(&self, message: impl Display) {
+        self.bars.suspend(|| line("voxelift: warning: ", message));
+    }
+
+    /// What is being done.
+    pub fn say(&self, message: impl Display) {
+        if self.level >= 0 {
+            self.bars.suspend(|| line("", message));
+        }
+    }
+
+    /// What only `-v` shows.
+    pub fn detail(&self, message: impl Display) {
+        if self.level >= 1 {
+            self.bars.suspend(|| line("", message));
+        }
+    }
+
+    /// Progress over `total` units of work: a bar on a terminal, plain lines otherwise.
+    pub fn progress(&self, what: &str, unit: &'static str, total: u64) -> Progress<'_> {
+        let bar = (self.level >= 0 && io::stderr().is_terminal()).then(|| {
+            let template = format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} {unit} · {{per_sec}} · {{eta}} left{{msg}}");
+            let style = ProgressStyle::with_template(&template).expect("a well-formed template");
+            let bar = self.bars.add(ProgressBar::new(total)).with_style(style.progress_chars("=> "));
+            bar.set_prefix(what.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(500));
+            bar
+        });
+        Progress { terminal: self, what: what.to_owned(), unit, total, started: Instant::now(), said: None, bar }
+    }
+}
+
+/// The progress of one piece of work; a bar is cleared when this is dropped.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    terminal: &'a Terminal,
+    what: String,
+    unit: &'static str,
+    total: u64,
+    started: Instant,
+    said: Option<Instant>,
+    bar: Option<ProgressBar>,
+}
+
+/// Between two plain lines, so that a log file stays readable.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+impl Progress<'_> {
+    /// `done` units are finished; `note` stands behind the bar or the line.
+    pub fn set(&mut self, done: u64, note: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            bar.set_message(if note.is_empty() { String::new() } else { format!(" · {note}") });
+            return;
+        }
+        let since = self.said.unwrap_or(self.started).elapsed();
+        if since < BETWEEN_LINES {
+            return;
+        }
+        self.said = Some(Instant::now());
+        let rate = done as f64 / self.started.elapsed().as_secs_f64();
+        let left = self.total.saturating_sub(done) as f64 / rate.max(1e-9);
+        let note = if note.is_empty() { String::new() } else { format!(" · {note}") };
+        let (what, unit, total) = (&self.what, self.unit, self.total);
+        self.terminal.say(format!("{what}: {done}/{total} {unit} · {rate:.1}/s · {left:.0} s left{note}"));
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A folder with generated scans, and the program run in it.
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use tempfile::TempDir;
+use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
+use voxelift_volume::phantom::{self, PhantomConfig};
+use voxelift_volume::{Geometry, Volume};
+
+/// A folder of its own, removed at the end.
+pub struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A phantom of 2.5 mm voxels under `name`.
+    pub fn phantom(&self, name: &str, extent: [usize; 3], seed: u64) -> Volume {
+        let config = PhantomConfig { seed, extent, spacing_mm: [2.5; 3] };
+        let volume = phantom::head(&config).expect("a phantom");
+        self.write(name, &volume);
+        volume
+    }
+
+    pub fn write(&self, name: &str, volume: &Volume) {
+        let image = NiftiImage::from_volume(volume.clone());
+        nifti::write(&self.path(name), &image, &WriteOptions::default()).expect("a written file");
+    }
+
+    pub fn read(&self, name: &str) -> Volume {
+        let image = nifti::read(&self.path(name), &ReadOptions::default()).expect("a readable file");
+        image.into_single().expect("one volume")
+    }
+
+    /// Runs the program in the folder.
+    pub fn run(&self, arguments: &[&str]) -> Assert {
+        let mut command = Command::cargo_bin("voxelift").expect("the program");
+        command.current_dir(self.folder.path()).args(arguments).assert()
+    }
+
+    /// Runs the program, which must refuse with this exit code and one line that holds every word of `words`; no
+    /// file may appear or change.
+    pub fn refuses(&self, code: i32, arguments: &[&str], words: &[&str]) {
+        let before = self.listing();
+        let assert = self.run(arguments).code(code);
+        let output = assert.get_output();
+        let (out, said) = (text(&output.stdout), text(&output.stderr));
+        assert!(out.is_empty(), "{arguments:?} wrote to stdout: {out}");
+        assert_eq!(said.lines().count(), 1, "{arguments:?} said: {said}");
+        assert!(said.starts_with("voxelift: error: "), "{arguments:?} said: {said}");
+        for word in words {
+            assert!(said.contains(word), "{arguments:?} said {said:?} without {word:?}");
+        }
+        assert_eq!(self.listing(), before, "{arguments:?} left something behind");
+    }
+
+    fn listing(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).expect("a readable folder") {
+                let path = entry.expect("a readable entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    files.push((path.clone(), std::fs::read(&path).unwrap_or_default()));
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A small grid whose axes run obliquely, left-handed.
+pub fn oblique(extent: [usize; 3]) -> Geometry {
+    let world_from_voxel = [[-2.4, 0.3, 0.1, 20.0], [0.3, 2.4, -0.4, -30.0], [0.1, 0.4, 2.4, 10.0]];
+    Geometry { extent, world_from_voxel }
+}
+
+/// The development data, where it is.
+pub fn shared_data() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    folder.is_dir().then_some(folder)
+}

@@ -1,0 +1,21 @@
+# One local command is what CI runs: `just ci`.
+
+default:
+    @just --list
+
+# Everything that must hold before a change lands, cheapest first.
+ci:
+    .ci/run
+
+# The main job with nothing but the binary.
+demo *args:
+    cargo run --release -- demo {{args}}
+
+# The convolution and the training step beside PyTorch; needs Python with torch.
+bench-peers:
+    cargo bench -p voxelift-model
+    python3 scripts/reference/bench_pytorch.py
+
+# Licences, sources and advisories of the dependencies; needs cargo-deny.
+deny:
+    cargo deny check
