@@ -43,15 +43,34 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Usage(message.into()))
 }
 
+/// What went wrong, from the outermost context inwards; a cause that has been said already is not said again.
+pub fn told(error: &anyhow::Error) -> String {
+    let said = |text: String, cause: &(dyn std::error::Error + 'static)| {
+        let cause = cause.to_string();
+        match text.as_str() {
+            "" => cause,
+            before if before.contains(&cause) => text,
+            before => format!("{before}: {cause}"),
+        }
+    };
+    error.chain().fold(String::new(), said)
+}
+
 /// 2 when the arguments or the configuration were refused, 1 when data, files or the run failed.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let refused = error.is::<Usage>()
-        || error.downcast_ref::<VolumeError>().is_some_and(refused_by_volumes)
-        || error.downcast_ref::<ModelError>().is_some_and(|error| match error {
-            ModelError::Volume(error) => refused_by_volumes(error),
-            error => error.is_configuration(),
-        });
-    ExitCode::from(if refused { 2 } else { 1 })
+    let refused = |error: &(dyn std::error::Error + 'static)| {
+        error.is::<Usage>()
+            || error
+                .downcast_ref::<VolumeError>()
+                .is_some_and(refused_by_volumes)
+            || error
+                .downcast_ref::<ModelError>()
+                .is_some_and(|error| match error {
+                    ModelError::Volume(error) => refused_by_volumes(error),
+                    error => error.is_configuration(),
+                })
+    };
+    ExitCode::from(if error.chain().any(refused) { 2 } else { 1 })
 }
 
 /// An existing output counts as a refused argument: the user has to name another, or add `--force`.

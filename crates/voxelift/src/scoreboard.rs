@@ -18,7 +18,12 @@ pub struct Score {
 }
 
 const fn score(key: &'static str, name: &'static str, higher_is_better: bool, digits: usize) -> Score {
-    Score { key, name, higher_is_better, digits }
+    Score {
+        key,
+        name,
+        higher_is_better,
+        digits,
+    }
 }
 
 /// Every score, in the order in which they are shown. One that a file does not hold is not shown.
@@ -36,14 +41,22 @@ pub const SCORES: [Score; 14] = [
     score("hfen", "HFEN", false, 4),
     score("fsc.resolution_mm", "effective resolution (mm)", false, 2),
     score("fsc.beyond_nyquist.gain", "gain beyond Nyquist", true, 4),
-    score("fsc.beyond_nyquist.hallucination_index", "hallucination index", false, 4),
+    score(
+        "fsc.beyond_nyquist.hallucination_index",
+        "hallucination index",
+        false,
+        4,
+    ),
 ];
 
 impl Score {
     /// Its value over the mask or the whole volume; none where it is not defined.
     pub fn of(&self, scores: &Value, masked: bool) -> Option<f64> {
         let region = if masked { scores.get("masked")? } else { scores };
-        self.key.split('.').try_fold(region, |at, key| at.get(key))?.as_f64()
+        self.key
+            .split('.')
+            .try_fold(region, |at, key| at.get(key))?
+            .as_f64()
     }
 
     /// A value with the digits that mean something.
@@ -54,7 +67,10 @@ impl Score {
 
 /// The scores that at least one of `all` holds, over the mask or over the whole volume.
 pub fn present(all: &[&Value]) -> Vec<&'static Score> {
-    let held = |score: &&Score| all.iter().any(|s| score.of(s, false).or(score.of(s, true)).is_some());
+    let held = |score: &&Score| {
+        all.iter()
+            .any(|s| score.of(s, false).or(score.of(s, true)).is_some())
+    };
     SCORES.iter().filter(held).collect()
 }
 
@@ -67,7 +83,10 @@ mod tests {
     fn scores_are_found_by_region_and_absent_ones_are_left_out() {
         let scores = json!({"psnr_db": 30.123, "ssim": null, "masked": {"psnr_db": 25.5, "ssim": 0.9}, "fsc": {"resolution_mm": 1.5}});
         let shown = present(&[&scores]);
-        assert_eq!(shown.iter().map(|s| s.key).collect::<Vec<_>>(), ["psnr_db", "ssim", "fsc.resolution_mm"]);
+        assert_eq!(
+            shown.iter().map(|s| s.key).collect::<Vec<_>>(),
+            ["psnr_db", "ssim", "fsc.resolution_mm"]
+        );
         assert_eq!(shown[0].shown(shown[0].of(&scores, false)), "30.12");
         assert_eq!(shown[1].shown(shown[1].of(&scores, false)), "none");
         assert_eq!(shown[1].of(&scores, true), Some(0.9));

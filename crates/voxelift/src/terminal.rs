@@ -22,7 +22,9 @@ pub fn print(text: impl Display) -> anyhow::Result<()> {
 /// A table for stdout, in Markdown, so that it can be pasted as it is; numbers from the second column on.
 pub fn table(header: impl IntoIterator<Item = String>) -> Table {
     let mut table = Table::new();
-    table.load_style(ASCII_MARKDOWN).set_header(header.into_iter().collect::<Vec<_>>());
+    table
+        .load_style(ASCII_MARKDOWN)
+        .set_header(header.into_iter().collect::<Vec<_>>());
     table.column_iter_mut().skip(1).for_each(|column| {
         column.set_cell_alignment(CellAlignment::Right);
     });
@@ -51,8 +53,15 @@ pub struct Terminal {
 impl Terminal {
     /// `quiet` leaves warnings and errors only; each `verbose` adds detail.
     pub fn new(quiet: bool, verbose: u8) -> Self {
-        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        Self { level: i16::from(verbose) - i16::from(quiet), bars: MultiProgress::with_draw_target(target) }
+        let target = if quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
+        Self {
+            level: i16::from(verbose) - i16::from(quiet),
+            bars: MultiProgress::with_draw_target(target),
+        }
     }
 
     /// One of several pieces of work has failed; the others go on.
@@ -82,14 +91,26 @@ impl Terminal {
     /// Progress over `total` units of work: a bar on a terminal, plain lines otherwise.
     pub fn progress(&self, what: &str, unit: &'static str, total: u64) -> Progress<'_> {
         let bar = (self.level >= 0 && io::stderr().is_terminal()).then(|| {
-            let template = format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} {unit} · {{per_sec}} · {{eta}} left{{msg}}");
+            let template =
+                format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} {unit} · {{per_sec}} · {{eta}} left{{msg}}");
             let style = ProgressStyle::with_template(&template).expect("a well-formed template");
-            let bar = self.bars.add(ProgressBar::new(total)).with_style(style.progress_chars("=> "));
+            let bar = self
+                .bars
+                .add(ProgressBar::new(total))
+                .with_style(style.progress_chars("=> "));
             bar.set_prefix(what.to_owned());
             bar.enable_steady_tick(Duration::from_millis(500));
             bar
         });
-        Progress { terminal: self, what: what.to_owned(), unit, total, started: Instant::now(), said: None, bar }
+        Progress {
+            terminal: self,
+            what: what.to_owned(),
+            unit,
+            total,
+            started: Instant::now(),
+            said: None,
+            bar,
+        }
     }
 }
 
@@ -113,7 +134,11 @@ impl Progress<'_> {
     pub fn set(&mut self, done: u64, note: &str) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
-            bar.set_message(if note.is_empty() { String::new() } else { format!(" · {note}") });
+            bar.set_message(if note.is_empty() {
+                String::new()
+            } else {
+                format!(" · {note}")
+            });
             return;
         }
         let since = self.said.unwrap_or(self.started).elapsed();
@@ -123,9 +148,15 @@ impl Progress<'_> {
         self.said = Some(Instant::now());
         let rate = done as f64 / self.started.elapsed().as_secs_f64();
         let left = self.total.saturating_sub(done) as f64 / rate.max(1e-9);
-        let note = if note.is_empty() { String::new() } else { format!(" · {note}") };
+        let note = if note.is_empty() {
+            String::new()
+        } else {
+            format!(" · {note}")
+        };
         let (what, unit, total) = (&self.what, self.unit, self.total);
-        self.terminal.say(format!("{what}: {done}/{total} {unit} · {rate:.1}/s · {left:.0} s left{note}"));
+        self.terminal.say(format!(
+            "{what}: {done}/{total} {unit} · {rate:.1}/s · {left:.0} s left{note}"
+        ));
     }
 }
 

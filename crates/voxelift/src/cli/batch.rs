@@ -1,7 +1,7 @@
 //! Several files, one after another: a failure does not stop the others, and is not forgotten.
 
 use super::files::Job;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, told};
 use crate::terminal::{self, Terminal};
 
 /// Carries out each job, which answers with what it made in words, and prints what became of it.
@@ -25,7 +25,7 @@ pub fn run(
         progress.set(done as u64, &job.input.display().to_string());
         let result = carry_out(job);
         if let Err(error) = &result {
-            terminal.complain(error);
+            terminal.complain(told(error));
         }
         results.push(result);
     }
@@ -35,7 +35,7 @@ pub fn run(
     for (job, result) in jobs.iter().zip(&results) {
         let (output, result) = match result {
             Ok(made) => (job.output.display().to_string(), made.clone()),
-            Err(error) => ("none".to_owned(), format!("failed: {error}")),
+            Err(error) => ("none".to_owned(), format!("failed: {}", told(error))),
         };
         table.add_row([job.input.display().to_string(), output, result]);
     }

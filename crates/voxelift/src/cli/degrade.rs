@@ -50,12 +50,21 @@ pub fn run(arguments: &DegradeArguments, terminal: &Terminal) -> anyhow::Result<
         (_, Some(spacing)) => Grid::SpacingMm(spacing.0),
         (scale, None) => Grid::Scale(scale.unwrap_or(Scale::isotropic(2))),
     };
-    let degradation = Degradation { operator: arguments.operator, grid, noise: arguments.noise, ..Degradation::default() };
+    let degradation = Degradation {
+        operator: arguments.operator,
+        grid,
+        noise: arguments.noise,
+        ..Degradation::default()
+    };
     degradation.check()?;
 
     let image = files::read(&arguments.input, &arguments.read.options(), terminal)?;
     terminal.say(&degradation);
-    let degraded = image.frames.iter().zip(arguments.seed..).map(|(frame, seed)| degradation.apply(frame, seed));
+    let degraded = image
+        .frames
+        .iter()
+        .zip(arguments.seed..)
+        .map(|(frame, seed)| degradation.apply(frame, seed));
     let frames = degraded.collect::<Result<Vec<_>, _>>()?;
     let (hr, lr) = (image.header.extent, frames[0].extent());
     let padded = match grid {
@@ -64,8 +73,17 @@ pub fn run(arguments: &DegradeArguments, terminal: &Terminal) -> anyhow::Result<
     };
     let header = image.header.resampled(lr, &VoxelMap::field_of_view(padded, lr));
     let made = words::grid(frames[0].geometry());
-    let image = NiftiImage { header, frames, warnings: Vec::new() };
-    files::write(&arguments.output, &image, &arguments.write.options(&inputs), terminal)?;
+    let image = NiftiImage {
+        header,
+        frames,
+        warnings: Vec::new(),
+    };
+    files::write(
+        &arguments.output,
+        &image,
+        &arguments.write.options(&inputs),
+        terminal,
+    )?;
     terminal::print(format!("{}: {made}\n", arguments.output.display()))?;
     Ok(Outcome::Done)
 }

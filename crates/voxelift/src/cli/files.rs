@@ -26,17 +26,30 @@ pub struct Job {
 pub fn jobs(inputs: &[PathBuf], out: &Path, suffix: &str, force: bool) -> anyhow::Result<Vec<Job>> {
     let into_folder = inputs.len() > 1 || out.is_dir();
     if into_folder && out.exists() && !out.is_dir() {
-        return Err(usage(format!("-o {}: is a file; several inputs need a folder", out.display())));
+        return Err(usage(format!(
+            "-o {}: is a file; several inputs need a folder",
+            out.display()
+        )));
     }
     let mut jobs: Vec<Job> = Vec::new();
     for input in inputs {
         let name = format!("{}{suffix}.nii.gz", stem(input));
-        let output = if into_folder { out.join(name) } else { out.to_owned() };
+        let output = if into_folder {
+            out.join(name)
+        } else {
+            out.to_owned()
+        };
         if let Some(other) = jobs.iter().find(|job| job.output == output) {
             let (a, b) = (other.input.display(), input.display());
-            return Err(usage(format!("{a} and {b} would both be written to {}; rename one", output.display())));
+            return Err(usage(format!(
+                "{a} and {b} would both be written to {}; rename one",
+                output.display()
+            )));
         }
-        jobs.push(Job { input: input.clone(), output });
+        jobs.push(Job {
+            input: input.clone(),
+            output,
+        });
     }
     for job in &jobs {
         check_output(&job.output, inputs, force)?;
@@ -49,12 +62,22 @@ pub fn jobs(inputs: &[PathBuf], out: &Path, suffix: &str, force: bool) -> anyhow
 /// # Errors
 /// As said.
 pub fn check_output(output: &Path, inputs: &[PathBuf], force: bool) -> anyhow::Result<()> {
-    let name = output.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = output
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
     if !(name.ends_with(".nii") || name.ends_with(".nii.gz")) {
-        return Err(usage(format!("output {}: expected a name ending in .nii or .nii.gz", output.display())));
+        return Err(usage(format!(
+            "output {}: expected a name ending in .nii or .nii.gz",
+            output.display()
+        )));
     }
     if let Some(input) = inputs.iter().find(|input| same_file(input, output)) {
-        return Err(usage(format!("output {}: is the input; inputs are never overwritten", input.display())));
+        return Err(usage(format!(
+            "output {}: is the input; inputs are never overwritten",
+            input.display()
+        )));
     }
     refuse_existing(output, force)
 }
@@ -66,7 +89,10 @@ pub fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
         return Err(usage(format!("output {}: is a folder", output.display())));
     }
     if output.exists() && !force {
-        return Err(VolumeError::Exists { path: output.to_owned() }.into());
+        return Err(VolumeError::Exists {
+            path: output.to_owned(),
+        }
+        .into());
     }
     Ok(())
 }
@@ -77,7 +103,10 @@ pub fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
 /// When it cannot be read.
 pub fn read(path: &Path, options: &ReadOptions, terminal: &Terminal) -> anyhow::Result<NiftiImage> {
     let image = nifti::read(path, options)?;
-    image.warnings.iter().for_each(|warning| terminal.warn(format!("{}: {warning}", path.display())));
+    image
+        .warnings
+        .iter()
+        .for_each(|warning| terminal.warn(format!("{}: {warning}", path.display())));
     Ok(image)
 }
 
@@ -85,12 +114,19 @@ pub fn read(path: &Path, options: &ReadOptions, terminal: &Terminal) -> anyhow::
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write(path: &Path, image: &NiftiImage, options: &WriteOptions, terminal: &Terminal) -> anyhow::Result<()> {
+pub fn write(
+    path: &Path,
+    image: &NiftiImage,
+    options: &WriteOptions,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
     make_parent(path)?;
     let report = nifti::write(path, image, options)?;
     if report.clamped > 0 {
         let (path, count, kind) = (path.display(), report.clamped, report.datatype);
-        terminal.warn(format!("{path}: {count} voxels beyond the range of {kind} were set to its nearest value"));
+        terminal.warn(format!(
+            "{path}: {count} voxels beyond the range of {kind} were set to its nearest value"
+        ));
     }
     Ok(())
 }
@@ -109,7 +145,11 @@ pub fn make_parent(output: &Path) -> anyhow::Result<()> {
 
 /// A file's name without the endings of image files: `sub-01_res-0.7_T1w.nii.gz` -> `sub-01_res-0.7_T1w`.
 pub fn stem(path: &Path) -> String {
-    let mut stem = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut stem = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     for ending in [".gz", ".nii", ".hdr", ".img"] {
         if stem.to_lowercase().ends_with(ending) && stem.len() > ending.len() {
             stem.truncate(stem.len() - ending.len());
@@ -150,8 +190,14 @@ mod tests {
     fn one_input_goes_to_a_file_or_into_a_folder_and_several_into_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        assert_eq!(outputs(&["x/a.nii"], &at.join("b.nii"), false).unwrap(), [at.join("b.nii")]);
-        assert_eq!(outputs(&["x/a.nii"], at, false).unwrap(), [at.join("a_sr.nii.gz")]);
+        assert_eq!(
+            outputs(&["x/a.nii"], &at.join("b.nii"), false).unwrap(),
+            [at.join("b.nii")]
+        );
+        assert_eq!(
+            outputs(&["x/a.nii"], at, false).unwrap(),
+            [at.join("a_sr.nii.gz")]
+        );
         let new = at.join("new");
         let both = outputs(&["a.nii", "b.nii.gz"], &new, false).unwrap();
         assert_eq!(both, [new.join("a_sr.nii.gz"), new.join("b_sr.nii.gz")]);
@@ -166,11 +212,17 @@ mod tests {
         let there_text = there.to_str().unwrap();
         let refusals = [
             (outputs(&["a/s.nii", "b/s.nii.gz"], at, false), "both be written"),
-            (outputs(&["a.nii", "b.nii"], &there, false), "several inputs need a folder"),
+            (
+                outputs(&["a.nii", "b.nii"], &there, false),
+                "several inputs need a folder",
+            ),
             (outputs(&["a.nii"], &there, false), "--force"),
             (outputs(&["a.nii"], &at.join("b.png"), false), ".nii.gz"),
             (outputs(&[there_text], &there, true), "never overwritten"),
-            (outputs(&[there_text], &at.join(".").join("there.nii"), true), "never overwritten"),
+            (
+                outputs(&[there_text], &at.join(".").join("there.nii"), true),
+                "never overwritten",
+            ),
         ];
         for (result, expected) in refusals {
             let error = result.unwrap_err();

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
+use voxelift_model::model_file;
 use voxelift_volume::intensity::{Mask, percentile};
 use voxelift_volume::nifti::{self, Header, NiftiImage};
 
 use super::options::ReadArguments;
 use super::words;
-use crate::failure::{Outcome, usage};
+use crate::failure::Outcome;
 use crate::terminal;
 
 #[derive(Debug, Args)]
@@ -31,13 +32,24 @@ pub struct InfoArguments {
 /// When the only file cannot be read; of several, those that can are shown.
 pub fn run(arguments: &InfoArguments) -> anyhow::Result<Outcome> {
     if let Some(model) = &arguments.model {
-        return Err(usage(format!("--model {}: cards of model files are not built yet", model.display())));
+        let card = model_file::read_card(model)?;
+        let shown = if arguments.json {
+            serde_json::to_string(&card)?
+        } else {
+            serde_json::to_string_pretty(&card)?
+        };
+        terminal::print(format!("{shown}\n"))?;
+        return Ok(Outcome::Done);
     }
     let mut failed = 0;
     for file in &arguments.files {
         match nifti::read(file, &arguments.read.options()) {
             Ok(image) => {
-                let shown = if arguments.json { as_json(file, &image) } else { as_text(file, &image) };
+                let shown = if arguments.json {
+                    as_json(file, &image)
+                } else {
+                    as_text(file, &image)
+                };
                 terminal::print(shown)?;
             }
             Err(error) if arguments.files.len() == 1 => return Err(error.into()),
@@ -94,20 +106,35 @@ fn as_text(file: &Path, image: &NiftiImage) -> String {
         1 => String::new(),
         n => format!(", {n} volumes (statistics of the first)"),
     };
-    let field_of_view: [f64; 3] = std::array::from_fn(|a| geometry.extent[a] as f64 * geometry.spacing_mm()[a]);
-    let p995 = values.foreground_p995.map_or_else(|| "none".to_owned(), words::number);
+    let field_of_view: [f64; 3] =
+        std::array::from_fn(|a| geometry.extent[a] as f64 * geometry.spacing_mm()[a]);
+    let p995 = values
+        .foreground_p995
+        .map_or_else(|| "none".to_owned(), words::number);
     let mut text = format!("{}\n", file.display());
     let mut row = |name: &str, value: String| text.push_str(&format!("  {name:<14}{value}\n"));
     row("grid", format!("{}{frames}", words::grid(geometry)));
     row("field of view", words::millimetres(field_of_view));
-    row("orientation", format!("{}, {}", words::orientation(geometry), placed_by(header)));
+    row(
+        "orientation",
+        format!("{}, {}", words::orientation(geometry), placed_by(header)),
+    );
     row("type", format!("{}, {}", header.datatype.name(), scaling(header)));
     row("range", format!("{} to {}", values.min, values.max));
-    let (mean, deviation) = (words::number(values.mean), words::number(values.standard_deviation));
+    let (mean, deviation) = (
+        words::number(values.mean),
+        words::number(values.standard_deviation),
+    );
     row("mean", format!("{mean}, standard deviation {deviation}"));
     let (share, zero) = (100.0 * values.foreground_share, 100.0 * values.zero_share);
-    row("foreground", format!("{share:.1} % of the voxels ({zero:.1} % are 0), 99.5th percentile {p995}"));
-    image.warnings.iter().for_each(|warning| row("warning", warning.clone()));
+    row(
+        "foreground",
+        format!("{share:.1} % of the voxels ({zero:.1} % are 0), 99.5th percentile {p995}"),
+    );
+    image
+        .warnings
+        .iter()
+        .for_each(|warning| row("warning", warning.clone()));
     text
 }
 

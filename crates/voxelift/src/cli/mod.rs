@@ -16,14 +16,21 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::failure::{Outcome, exit_code, usage};
+use crate::failure::{Outcome, exit_code, told, usage};
 use crate::terminal::{self, Terminal};
 
 /// Unpaired MRI super-resolution: train on your own scans, apply to NIfTI files, measure honestly.
 #[derive(Debug, Parser)]
-#[command(name = "voxelift", version, max_term_width = 110, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done · 1 failed on data, files or the run · 2 arguments or configuration refused · \
-                        3 done in part · 4 interrupted and resumable")]
+#[command(
+    name = "voxelift",
+    version,
+    max_term_width = 110,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done · 1 failed on data, files or the run · 2 arguments or configuration refused · \
+                        3 done in part · 4 interrupted and resumable"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -63,7 +70,7 @@ pub fn main() -> ExitCode {
     match run(arguments) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            terminal::error(&error);
+            terminal::error(told(&error));
             exit_code(&error)
         }
     }
@@ -72,7 +79,8 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     if let Some(threads) = arguments.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
-        pool.build_global().map_err(|error| usage(format!("--threads {threads}: {error}")))?;
+        pool.build_global()
+            .map_err(|error| usage(format!("--threads {threads}: {error}")))?;
     }
     let terminal = Terminal::new(arguments.quiet, arguments.verbose);
     match arguments.command {
@@ -100,7 +108,10 @@ fn without_command(answer: &clap::Error) -> ExitCode {
             let text = answer.render().to_string();
             let said = text.split("\n\nUsage:").next().unwrap_or(&text);
             let said = said.split("\n\nFor more information").next().unwrap_or(said);
-            terminal::error(format!("{}; see `voxelift --help`", said.trim_start_matches("error: ")));
+            terminal::error(format!(
+                "{}; see `voxelift --help`",
+                said.trim_start_matches("error: ")
+            ));
             ExitCode::from(2)
         }
     }

@@ -31,7 +31,10 @@ impl ReadArguments {
             NanArgument::Zero => NanPolicy::Zero,
             NanArgument::Error => NanPolicy::Error,
         };
-        ReadOptions { max_voxels: self.max_voxels, nan }
+        ReadOptions {
+            max_voxels: self.max_voxels,
+            nan,
+        }
     }
 }
 
@@ -49,7 +52,11 @@ pub struct WriteArguments {
 impl WriteArguments {
     /// As the writer takes them; the inputs are never written over.
     pub fn options(&self, inputs: &[PathBuf]) -> WriteOptions {
-        WriteOptions { dtype: self.dtype, force: self.force, inputs: inputs.to_vec() }
+        WriteOptions {
+            dtype: self.dtype,
+            force: self.force,
+            inputs: inputs.to_vec(),
+        }
     }
 }
 
@@ -61,7 +68,12 @@ impl std::str::FromStr for Spacing {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let sizes = text.split(',').map(|t| t.trim().parse().ok().filter(|mm: &f64| mm.is_finite() && *mm > 0.0));
+        let sizes = text.split(',').map(|t| {
+            t.trim()
+                .parse()
+                .ok()
+                .filter(|mm: &f64| mm.is_finite() && *mm > 0.0)
+        });
         match sizes.collect::<Option<Vec<f64>>>().as_deref() {
             Some([mm]) => Ok(Self([*mm; 3])),
             Some([x, y, z]) => Ok(Self([*x, *y, *z])),

@@ -40,7 +40,10 @@ pub fn run(arguments: &ReportArguments) -> anyhow::Result<Outcome> {
         files::refuse_existing(output, arguments.force)?;
     }
     let html = page(folder)?;
-    let output = arguments.output.clone().unwrap_or_else(|| folder.join("report.html"));
+    let output = arguments
+        .output
+        .clone()
+        .unwrap_or_else(|| folder.join("report.html"));
     write(&output, &html)?;
     terminal::print(format!("{}\n", output.display()))?;
     Ok(Outcome::Done)
@@ -52,7 +55,9 @@ pub fn run(arguments: &ReportArguments) -> anyhow::Result<Outcome> {
 /// When it cannot be written.
 pub fn write(output: &Path, html: &str) -> anyhow::Result<()> {
     files::make_parent(output)?;
-    Ok(write_atomically(output, true, |out| out.write_all(html.as_bytes()))?)
+    Ok(write_atomically(output, true, |out| {
+        out.write_all(html.as_bytes())
+    })?)
 }
 
 fn page(folder: &Path) -> anyhow::Result<String> {
@@ -60,14 +65,27 @@ fn page(folder: &Path) -> anyhow::Result<String> {
     if scores.is_file() {
         let text = fs::read_to_string(&scores).map_err(|error| VolumeError::io(&scores, "read", error))?;
         let expected = "expected the JSON of `voxelift evaluate --json`";
-        let Ok(value) = serde_json::from_str::<Value>(&text) else { bail!("{}: is not JSON; {expected}", scores.display()) };
+        let Ok(value) = serde_json::from_str::<Value>(&text) else {
+            bail!("{}: is not JSON; {expected}", scores.display())
+        };
         let picture = fs::read(folder.join(MONTAGE)).ok();
         let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let title = format!("Evaluation {}", name.file_name().unwrap_or_default().to_string_lossy());
-        return Ok(report::of_evaluation(&title, "Images against their references.", &value, picture.as_deref()));
+        let title = format!(
+            "Evaluation {}",
+            name.file_name().unwrap_or_default().to_string_lossy()
+        );
+        return Ok(report::of_evaluation(
+            &title,
+            "Images against their references.",
+            &value,
+            picture.as_deref(),
+        ));
     }
     if !folder.join("config.toml").is_file() {
-        bail!("{}: holds neither config.toml (a run) nor {SCORES} (an evaluation)", folder.display());
+        bail!(
+            "{}: holds neither config.toml (a run) nor {SCORES} (an evaluation)",
+            folder.display()
+        );
     }
     report::of_run(&RunDir::open(folder)?)
 }

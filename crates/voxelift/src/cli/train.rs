@@ -57,7 +57,14 @@ pub fn run(arguments: &TrainArguments, terminal: &Terminal) -> anyhow::Result<Ou
         terminal::print(plan(&config, &prepared))?;
         return Ok(Outcome::Done);
     }
-    into_folder(&config, &RunDir::create(&arguments.run)?, &prepared, arguments.device, &stop, terminal)
+    into_folder(
+        &config,
+        &RunDir::create(&arguments.run)?,
+        &prepared,
+        arguments.device,
+        &stop,
+        terminal,
+    )
 }
 
 /// Trains into a run folder and writes its page.
@@ -73,7 +80,11 @@ pub fn into_folder(
     terminal: &Terminal,
 ) -> anyhow::Result<Outcome> {
     let (device, name) = device.open()?;
-    terminal.say(format!("training {} steps, {}, on {name}", config.steps, config.mode.name()));
+    terminal.say(format!(
+        "training {} steps, {}, on {name}",
+        config.steps,
+        config.mode.name()
+    ));
     let mut progress = terminal.progress("train", "steps", config.steps);
     let outcome = train::train(config, run, prepared, &device, stop, &mut |event| {
         show(event, run, &mut progress, terminal)
@@ -97,24 +108,46 @@ fn show(event: Event<'_>, run: &RunDir, progress: &mut Progress<'_>, terminal: &
     match event {
         Event::Note(note) => terminal.say(note),
         Event::Warning(warning) => terminal.warn(warning),
-        Event::Record(Record::Step { step, seconds, terms, .. }) => {
-            let loss = terms.get("reconstruction").map_or(String::new(), |l| format!("reconstruction {l:.4}, "));
+        Event::Record(Record::Step {
+            step, seconds, terms, ..
+        }) => {
+            let loss = terms
+                .get("reconstruction")
+                .map_or(String::new(), |l| format!("reconstruction {l:.4}, "));
             progress.set(*step, &format!("{loss}{seconds:.2} s a step"));
         }
         Event::Record(Record::Validation { step, scores }) => {
             let said = |name: &str, s: &ValidationScores| {
                 format!("{name} {:.2} dB (SSIM {:.4})", s.masked_psnr_db, s.masked_ssim)
             };
-            let floors = scores.iter().filter(|(name, _)| *name != "sr").map(|(name, s)| said(name, s));
+            let floors = scores
+                .iter()
+                .filter(|(name, _)| *name != "sr")
+                .map(|(name, s)| said(name, s));
             let floors: Vec<String> = floors.collect();
             let sr = scores.get("sr").map_or(String::new(), |s| said("SR", s));
-            terminal.say(format!("validation after {step} steps, in the mask: {sr}; {}", floors.join(", ")));
+            terminal.say(format!(
+                "validation after {step} steps, in the mask: {sr}; {}",
+                floors.join(", ")
+            ));
         }
-        Event::Preview { step, lr, zero_fill, sr, hr } => {
+        Event::Preview {
+            step,
+            lr,
+            zero_fill,
+            sr,
+            hr,
+        } => {
             let window = Window::of(hr);
             let blocks = resize(lr, hr.extent(), Interpolation::Nearest);
-            let columns = [("LR", &blocks), ("zero-fill", zero_fill), ("SR", sr), ("HR", hr)]
-                .map(|(label, volume)| Column { label, volume, window });
+            let columns =
+                [("LR", &blocks), ("zero-fill", zero_fill), ("SR", sr), ("HR", hr)].map(|(label, volume)| {
+                    Column {
+                        label,
+                        volume,
+                        window,
+                    }
+                });
             let png = montage(&columns, &[Plane::Axial, Plane::Coronal, Plane::Sagittal]);
             write_atomically(&run.preview(step), true, |out| out.write_all(&png))?;
         }
@@ -127,16 +160,32 @@ fn plan(config: &Config, prepared: &Prepared) -> String {
     let network = &config.network;
     let dataset = &prepared.dataset;
     let mut lines = vec![
-        format!("mode: {}, {} steps, scale {}", config.mode.name(), config.steps, config.scale.scale()),
-        format!("HR: {} scans of {} people", prepared.hr_scans.len(), dataset.source_people()),
+        format!(
+            "mode: {}, {} steps, scale {}",
+            config.mode.name(),
+            config.steps,
+            config.scale.scale()
+        ),
+        format!(
+            "HR: {} scans of {} people",
+            prepared.hr_scans.len(),
+            dataset.source_people()
+        ),
     ];
     if config.mode == Mode::Unpaired {
-        lines.push(format!("LR: {} scans of {} people", prepared.lr_scans.len(), dataset.target_people()));
+        lines.push(format!(
+            "LR: {} scans of {} people",
+            prepared.lr_scans.len(),
+            dataset.target_people()
+        ));
     }
     lines.extend([
         format!("validation: {} scans", prepared.validation.len()),
         format!("source operator: {}", prepared.source_operators.join("; ")),
-        format!("patches: {} a step, {} LR voxels a side", config.patch.batch, config.patch.size),
+        format!(
+            "patches: {} a step, {} LR voxels a side",
+            config.patch.batch, config.patch.size
+        ),
         format!(
             "network: {} features, {} groups of {} blocks",
             network.n_feats, network.n_resgroups, network.n_resblocks

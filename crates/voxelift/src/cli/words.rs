@@ -17,13 +17,21 @@ pub fn millimetres(sizes: [f64; 3]) -> String {
 pub fn number(value: f64) -> String {
     let text = format!("{value:.4}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+    if text == "-0" {
+        "0".to_owned()
+    } else {
+        text.to_owned()
+    }
 }
 
 /// The direction in which x, y and z run, nearest to the body's axes: `RAS`, `LPI`, ...
 pub fn orientation(geometry: &Geometry) -> String {
     let letters = [['L', 'R'], ['P', 'A'], ['I', 'S']];
-    geometry.canonical_axes().iter().map(|(world, sign)| letters[*world][usize::from(*sign > 0.0)]).collect()
+    geometry
+        .canonical_axes()
+        .iter()
+        .map(|(world, sign)| letters[*world][usize::from(*sign > 0.0)])
+        .collect()
 }
 
 #[cfg(test)]
@@ -37,6 +45,9 @@ mod tests {
         assert_eq!(orientation(&geometry), "RAS");
         geometry.world_from_voxel = [[0.0, 0.0, -1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]];
         assert_eq!(orientation(&geometry), "PSL");
-        assert_eq!([number(-0.00001), number(1.0), number(0.12345)], ["0", "1", "0.1235"].map(String::from));
+        assert_eq!(
+            [number(-0.00001), number(1.0), number(0.12345)],
+            ["0", "1", "0.1235"].map(String::from)
+        );
     }
 }

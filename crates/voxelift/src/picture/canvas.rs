@@ -13,7 +13,11 @@ pub struct Canvas {
 impl Canvas {
     /// A canvas of one grey.
     pub fn filled(width: usize, height: usize, grey: u8) -> Self {
-        Self { width, height, pixels: vec![grey; width * height] }
+        Self {
+            width,
+            height,
+            pixels: vec![grey; width * height],
+        }
     }
 
     /// Sets a pixel; what lies outside is left out.
@@ -42,7 +46,9 @@ impl Canvas {
         encoder.set_color(png::ColorType::Grayscale);
         encoder.set_depth(png::BitDepth::Eight);
         let mut writer = encoder.write_header().expect("writing to memory does not fail");
-        writer.write_image_data(&self.pixels).expect("the pixels fill the canvas");
+        writer
+            .write_image_data(&self.pixels)
+            .expect("the pixels fill the canvas");
         writer.finish().expect("writing to memory does not fail");
         bytes
     }

@@ -21,13 +21,24 @@ pub struct Window {
 impl Window {
     /// Zero to the 99.8th percentile of what is above zero: bright vessels saturate, tissue keeps its contrast.
     pub fn of(volume: &Volume) -> Self {
-        let mut above: Vec<f32> = volume.data().iter().copied().filter(|v| v.is_finite() && *v > 0.0).collect();
+        let mut above: Vec<f32> = volume
+            .data()
+            .iter()
+            .copied()
+            .filter(|v| v.is_finite() && *v > 0.0)
+            .collect();
         if above.is_empty() {
-            return Self { black: 0.0, white: 1.0 };
+            return Self {
+                black: 0.0,
+                white: 1.0,
+            };
         }
         let at = (above.len() - 1) * 998 / 1000;
         let (_, white, _) = above.select_nth_unstable_by(at, f32::total_cmp);
-        Self { black: 0.0, white: *white }
+        Self {
+            black: 0.0,
+            white: *white,
+        }
     }
 
     fn grey(self, value: f32) -> u8 {
@@ -63,13 +74,29 @@ const FAINT_INK: u8 = 150;
 /// # Panics
 /// Without a column or a plane.
 pub fn montage(columns: &[Column], planes: &[Plane]) -> Vec<u8> {
-    assert!(!columns.is_empty() && !planes.is_empty(), "{} columns, {} planes", columns.len(), planes.len());
+    assert!(
+        !columns.is_empty() && !planes.is_empty(),
+        "{} columns, {} planes",
+        columns.len(),
+        planes.len()
+    );
     let voxel_mm3 = |column: &&Column| -column.volume.geometry().determinant().abs();
-    let finest = columns.iter().max_by(|a, b| voxel_mm3(a).total_cmp(&voxel_mm3(b))).expect("a column").volume;
+    let finest = columns
+        .iter()
+        .max_by(|a, b| voxel_mm3(a).total_cmp(&voxel_mm3(b)))
+        .expect("a column")
+        .volume;
     let centre = brightest_place(finest);
-    let sections: Vec<Section> = planes.iter().map(|p| Section::new(finest.geometry(), *p, centre)).collect();
+    let sections: Vec<Section> = planes
+        .iter()
+        .map(|p| Section::new(finest.geometry(), *p, centre))
+        .collect();
 
-    let side = sections.iter().map(|s| s.width.max(s.height)).max().expect("a plane");
+    let side = sections
+        .iter()
+        .map(|s| s.width.max(s.height))
+        .max()
+        .expect("a plane");
     let zoom = PANEL.div_ceil(side).max(1);
     let panel_width = zoom * sections.iter().map(|s| s.width).max().expect("a plane");
     let width = MARGIN + columns.len() * (panel_width + MARGIN);
@@ -110,19 +137,43 @@ pub fn comparison(lr: &Volume, images: &[(&str, &Volume)], reference: Option<&Vo
     let window = Window::of(reference.unwrap_or(last));
     let errors: Vec<(String, Volume)> = reference.map_or_else(Vec::new, |hr| {
         let same_grid = images.iter().filter(|(_, image)| image.extent() == hr.extent());
-        same_grid.map(|(label, image)| (format!("error {label}"), absolute_error(image, hr))).collect()
+        same_grid
+            .map(|(label, image)| (format!("error {label}"), absolute_error(image, hr)))
+            .collect()
     });
-    let mut columns = vec![Column { label: "LR", volume: lr, window }];
-    columns.extend(images.iter().map(|(label, volume)| Column { label, volume, window }));
-    columns.extend(reference.map(|volume| Column { label: "HR", volume, window }));
-    let error_window = Window { black: 0.0, white: (window.white - window.black) / 10.0 };
-    columns.extend(errors.iter().map(|(label, volume)| Column { label, volume, window: error_window }));
+    let mut columns = vec![Column {
+        label: "LR",
+        volume: lr,
+        window,
+    }];
+    columns.extend(images.iter().map(|(label, volume)| Column {
+        label,
+        volume,
+        window,
+    }));
+    columns.extend(reference.map(|volume| Column {
+        label: "HR",
+        volume,
+        window,
+    }));
+    let error_window = Window {
+        black: 0.0,
+        white: (window.white - window.black) / 10.0,
+    };
+    columns.extend(errors.iter().map(|(label, volume)| Column {
+        label,
+        volume,
+        window: error_window,
+    }));
     montage(&columns, &Plane::ALL)
 }
 
 fn absolute_error(image: &Volume, reference: &Volume) -> Volume {
     let pairs = image.data().iter().zip(reference.data());
-    Volume::new(pairs.map(|(a, b)| (a - b).abs()).collect(), reference.geometry().clone())
+    Volume::new(
+        pairs.map(|(a, b)| (a - b).abs()).collect(),
+        reference.geometry().clone(),
+    )
 }
 
 /// The mean voxel position, weighted by intensity.
@@ -135,7 +186,11 @@ fn brightest_place(volume: &Volume) -> [f64; 3] {
         total += weight;
         (0..3).for_each(|a| moment[a] += weight * place[a] as f64);
     }
-    if total > 0.0 { moment.map(|m| m / total) } else { volume.extent().map(|n| (n as f64 - 1.0) / 2.0) }
+    if total > 0.0 {
+        moment.map(|m| m / total)
+    } else {
+        volume.extent().map(|n| (n as f64 - 1.0) / 2.0)
+    }
 }
 
 /// Three digits are enough to read a window.

@@ -57,15 +57,29 @@ impl Section {
         let spacing = grid.spacing_mm();
         // The voxel axis that runs along a world axis, and whether it runs against it.
         let along = |world: usize| {
-            let axis = canonical.iter().position(|(w, _)| *w == world).expect("each world axis is given out once");
+            let axis = canonical
+                .iter()
+                .position(|(w, _)| *w == world)
+                .expect("each world axis is given out once");
             (axis, canonical[axis].1 < 0.0)
         };
         let axes = plane.axes().map(along);
         let pixel_mm = spacing.into_iter().fold(f64::INFINITY, f64::min);
         let pixel_in_voxels = [0, 1].map(|i| pixel_mm / spacing[axes[i].0]);
-        let pixels = |i: usize| (grid.extent[axes[i].0] as f64 / pixel_in_voxels[i]).round().max(1.0) as usize;
+        let pixels = |i: usize| {
+            (grid.extent[axes[i].0] as f64 / pixel_in_voxels[i])
+                .round()
+                .max(1.0) as usize
+        };
         let depth = at[axes[2].0];
-        Self { width: pixels(0), height: pixels(1), grid: grid.clone(), axes, pixel_in_voxels, depth }
+        Self {
+            width: pixels(0),
+            height: pixels(1),
+            grid: grid.clone(),
+            axes,
+            pixel_in_voxels,
+            depth,
+        }
     }
 
     /// The volume's values on the plane, row by row from the top: nearest voxel, zero outside.
@@ -82,7 +96,11 @@ impl Section {
                 for (i, step) in steps.into_iter().enumerate() {
                     let (axis, reversed) = self.axes[i];
                     let along = step * self.pixel_in_voxels[i] - 0.5;
-                    voxel[axis] = if reversed { self.grid.extent[axis] as f64 - 1.0 - along } else { along };
+                    voxel[axis] = if reversed {
+                        self.grid.extent[axis] as f64 - 1.0 - along
+                    } else {
+                        along
+                    };
                 }
                 let there = volume.geometry().voxel(self.grid.world(voxel));
                 values.push(nearest(volume, there));
@@ -97,5 +115,9 @@ fn nearest(volume: &Volume, voxel: [f64; 3]) -> f32 {
     // A hair above one half, so that equal distances go the same way on every grid despite rounding.
     let index = voxel.map(|v| (v + 0.5 + 1e-6).floor());
     let inside = (0..3).all(|a| index[a] >= 0.0 && index[a] < extent[a] as f64);
-    if inside { volume.at(index.map(|i| i as usize)) } else { 0.0 }
+    if inside {
+        volume.at(index.map(|i| i as usize))
+    } else {
+        0.0
+    }
 }

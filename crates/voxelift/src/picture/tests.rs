@@ -5,7 +5,10 @@ use super::*;
 
 /// 3 x 2 x 2 voxels of 1 mm whose value spells their world position: 100 x + 10 y + z.
 fn spelled(world_from_voxel: [[f64; 4]; 3], extent: [usize; 3]) -> Volume {
-    let geometry = Geometry { extent, world_from_voxel };
+    let geometry = Geometry {
+        extent,
+        world_from_voxel,
+    };
     let mut volume = Volume::filled(0.0, geometry.clone());
     for z in 0..extent[2] {
         for y in 0..extent[1] {
@@ -46,7 +49,10 @@ fn planes_show_left_at_the_left_and_the_front_or_the_crown_at_the_top() {
 fn storage_orientation_does_not_change_the_picture() {
     let upright = spelled(UPRIGHT, [3, 2, 2]);
     // Stored as (z reversed, x reversed, y): the same world positions.
-    let turned = spelled([[0.0, -1.0, 0.0, 3.0], [0.0, 0.0, 1.0, 1.0], [-1.0, 0.0, 0.0, 2.0]], [2, 3, 2]);
+    let turned = spelled(
+        [[0.0, -1.0, 0.0, 3.0], [0.0, 0.0, 1.0, 1.0], [-1.0, 0.0, 0.0, 2.0]],
+        [2, 3, 2],
+    );
     for plane in Plane::ALL {
         let section = Section::new(upright.geometry(), plane, [1.0, 0.0, 1.0]);
         // The voxel of the turned grid at the same place in the world.
@@ -74,15 +80,26 @@ fn long_voxels_keep_their_proportions() {
 
 #[test]
 fn a_window_maps_black_and_white_and_clips() {
-    let window = Window { black: 1.0, white: 3.0 };
-    assert_eq!([0.0, 1.0, 2.0, 3.0, 9.0].map(|v| window.grey(v)), [0, 0, 128, 255, 255]);
+    let window = Window {
+        black: 1.0,
+        white: 3.0,
+    };
+    assert_eq!(
+        [0.0, 1.0, 2.0, 3.0, 9.0].map(|v| window.grey(v)),
+        [0, 0, 128, 255, 255]
+    );
 }
 
 fn decoded(bytes: &[u8]) -> (usize, usize, Vec<u8>) {
-    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("a PNG file");
+    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes))
+        .read_info()
+        .expect("a PNG file");
     let mut pixels = vec![0; reader.output_buffer_size().expect("a small picture")];
     let info = reader.next_frame(&mut pixels).expect("a whole picture");
-    assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Grayscale, png::BitDepth::Eight));
+    assert_eq!(
+        (info.color_type, info.bit_depth),
+        (png::ColorType::Grayscale, png::BitDepth::Eight)
+    );
     (info.width as usize, info.height as usize, pixels)
 }
 
@@ -91,11 +108,21 @@ fn a_montage_holds_each_column_at_its_window() {
     let geometry = Geometry::axis_aligned([80; 3], [1.0; 3]);
     let dark = Volume::filled(1.0, geometry.clone());
     let bright = Volume::filled(2.0, geometry);
-    let window = Window { black: 0.0, white: 2.0 };
-    let column = |label, volume| Column { label, volume, window };
+    let window = Window {
+        black: 0.0,
+        white: 2.0,
+    };
+    let column = |label, volume| Column {
+        label,
+        volume,
+        window,
+    };
     let columns = [column("half", &dark), column("full", &bright)];
     let (width, height, pixels) = decoded(&montage(&columns, &[Plane::Axial]));
-    assert_eq!((width, height), (MARGIN + 2 * (160 + MARGIN), LABEL + 160 + MARGIN));
+    assert_eq!(
+        (width, height),
+        (MARGIN + 2 * (160 + MARGIN), LABEL + 160 + MARGIN)
+    );
     let centre = |column: usize| pixels[(LABEL + 80) * width + MARGIN + column * (160 + MARGIN) + 80];
     assert_eq!([centre(0), centre(1)], [128, 255]);
 }
@@ -117,6 +144,10 @@ fn a_comparison_has_an_error_column_for_images_on_the_references_grid() {
 #[test]
 fn every_glyph_is_found() {
     for character in "AZaz09 .,-+/():|%=_".chars() {
-        assert_ne!(font::glyph(character), [0b11111, 0, 0, 0, 0, 0, 0b11111], "{character}");
+        assert_ne!(
+            font::glyph(character),
+            [0b11111, 0, 0, 0, 0, 0, 0b11111],
+            "{character}"
+        );
     }
 }

@@ -36,35 +36,66 @@ pub fn chart(title: &str, x_label: &str, series: &[Series]) -> String {
     }
     let [x_range, y_range] = [0, 1].map(|i| range(points().map(|p| p[i])));
     let x = |value: f64| LEFT + (value - x_range[0]) / (x_range[1] - x_range[0]) * (WIDTH - LEFT - RIGHT);
-    let y = |value: f64| HEIGHT - BOTTOM - (value - y_range[0]) / (y_range[1] - y_range[0]) * (HEIGHT - TOP - BOTTOM);
+    let y = |value: f64| {
+        HEIGHT - BOTTOM - (value - y_range[0]) / (y_range[1] - y_range[0]) * (HEIGHT - TOP - BOTTOM)
+    };
 
     let mut svg = String::new();
     for tick in ticks(y_range, 5) {
         let (at, right, before) = (y(tick), WIDTH - RIGHT, LEFT - 6.0);
-        svg.push_str(&format!("<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>"));
+        svg.push_str(&format!(
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>"
+        ));
         let (at, label) = (at + 4.0, label(tick, y_range));
-        svg.push_str(&format!("<text x=\"{before}\" y=\"{at:.1}\" text-anchor=\"end\">{label}</text>"));
+        svg.push_str(&format!(
+            "<text x=\"{before}\" y=\"{at:.1}\" text-anchor=\"end\">{label}</text>"
+        ));
     }
     for tick in ticks(x_range, 6) {
         let (at, below, label) = (x(tick), HEIGHT - BOTTOM + 16.0, label(tick, x_range));
-        svg.push_str(&format!("<text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>"));
+        svg.push_str(&format!(
+            "<text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>"
+        ));
     }
     let (end, foot, x_label) = (WIDTH - RIGHT, HEIGHT - 3.0, escaped(x_label));
-    svg.push_str(&format!("<text x=\"{end}\" y=\"{foot}\" text-anchor=\"end\">{x_label}</text>"));
+    svg.push_str(&format!(
+        "<text x=\"{end}\" y=\"{foot}\" text-anchor=\"end\">{x_label}</text>"
+    ));
     for (i, one) in series.iter().enumerate() {
         let class = class(i, one);
-        let path: Vec<String> = one.points.iter().map(|p| format!("{:.1},{:.1}", x(p[0]), y(p[1]))).collect();
+        let path: Vec<String> = one
+            .points
+            .iter()
+            .map(|p| format!("{:.1},{:.1}", x(p[0]), y(p[1])))
+            .collect();
         svg.push_str(&match one.points.as_slice() {
-            [p] => format!("<circle class=\"{class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"none\"/>", x(p[0]), y(p[1])),
-            _ => format!("<polyline class=\"{class}\" points=\"{}\" fill=\"none\" stroke-width=\"2\"/>", path.join(" ")),
+            [p] => format!(
+                "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"none\"/>",
+                x(p[0]),
+                y(p[1])
+            ),
+            _ => format!(
+                "<polyline class=\"{class}\" points=\"{}\" fill=\"none\" stroke-width=\"2\"/>",
+                path.join(" ")
+            ),
         });
     }
     let legend: String = series
         .iter()
         .enumerate()
-        .map(|(i, one)| format!("<li><span class=\"{}\"><i></i>{}</span></li>", class(i, one), escaped(&one.name)))
+        .map(|(i, one)| {
+            format!(
+                "<li><span class=\"{}\"><i></i>{}</span></li>",
+                class(i, one),
+                escaped(&one.name)
+            )
+        })
         .collect();
-    let legend = if series.len() > 1 { format!("<ul class=\"legend\">{legend}</ul>") } else { String::new() };
+    let legend = if series.len() > 1 {
+        format!("<ul class=\"legend\">{legend}</ul>")
+    } else {
+        String::new()
+    };
     format!(
         "<div class=\"chart\"><h3>{title}</h3>\
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">{svg}</svg>{legend}</div>\n"
@@ -81,13 +112,22 @@ fn thinned(series: &Series) -> Series {
     let points: Vec<[f64; 2]> = series.points.iter().filter(finite).copied().collect();
     let run = points.len().div_ceil(POINTS).max(1);
     let mean = |run: &[[f64; 2]]| [0, 1].map(|i| run.iter().map(|p| p[i]).sum::<f64>() / run.len() as f64);
-    Series { points: points.chunks(run).map(mean).collect(), ..series.clone() }
+    Series {
+        points: points.chunks(run).map(mean).collect(),
+        ..series.clone()
+    }
 }
 
 /// Least and greatest, with room where they are the same.
 fn range(values: impl Iterator<Item = f64>) -> [f64; 2] {
-    let [low, high] = values.fold([f64::INFINITY, f64::NEG_INFINITY], |[l, h], v| [l.min(v), h.max(v)]);
-    let room = if high > low { 0.0 } else { low.abs().max(1.0) * 0.05 };
+    let [low, high] = values.fold([f64::INFINITY, f64::NEG_INFINITY], |[l, h], v| {
+        [l.min(v), h.max(v)]
+    });
+    let room = if high > low {
+        0.0
+    } else {
+        low.abs().max(1.0) * 0.05
+    };
     [low - room, high + room]
 }
 
@@ -95,7 +135,10 @@ fn range(values: impl Iterator<Item = f64>) -> [f64; 2] {
 fn step([low, high]: [f64; 2], count: usize) -> f64 {
     let rough = (high - low) / count as f64;
     let power = 10f64.powf(rough.log10().floor());
-    let factor = [1.0, 2.0, 5.0].into_iter().find(|f| f * power >= rough * 0.999).unwrap_or(10.0);
+    let factor = [1.0, 2.0, 5.0]
+        .into_iter()
+        .find(|f| f * power >= rough * 0.999)
+        .unwrap_or(10.0);
     factor * power
 }
 
@@ -103,14 +146,20 @@ fn ticks(range: [f64; 2], count: usize) -> Vec<f64> {
     let step = step(range, count);
     let first = (range[0] / step - 1e-6).ceil();
     let last = (range[1] / step + 1e-6).floor();
-    (0..=(last - first).max(0.0) as usize).map(|i| (first + i as f64) * step).collect()
+    (0..=(last - first).max(0.0) as usize)
+        .map(|i| (first + i as f64) * step)
+        .collect()
 }
 
 /// As many digits as the range needs.
 fn label(tick: f64, range: [f64; 2]) -> String {
     let digits = (-(step(range, 5).log10().floor())).clamp(0.0, 6.0) as usize;
     let text = format!("{tick:.digits$}");
-    if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') { "0".to_owned() } else { text }
+    if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') {
+        "0".to_owned()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -118,7 +167,11 @@ mod tests {
     use super::*;
 
     fn series(points: &[[f64; 2]]) -> Series {
-        Series { name: "a".to_owned(), points: points.to_vec(), is_floor: false }
+        Series {
+            name: "a".to_owned(),
+            points: points.to_vec(),
+            is_floor: false,
+        }
     }
 
     #[test]

@@ -12,8 +12,15 @@ const STYLE: &str = include_str!("page.css");
 impl Page {
     /// An empty page; `lead` says in a sentence what it shows.
     pub fn new(title: &str, lead: &str) -> Self {
-        let body = format!("<h1>{}</h1>\n<p class=\"lead\">{}</p>\n", escaped(title), escaped(lead));
-        Self { title: title.to_owned(), body }
+        let body = format!(
+            "<h1>{}</h1>\n<p class=\"lead\">{}</p>\n",
+            escaped(title),
+            escaped(lead)
+        );
+        Self {
+            title: title.to_owned(),
+            body,
+        }
     }
 
     /// A heading.
@@ -30,7 +37,13 @@ impl Page {
     pub fn facts(&mut self, facts: &[(&str, String)]) {
         let rows: String = facts
             .iter()
-            .map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escaped(name), escaped(value)))
+            .map(|(name, value)| {
+                format!(
+                    "<div><dt>{}</dt><dd>{}</dd></div>\n",
+                    escaped(name),
+                    escaped(value)
+                )
+            })
             .collect();
         self.body.push_str(&format!("<dl>\n{rows}</dl>\n"));
     }
@@ -38,12 +51,23 @@ impl Page {
     /// Text that keeps its lines, folded away until asked for.
     pub fn folded(&mut self, summary: &str, text: &str) {
         let (summary, text) = (escaped(summary), escaped(text));
-        self.body.push_str(&format!("<details><summary>{summary}</summary><pre>{text}</pre></details>\n"));
+        self.body.push_str(&format!(
+            "<details><summary>{summary}</summary><pre>{text}</pre></details>\n"
+        ));
     }
 
     /// A table whose first column names the row. `best` marks the cells (row, column) of the best values.
-    pub fn table(&mut self, header: &[&str], rows: &[Vec<String>], best: &[(usize, usize)], how_to_read: &str) {
-        let header: String = header.iter().map(|cell| format!("<th scope=\"col\">{}</th>", escaped(cell))).collect();
+    pub fn table(
+        &mut self,
+        header: &[&str],
+        rows: &[Vec<String>],
+        best: &[(usize, usize)],
+        how_to_read: &str,
+    ) {
+        let header: String = header
+            .iter()
+            .map(|cell| format!("<th scope=\"col\">{}</th>", escaped(cell)))
+            .collect();
         let mut lines = String::new();
         for (y, row) in rows.iter().enumerate() {
             lines.push_str("<tr>");
@@ -63,19 +87,29 @@ impl Page {
 
     /// Charts side by side where there is room, with one line on how to read them.
     pub fn charts(&mut self, charts: &[String], how_to_read: &str) {
-        self.figure(&format!("<div class=\"charts\">{}</div>", charts.concat()), how_to_read);
+        self.figure(
+            &format!("<div class=\"charts\">{}</div>", charts.concat()),
+            how_to_read,
+        );
     }
 
     /// A PNG picture, with one line on how to read it.
     pub fn picture(&mut self, png: &[u8], alternative: &str, how_to_read: &str) {
         let (data, alternative) = (base64(png), escaped(alternative));
         let picture = format!("<img src=\"data:image/png;base64,{data}\" alt=\"{alternative}\">");
-        self.figure(&format!("<div class=\"scroll picture\">{picture}</div>"), how_to_read);
+        self.figure(
+            &format!("<div class=\"scroll picture\">{picture}</div>"),
+            how_to_read,
+        );
     }
 
     fn figure(&mut self, content: &str, how_to_read: &str) {
-        let caption = format!("<figcaption><b>How to read this:</b> {}</figcaption>", escaped(how_to_read));
-        self.body.push_str(&format!("<figure>{content}{caption}</figure>\n"));
+        let caption = format!(
+            "<figcaption><b>How to read this:</b> {}</figcaption>",
+            escaped(how_to_read)
+        );
+        self.body
+            .push_str(&format!("<figure>{content}{caption}</figure>\n"));
     }
 
     /// The whole page.
@@ -94,7 +128,10 @@ impl Page {
 
 /// Text as HTML shows it.
 pub fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 /// RFC 4648, with padding.
@@ -102,11 +139,19 @@ fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let three = [chunk[0], chunk.get(1).copied().unwrap_or(0), chunk.get(2).copied().unwrap_or(0)];
+        let three = [
+            chunk[0],
+            chunk.get(1).copied().unwrap_or(0),
+            chunk.get(2).copied().unwrap_or(0),
+        ];
         let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
         for place in 0..4 {
             let six = bits >> (18 - 6 * place) & 63;
-            text.push(if place <= chunk.len() { char::from(ALPHABET[six as usize]) } else { '=' });
+            text.push(if place <= chunk.len() {
+                char::from(ALPHABET[six as usize])
+            } else {
+                '='
+            });
         }
     }
     text
@@ -118,7 +163,13 @@ mod tests {
 
     #[test]
     fn base64_of_the_rfc() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
     }

@@ -17,8 +17,16 @@ const SR: &str = "sr";
 /// When the folder's files cannot be read.
 pub fn of_run(run: &RunDir) -> anyhow::Result<String> {
     let records = run.records()?;
-    let name = run.root().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut page = Page::new(&format!("Training run {name}"), "What was trained, how it went, and what came out.");
+    let name = run
+        .root()
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let mut page = Page::new(
+        &format!("Training run {name}"),
+        "What was trained, how it went, and what came out.",
+    );
     page.facts(&facts(&records));
     let config = fs::read_to_string(run.config()).unwrap_or_default();
     page.folded("The resolved configuration (config.toml)", &config);
@@ -32,14 +40,19 @@ fn facts(records: &[Record]) -> Vec<(&'static str, String)> {
     let (mut steps, mut seconds, mut validations) = (0, 0.0, 0);
     for record in records {
         match record {
-            Record::Step { step, seconds: more, .. } => (steps, seconds) = (*step, seconds + more),
+            Record::Step {
+                step, seconds: more, ..
+            } => (steps, seconds) = (*step, seconds + more),
             Record::Validation { .. } => validations += 1,
         }
     }
     let per_step = if steps > 0 { seconds / steps as f64 } else { 0.0 };
     vec![
         ("steps", steps.to_string()),
-        ("time in steps", format!("{:.1} min ({per_step:.3} s a step)", seconds / 60.0)),
+        (
+            "time in steps",
+            format!("{:.1} min ({per_step:.3} s a step)", seconds / 60.0),
+        ),
         ("validations", validations.to_string()),
     ]
 }
@@ -72,7 +85,13 @@ fn scores(page: &mut Page, records: &[Record]) {
     let names = ordered(last);
     let rows = names.iter().map(|name| {
         let scores = &last[*name];
-        std::iter::once(display(name)).chain(COLUMNS.iter().map(|(_, of, digits)| format!("{:.*}", digits, of(scores)))).collect()
+        std::iter::once(display(name))
+            .chain(
+                COLUMNS
+                    .iter()
+                    .map(|(_, of, digits)| format!("{:.*}", digits, of(scores))),
+            )
+            .collect()
     });
     let best = COLUMNS.iter().enumerate().filter_map(|(x, (_, of, _))| {
         let best = (0..names.len()).max_by(|a, b| of(&last[names[*a]]).total_cmp(&of(&last[names[*b]])))?;
@@ -82,16 +101,30 @@ fn scores(page: &mut Page, records: &[Record]) {
         "means over the validation heads after step {step}; higher is better, the best of each column is marked. \
          On k-space-truncated input zero-fill is the floor to beat."
     );
-    page.table(&header, &rows.collect::<Vec<_>>(), &best.collect::<Vec<_>>(), &how);
+    page.table(
+        &header,
+        &rows.collect::<Vec<_>>(),
+        &best.collect::<Vec<_>>(),
+        &how,
+    );
 
     let line = |name: &str, of: fn(&ValidationScores) -> f64| Series {
         name: display(name),
-        points: all.iter().filter_map(|(step, s)| Some([*step as f64, of(s.get(name)?)])).collect(),
+        points: all
+            .iter()
+            .filter_map(|(step, s)| Some([*step as f64, of(s.get(name)?)]))
+            .collect(),
         is_floor: name != SR,
     };
     let charts: Vec<String> = COLUMNS[..2]
         .iter()
-        .map(|(title, of, _)| chart(title, "step", &names.iter().map(|name| line(name, *of)).collect::<Vec<_>>()))
+        .map(|(title, of, _)| {
+            chart(
+                title,
+                "step",
+                &names.iter().map(|name| line(name, *of)).collect::<Vec<_>>(),
+            )
+        })
         .collect();
     page.charts(&charts, "the averaged model against the floors, which do not learn (dashed); it should rise above all of them and stay.");
 }
@@ -101,15 +134,34 @@ fn curves(page: &mut Page, records: &[Record]) {
     let mut terms: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();
     let mut rate = Vec::new();
     for record in records {
-        if let Record::Step { step, learning_rate, terms: values, .. } = record {
+        if let Record::Step {
+            step,
+            learning_rate,
+            terms: values,
+            ..
+        } = record
+        {
             rate.push([*step as f64, *learning_rate]);
             for (name, value) in values {
                 terms.entry(name).or_default().push([*step as f64, *value]);
             }
         }
     }
-    let one = |name: &str, points: Vec<[f64; 2]>| chart(name, "step", &[Series { name: name.to_owned(), points, is_floor: false }]);
-    let mut charts: Vec<String> = terms.into_iter().map(|(name, points)| one(name, points)).collect();
+    let one = |name: &str, points: Vec<[f64; 2]>| {
+        chart(
+            name,
+            "step",
+            &[Series {
+                name: name.to_owned(),
+                points,
+                is_floor: false,
+            }],
+        )
+    };
+    let mut charts: Vec<String> = terms
+        .into_iter()
+        .map(|(name, points)| one(name, points))
+        .collect();
     charts.push(one("learning_rate", rate));
     page.charts(
         &charts,
@@ -119,7 +171,11 @@ fn curves(page: &mut Page, records: &[Record]) {
 }
 
 fn preview(page: &mut Page, run: &RunDir, records: &[Record]) -> anyhow::Result<()> {
-    let newest = validations(records).iter().rev().map(|(step, _)| (*step, run.preview(*step))).find(|(_, path)| path.is_file());
+    let newest = validations(records)
+        .iter()
+        .rev()
+        .map(|(step, _)| (*step, run.preview(*step)))
+        .find(|(_, path)| path.is_file());
     let Some((step, path)) = newest else { return Ok(()) };
     let bytes = fs::read(&path).map_err(|error| voxelift_volume::VolumeError::io(&path, "read", error))?;
     page.heading("The first validation head");
@@ -137,9 +193,18 @@ fn preview(page: &mut Page, run: &RunDir, records: &[Record]) -> anyhow::Result<
 /// The model first, then the floors by name.
 fn ordered(scores: &BTreeMap<String, ValidationScores>) -> Vec<&str> {
     let floors = scores.keys().map(String::as_str).filter(|name| *name != SR);
-    scores.contains_key(SR).then_some(SR).into_iter().chain(floors).collect()
+    scores
+        .contains_key(SR)
+        .then_some(SR)
+        .into_iter()
+        .chain(floors)
+        .collect()
 }
 
 fn display(name: &str) -> String {
-    if name == SR { "model".to_owned() } else { name.replace('_', "-") }
+    if name == SR {
+        "model".to_owned()
+    } else {
+        name.replace('_', "-")
+    }
 }

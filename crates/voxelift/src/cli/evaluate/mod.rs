@@ -20,7 +20,12 @@ use crate::terminal::{self, Terminal};
 #[derive(Debug, Args)]
 pub struct EvaluateArguments {
     /// The truth
-    #[arg(long, value_name = "HR", required_unless_present = "pairs", requires = "image")]
+    #[arg(
+        long,
+        value_name = "HR",
+        required_unless_present = "pairs",
+        requires = "image"
+    )]
     reference: Option<PathBuf>,
     /// What is scored
     #[arg(long, value_name = "SR", requires = "reference")]
@@ -57,7 +62,10 @@ struct Protocol {
 /// # Errors
 /// When the arguments are refused, or files cannot be read or compared; of several pairs, those that can are scored.
 pub fn run(arguments: &EvaluateArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    if let Some(range) = arguments.data_range.filter(|range| !(range.is_finite() && *range > 0.0)) {
+    if let Some(range) = arguments
+        .data_range
+        .filter(|range| !(range.is_finite() && *range > 0.0))
+    {
         return Err(usage(format!("--data-range {range}: expected a positive number")));
     }
     if let Some(path) = arguments.json.as_deref().filter(|path| !is_stdout(path)) {
@@ -68,7 +76,10 @@ pub fn run(arguments: &EvaluateArguments, terminal: &Terminal) -> anyhow::Result
         measured_spacing_mm: arguments.lr_spacing.map(|spacing| spacing.0),
         ..EvaluateOptions::default()
     };
-    let protocol = Protocol { read: arguments.read.options(), options };
+    let protocol = Protocol {
+        read: arguments.read.options(),
+        options,
+    };
     if let Some(table) = &arguments.pairs {
         let (result, outcome) = pairs::run(table, &protocol, terminal)?;
         deliver(arguments, &result.json(), || result.text())?;
@@ -109,7 +120,8 @@ impl Protocol {
         mask: Option<&Path>,
         terminal: &Terminal,
     ) -> anyhow::Result<Scores> {
-        let read = |path: &Path| Ok::<_, anyhow::Error>(files::read(path, &self.read, terminal)?.into_single()?);
+        let read =
+            |path: &Path| Ok::<_, anyhow::Error>(files::read(path, &self.read, terminal)?.into_single()?);
         let (reference, image) = (read(reference)?, read(image)?);
         let mask = match mask {
             Some(path) => {
@@ -124,7 +136,12 @@ impl Protocol {
             }
             None => None,
         };
-        Ok(metrics::evaluate(&reference, &image, mask.as_ref(), &self.options)?)
+        Ok(metrics::evaluate(
+            &reference,
+            &image,
+            mask.as_ref(),
+            &self.options,
+        )?)
     }
 }
 
@@ -136,7 +153,9 @@ fn text(scores: &Scores) -> String {
         table.add_row([score.name.to_owned(), values[0].clone(), values[1].clone()]);
     }
     let share = 100.0 * scores.mask_voxels as f64 / scores.voxels as f64;
-    let p995 = scores.data_range_p995.map_or_else(|| "none".to_owned(), |range| format!("{range}"));
+    let p995 = scores
+        .data_range_p995
+        .map_or_else(|| "none".to_owned(), |range| format!("{range}"));
     format!(
         "{table}\ndata range {} (p99.5: {p995}) · {} voxels · mask: {share:.1} % of them, {}\n",
         scores.data_range, scores.voxels, scores.mask

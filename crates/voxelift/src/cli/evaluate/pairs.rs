@@ -10,7 +10,7 @@ use voxelift_volume::VolumeError;
 use voxelift_volume::metrics::{Summary, by_person, summarize};
 
 use super::Protocol;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, told};
 use crate::scoreboard::{Score, present};
 use crate::terminal::{self, Terminal};
 
@@ -53,15 +53,21 @@ pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Re
         let mask = row.mask.as_ref().map(at);
         match protocol.score(&at(&row.reference), &at(&row.image), mask.as_deref(), terminal) {
             Ok(scores) => {
-                scores.notes.iter().for_each(|note| terminal.detail(format!("{}: {note}", row.image.display())));
+                scores
+                    .notes
+                    .iter()
+                    .for_each(|note| terminal.detail(format!("{}: {note}", row.image.display())));
                 scored.push((row, serde_json::to_value(scores)?));
             }
-            Err(error) => terminal.complain(format!("{}: {error}", row.image.display())),
+            Err(error) => terminal.complain(format!("{}: {}", row.image.display(), told(&error))),
         }
     }
     drop(progress);
     match scored.len() {
-        0 => Err(anyhow::anyhow!("{}: none of the {count} pairs could be scored", table.display())),
+        0 => Err(anyhow::anyhow!(
+            "{}: none of the {count} pairs could be scored",
+            table.display()
+        )),
         n if n < count => Ok((ScoredPairs { rows: scored }, Outcome::InPart)),
         _ => Ok((ScoredPairs { rows: scored }, Outcome::Done)),
     }
@@ -75,7 +81,11 @@ fn rows(table: &Path) -> anyhow::Result<Vec<Row>> {
         let expected = "expected the columns reference,image[,mask][,subject][,method]";
         anyhow::anyhow!("{}: {error}; {expected}", table.display())
     })?;
-    anyhow::ensure!(!rows.is_empty(), "{}: holds no pair; expected a row a pair below the header", table.display());
+    anyhow::ensure!(
+        !rows.is_empty(),
+        "{}: holds no pair; expected a row a pair below the header",
+        table.display()
+    );
     Ok(rows)
 }
 
@@ -91,7 +101,10 @@ impl ScoredPairs {
             object
         });
         let pairs: Vec<Value> = pairs.collect();
-        let summary: BTreeMap<&str, Value> = self.methods().map(|(method, rows)| (method, summary(&rows))).collect();
+        let summary: BTreeMap<&str, Value> = self
+            .methods()
+            .map(|(method, rows)| (method, summary(&rows)))
+            .collect();
         let object = json!({"pairs": pairs, "summary": summary});
         serde_json::to_string_pretty(&object).unwrap_or_default()
     }
@@ -101,15 +114,25 @@ impl ScoredPairs {
         let all: Vec<&Value> = self.rows.iter().map(|(_, scores)| scores).collect();
         let shown = present(&all);
         let names = shown.iter().map(|score| score.name.to_owned());
-        let mut table = terminal::table(["in the mask".to_owned(), "images".to_owned()].into_iter().chain(names));
+        let mut table = terminal::table(
+            ["in the mask".to_owned(), "images".to_owned()]
+                .into_iter()
+                .chain(names),
+        );
         for (method, rows) in self.methods() {
             let cells = shown.iter().map(|score| match summary_of(score, &rows, true) {
-                Some(Summary { mean, sd: Some(sd), .. }) => {
+                Some(Summary {
+                    mean, sd: Some(sd), ..
+                }) => {
                     format!("{} ± {}", score.shown(Some(mean)), score.shown(Some(sd)))
                 }
                 one => score.shown(one.map(|summary| summary.mean)),
             });
-            table.add_row([method.to_owned(), rows.len().to_string()].into_iter().chain(cells));
+            table.add_row(
+                [method.to_owned(), rows.len().to_string()]
+                    .into_iter()
+                    .chain(cells),
+            );
         }
         format!("{table}\n")
     }
@@ -127,7 +150,9 @@ impl ScoredPairs {
 }
 
 fn summary_of(score: &Score, rows: &[(&str, &Value)], masked: bool) -> Option<Summary> {
-    let values = rows.iter().filter_map(|(person, scores)| Some((*person, score.of(scores, masked)?)));
+    let values = rows
+        .iter()
+        .filter_map(|(person, scores)| Some((*person, score.of(scores, masked)?)));
     let people: Vec<f64> = by_person(values).into_values().collect();
     summarize(&people, BOOTSTRAP_SEED)
 }
@@ -135,7 +160,10 @@ fn summary_of(score: &Score, rows: &[(&str, &Value)], masked: bool) -> Option<Su
 fn summary(rows: &[(&str, &Value)]) -> Value {
     let all: Vec<&Value> = rows.iter().map(|(_, scores)| *scores).collect();
     let region = |masked: bool| -> BTreeMap<&str, Option<Summary>> {
-        present(&all).iter().map(|score| (score.key, summary_of(score, rows, masked))).collect()
+        present(&all)
+            .iter()
+            .map(|score| (score.key, summary_of(score, rows, masked)))
+            .collect()
     };
     json!({"whole": region(false), "masked": region(true)})
 }

@@ -1,20 +1,26 @@
 //! `voxelift upscale`: scans on a finer grid.
 
+mod method;
 mod planned;
 mod target;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
+use voxelift_model::device::DeviceChoice;
+use voxelift_model::infer::UpscaleOptions;
+use voxelift_volume::Scale;
+use voxelift_volume::files::write_atomically;
 use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
-use voxelift_volume::resample::{Interpolation, resize};
-use voxelift_volume::{Scale, Volume, kspace};
+use voxelift_volume::resample::Interpolation;
 
 use super::files::{self, Job};
 use super::options::{ReadArguments, Spacing, WriteArguments};
 use super::{batch, words};
 use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
+use method::{Method, Model};
 use planned::PlannedArguments;
 use target::Target;
 
@@ -41,6 +47,18 @@ pub struct UpscaleArguments {
     /// Write on this file's grid
     #[arg(long, value_name = "REF")]
     like: Option<PathBuf>,
+    /// Voxels along a tile; it belongs to the answer, since attention averages over it [default: the model's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(4..))]
+    tile: Option<u16>,
+    /// Average the model's answers over the eight mirrorings of the scan: eight times the time
+    #[arg(long)]
+    ensemble: bool,
+    /// Apply the model to voxel sizes that it was not trained on
+    #[arg(long)]
+    allow_out_of_range: bool,
+    /// Where to compute: auto or cpu
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
     #[command(flatten)]
     read: ReadArguments,
     #[command(flatten)]
@@ -72,76 +90,139 @@ struct Plan {
     write: WriteOptions,
 }
 
-/// How the finer voxels are made.
-#[derive(Debug)]
-enum Method {
-    ZeroFill,
-    Interpolated(Interpolation),
-}
-
 /// # Errors
 /// When the arguments are refused, or the only input fails; of several, those that fail are listed.
 pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     arguments.planned.refuse()?;
     let jobs = files::jobs(&arguments.inputs, &arguments.output, "_sr", arguments.write.force)?;
-    let plan = Plan::new(arguments)?;
+    let method = arguments.method()?;
+    if method == MethodArgument::Model {
+        for job in &jobs {
+            files::refuse_existing(&sidecar(&job.output), arguments.write.force)?;
+        }
+    }
+    let plan = Plan::new(arguments, method, terminal)?;
     batch::run(&jobs, "upscale", terminal, |job| plan.carry_out(job, terminal))
 }
 
-impl Plan {
-    fn new(arguments: &UpscaleArguments) -> anyhow::Result<Self> {
-        let with_model = arguments.model.is_some();
-        let method = match arguments.method.unwrap_or(MethodArgument::Model) {
-            MethodArgument::Model if with_model => {
-                return Err(usage("--model: trained models are not built yet; choose another --method"));
-            }
-            MethodArgument::Model => {
+impl UpscaleArguments {
+    /// The method, when the other arguments go with it.
+    fn method(&self) -> anyhow::Result<MethodArgument> {
+        let method = self.method.unwrap_or(MethodArgument::Model);
+        if method == MethodArgument::Model {
+            if self.model.is_none() {
                 let advice = "without a model choose --method zero-fill, lanczos, trilinear or cubic";
                 return Err(usage(format!("--model FILE is missing; {advice}")));
             }
-            method if with_model => {
-                let name = method.to_possible_value().expect("no method is hidden");
-                let name = name.get_name();
-                return Err(usage(format!("--method {name} uses no model; leave --model out, or choose --method model")));
+            return Ok(method);
+        }
+        let only_for_models = [
+            ("--model", self.model.is_some()),
+            ("--tile", self.tile.is_some()),
+            ("--ensemble", self.ensemble),
+            ("--allow-out-of-range", self.allow_out_of_range),
+        ];
+        if let Some((argument, _)) = only_for_models.iter().find(|(_, given)| *given) {
+            let name = method.to_possible_value().expect("no method is hidden");
+            let name = name.get_name();
+            return Err(usage(format!(
+                "{argument} goes with --method model only; --method {name} uses no model"
+            )));
+        }
+        Ok(method)
+    }
+}
+
+impl Plan {
+    fn new(
+        arguments: &UpscaleArguments,
+        method: MethodArgument,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Self> {
+        let method = match (method, &arguments.model) {
+            (MethodArgument::Model, Some(path)) => {
+                let tile = arguments.tile.map(usize::from);
+                let options = UpscaleOptions {
+                    tile,
+                    ensemble: arguments.ensemble,
+                };
+                let allow = arguments.allow_out_of_range;
+                Method::Model(Box::new(Model::load(
+                    path,
+                    arguments.device,
+                    options,
+                    allow,
+                    terminal,
+                )?))
             }
-            MethodArgument::ZeroFill => Method::ZeroFill,
-            MethodArgument::Lanczos => Method::Interpolated(Interpolation::Lanczos4),
-            MethodArgument::Trilinear => Method::Interpolated(Interpolation::Trilinear),
-            MethodArgument::Cubic => Method::Interpolated(Interpolation::CubicBSpline),
+            (MethodArgument::Lanczos, _) => Method::Interpolated(Interpolation::Lanczos4),
+            (MethodArgument::Trilinear, _) => Method::Interpolated(Interpolation::Trilinear),
+            (MethodArgument::Cubic, _) => Method::Interpolated(Interpolation::CubicBSpline),
+            (MethodArgument::ZeroFill | MethodArgument::Model, _) => Method::ZeroFill,
+        };
+        let default_scale = match &method {
+            Method::Model(model) => model.scale(),
+            Method::ZeroFill | Method::Interpolated(_) => Scale::isotropic(2),
         };
         let target = match (arguments.scale, arguments.spacing, &arguments.like) {
             (_, _, Some(reference)) => Target::Like(Box::new(nifti::read_header(reference)?.0)),
             (_, Some(spacing), None) => Target::Spacing(spacing.0),
-            (scale, None, None) => Target::Scale(scale.unwrap_or(Scale::isotropic(2))),
+            (Some(scale), None, None) if matches!(method, Method::Model(_)) && scale != default_scale => {
+                return Err(usage(format!(
+                    "--scale {scale}: the model's scale is {default_scale}; leave --scale out, or choose --spacing"
+                )));
+            }
+            (scale, None, None) => Target::Scale(scale.unwrap_or(default_scale)),
         };
-        Ok(Self { method, target, read: arguments.read.options(), write: arguments.write.options(&arguments.inputs) })
+        Ok(Self {
+            method,
+            target,
+            read: arguments.read.options(),
+            write: arguments.write.options(&arguments.inputs),
+        })
     }
 
     /// Reads, makes finer, writes. Returns what was written, in words.
     fn carry_out(&self, job: &Job, terminal: &Terminal) -> anyhow::Result<String> {
+        let input = job.input.display();
         let image = files::read(&job.input, &self.read, terminal)?;
-        let extent = self.target.extent(&image.header.geometry())?;
+        let fine = self
+            .finer(&image, job, terminal)
+            .with_context(|| input.to_string())?;
+        files::write(&job.output, &fine, &self.write, terminal)?;
+        if let Method::Model(model) = &self.method {
+            let text = serde_json::to_string_pretty(&model.sidecar(&job.input))?;
+            write_atomically(&sidecar(&job.output), self.write.force, |out| {
+                writeln!(out, "{text}")
+            })?;
+        }
+        Ok(words::grid(fine.frames[0].geometry()))
+    }
+
+    fn finer(&self, image: &NiftiImage, job: &Job, terminal: &Terminal) -> anyhow::Result<NiftiImage> {
+        let input = image.header.geometry();
+        self.method.check(&input)?;
+        let grid = self.target.grid(&input)?;
+        let name = job.input.file_name().unwrap_or_default().to_string_lossy();
         let mut frames = Vec::with_capacity(image.frames.len());
         for (i, frame) in image.frames.iter().enumerate() {
-            let (placed, how) = self.target.placed(self.method.apply(frame, extent));
+            let fine = self.method.apply(frame, &self.target, &name, terminal)?;
+            let (placed, how) = self.target.placed(fine, &grid);
             if let (Some(how), 0) = (how, i) {
                 terminal.say(format!("{}: {how}", job.output.display()));
             }
             frames.push(placed);
         }
-        let header = self.target.header(&image.header, extent);
-        let fine = NiftiImage { header, frames, warnings: Vec::new() };
-        files::write(&job.output, &fine, &self.write, terminal)?;
-        Ok(words::grid(fine.frames[0].geometry()))
+        let header = self.target.header(&image.header, &grid);
+        Ok(NiftiImage {
+            header,
+            frames,
+            warnings: Vec::new(),
+        })
     }
 }
 
-impl Method {
-    /// The volume with `extent` voxels over the same field of view, at least as many as it has.
-    fn apply(&self, volume: &Volume, extent: [usize; 3]) -> Volume {
-        match self {
-            Self::ZeroFill => kspace::zero_fill(volume, extent),
-            Self::Interpolated(method) => resize(volume, extent, *method),
-        }
-    }
+/// The JSON file beside an output: how it was made.
+fn sidecar(output: &Path) -> PathBuf {
+    output.with_file_name(format!("{}.json", files::stem(output)))
 }

@@ -2,7 +2,7 @@
 
 use voxelift_volume::nifti::Header;
 use voxelift_volume::resample::{Interpolation, extent_for_spacing, resample_like};
-use voxelift_volume::{Geometry, Result, Scale, Volume, VolumeError, VoxelMap};
+use voxelift_volume::{Geometry, Result, Scale, Volume, VolumeError, VoxelMap, kspace};
 
 /// The grid that is asked for.
 #[derive(Clone, Debug)]
@@ -19,11 +19,22 @@ pub enum Target {
 const SAME_PLACE: f64 = 1e-3;
 
 impl Target {
-    /// How many voxels a method makes over the field of view of `input`. For [`Target::Like`] those are as large as
-    /// the other grid's, or as near as the field of view allows.
+    /// The grid itself.
     ///
     /// # Errors
-    /// When the target is coarser than the input.
+    /// When the target is coarser than the input along an axis.
+    pub fn grid(&self, input: &Geometry) -> Result<Geometry> {
+        let extent = self.extent(input)?;
+        Ok(match self {
+            Self::Scale(_) | Self::Spacing(_) => input.with_extent(extent),
+            Self::Like(reference) => reference.geometry(),
+        })
+    }
+
+    /// How many voxels over the input's field of view come nearest to it.
+    ///
+    /// # Errors
+    /// When the target is coarser than the input along an axis.
     pub fn extent(&self, input: &Geometry) -> Result<[usize; 3]> {
         let extent = match self {
             Self::Scale(scale) => scale.up(input.extent),
@@ -33,31 +44,41 @@ impl Target {
         if let Some(a) = (0..3).find(|a| extent[*a] < input.extent[*a]) {
             let (axis, found) = (["x", "y", "z"][a], input.spacing_mm()[a]);
             let spacing = found * input.extent[a] as f64 / extent[a] as f64;
-            let expected = format!("coarser than the input's {found} mm along {axis}; `voxelift degrade` makes coarser grids");
+            let expected = format!(
+                "coarser than the input's {found} mm along {axis}; `voxelift degrade` makes coarser grids"
+            );
             return Err(VolumeError::argument("spacing", spacing, expected));
         }
         Ok(extent)
     }
 
-    /// A volume of [`Target::extent`] voxels on the grid asked for, and in words how it got there when it is more
-    /// than a change of the field of view by whole voxels.
-    pub fn placed(&self, fine: Volume) -> (Volume, Option<&'static str>) {
-        let Self::Like(reference) = self else { return (fine, None) };
-        let grid = reference.geometry();
-        if grid == *fine.geometry() {
+    /// A finer volume on [`Target::grid`], and in words how it got there when it is more than leaving out whole voxels
+    /// or adding zeros.
+    pub fn placed(&self, fine: Volume, grid: &Geometry) -> (Volume, Option<&'static str>) {
+        // A model may make finer voxels than asked for: what the grid cannot hold is cut off in k-space.
+        let fine = match self {
+            Self::Spacing(_) => {
+                let kept = std::array::from_fn(|a| fine.extent()[a].min(grid.extent[a]));
+                kspace::truncate(&fine, kept)
+            }
+            Self::Scale(_) | Self::Like(_) => fine,
+        };
+        if grid == fine.geometry() {
             (fine, None)
-        } else if on_voxels(fine.geometry(), &grid) {
-            (resample_like(&fine, &grid, Interpolation::Nearest), None)
+        } else if on_voxels(fine.geometry(), grid) {
+            (resample_like(&fine, grid, Interpolation::Nearest), None)
         } else {
-            let between = "REF's voxels lie between the finer ones: a cubic B-spline brought them there";
-            (resample_like(&fine, &grid, Interpolation::CubicBSpline), Some(between))
+            let how = "the voxels asked for lie between those made; a cubic B-spline brought them there";
+            (resample_like(&fine, grid, Interpolation::CubicBSpline), Some(how))
         }
     }
 
-    /// The header that goes with it.
-    pub fn header(&self, input: &Header, extent: [usize; 3]) -> Header {
-        let resampled = input.resampled(extent, &VoxelMap::field_of_view(input.extent, extent));
-        let Self::Like(reference) = self else { return resampled };
+    /// The header that goes with the grid.
+    pub fn header(&self, input: &Header, grid: &Geometry) -> Header {
+        let resampled = input.resampled(grid.extent, &VoxelMap::field_of_view(input.extent, grid.extent));
+        let Self::Like(reference) = self else {
+            return resampled;
+        };
         Header {
             extent: reference.extent,
             spacing_mm: reference.spacing_mm,
@@ -73,7 +94,10 @@ fn spacing_along(input: &Geometry, reference: &Geometry) -> [f64; 3] {
     let (axes, other) = (input.canonical_axes(), reference.canonical_axes());
     let spacing = reference.spacing_mm();
     axes.map(|(world, _)| {
-        let axis = other.iter().position(|(w, _)| *w == world).expect("each world axis is given out once");
+        let axis = other
+            .iter()
+            .position(|(w, _)| *w == world)
+            .expect("each world axis is given out once");
         spacing[axis]
     })
 }
@@ -109,8 +133,11 @@ mod tests {
         let extent = target.extent(&lr).unwrap();
         assert_eq!(extent, [6, 4, 4]);
         let mut fine = Volume::filled(0.0, lr.with_extent(extent));
-        fine.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = i as f32);
-        let (placed, said) = target.placed(fine.clone());
+        fine.data_mut()
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, v)| *v = i as f32);
+        let (placed, said) = target.placed(fine.clone(), &hr);
         assert_eq!((placed.geometry(), said), (&hr, None));
         assert_eq!(placed.data(), fine.crop([0; 3], [5, 4, 3]).data(), "bit for bit");
     }
@@ -131,14 +158,28 @@ mod tests {
         let fine = Geometry::axis_aligned([8; 3], [1.0; 3]);
         let mut shifted = fine.clone();
         shifted.world_from_voxel[1][3] = 0.5;
-        let (placed, said) = like(&shifted).placed(Volume::filled(2.0, fine));
+        let (placed, said) = like(&shifted).placed(Volume::filled(2.0, fine), &shifted);
         assert!(said.is_some() && (placed.at([3, 3, 3]) - 2.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_volume_finer_than_the_spacing_asked_for_is_cut_off_in_k_space() {
+        let input = Geometry::axis_aligned([8; 3], [2.0; 3]);
+        let target = Target::Spacing([1.5, 1.0, 0.5]);
+        let grid = target.grid(&input).unwrap();
+        assert_eq!(grid.extent, [11, 16, 32]);
+        let (placed, _) = target.placed(Volume::filled(3.0, input.with_extent([16; 3])), &grid);
+        assert_eq!(placed.geometry(), &grid);
+        assert!(placed.data().iter().all(|v| (v - 3.0).abs() < 1e-4));
     }
 
     #[test]
     fn a_coarser_target_is_refused_with_the_axis() {
         let input = Geometry::axis_aligned([8; 3], [1.0; 3]);
-        let error = Target::Spacing([1.0, 1.0, 2.0]).extent(&input).unwrap_err().to_string();
+        let error = Target::Spacing([1.0, 1.0, 2.0])
+            .extent(&input)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("along z"), "{error}");
     }
 }

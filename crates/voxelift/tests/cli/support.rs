@@ -16,7 +16,9 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -25,7 +27,11 @@ impl Bench {
 
     /// A phantom of 2.5 mm voxels under `name`.
     pub fn phantom(&self, name: &str, extent: [usize; 3], seed: u64) -> Volume {
-        let config = PhantomConfig { seed, extent, spacing_mm: [2.5; 3] };
+        let config = PhantomConfig {
+            seed,
+            extent,
+            spacing_mm: [2.5; 3],
+        };
         let volume = phantom::head(&config).expect("a phantom");
         self.write(name, &volume);
         volume
@@ -56,9 +62,15 @@ impl Bench {
         let (out, said) = (text(&output.stdout), text(&output.stderr));
         assert!(out.is_empty(), "{arguments:?} wrote to stdout: {out}");
         assert_eq!(said.lines().count(), 1, "{arguments:?} said: {said}");
-        assert!(said.starts_with("voxelift: error: "), "{arguments:?} said: {said}");
+        assert!(
+            said.starts_with("voxelift: error: "),
+            "{arguments:?} said: {said}"
+        );
         for word in words {
-            assert!(said.contains(word), "{arguments:?} said {said:?} without {word:?}");
+            assert!(
+                said.contains(word),
+                "{arguments:?} said {said:?} without {word:?}"
+            );
         }
         assert_eq!(self.listing(), before, "{arguments:?} left something behind");
     }
@@ -87,8 +99,15 @@ pub fn text(bytes: &[u8]) -> String {
 
 /// A small grid whose axes run obliquely, left-handed.
 pub fn oblique(extent: [usize; 3]) -> Geometry {
-    let world_from_voxel = [[-2.4, 0.3, 0.1, 20.0], [0.3, 2.4, -0.4, -30.0], [0.1, 0.4, 2.4, 10.0]];
-    Geometry { extent, world_from_voxel }
+    let world_from_voxel = [
+        [-2.4, 0.3, 0.1, 20.0],
+        [0.3, 2.4, -0.4, -30.0],
+        [0.1, 0.4, 2.4, 10.0],
+    ];
+    Geometry {
+        extent,
+        world_from_voxel,
+    }
 }
 
 /// The development data, where it is.
