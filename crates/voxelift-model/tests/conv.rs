@@ -4,7 +4,7 @@ use burn::Tensor;
 use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, TensorData};
-use voxelift_model::conv::{Activation, conv3d};
+use voxelift_model::conv::{Activation, Affine, conv3d, conv3d_add, rcab};
 
 const STRIDES: [[usize; 3]; 3] = [[1, 1, 1], [2, 2, 2], [1, 2, 2]];
 
@@ -204,4 +204,115 @@ fn shapes_that_do_not_belong_together_are_named() {
         [1; 3],
         Activation::None,
     );
+}
+
+#[test]
+fn a_closing_convolution_adds_the_skip() {
+    let device = device().autodiff();
+    for channels_out in [1, 6, 16] {
+        let x = random([2, 7, 5, 4, 6], &device).require_grad();
+        let weight = random([channels_out, 7, 3, 3, 3], &device).require_grad();
+        let bias = random([channels_out], &device).require_grad();
+        let skip = random([2, channels_out, 5, 4, 6], &device).require_grad();
+        let result = |y: Tensor<5>| {
+            let gradients = (y.clone() * y.clone() + y.clone()).sum().backward();
+            [
+                values(y),
+                values(x.grad(&gradients).expect("dx")),
+                values(weight.grad(&gradients).expect("dw")),
+                values(bias.grad(&gradients).expect("db")),
+                values(skip.grad(&gradients).expect("dskip")),
+            ]
+        };
+        let fused = result(conv3d_add(
+            x.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            skip.clone(),
+        ));
+        let apart = burn_reference(
+            x.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            [1; 3],
+            Activation::None,
+        ) + skip.clone();
+        for (index, (found, expected)) in fused.iter().zip(&result(apart)).enumerate() {
+            assert_close(
+                &format!("{channels_out} channels, result {index}"),
+                found,
+                expected,
+            );
+        }
+    }
+}
+
+/// The block from burn's own operations.
+fn burn_rcab(x: Tensor<5>, [conv1, conv2, down, up]: [Affine; 4]) -> Tensor<5> {
+    let conv =
+        |x, (weight, bias): Affine, activation| burn_reference(x, weight, Some(bias), [1; 3], activation);
+    let branch = conv(conv(x.clone(), conv1, Activation::Relu), conv2, Activation::None);
+    let mean = branch.clone().mean_dims(&[2, 3, 4]);
+    let scale = conv(conv(mean, down, Activation::Relu), up, Activation::None);
+    x + branch * burn::tensor::activation::sigmoid(scale)
+}
+
+fn layers(feats: usize, narrow: usize, kernel: [usize; 3], device: &Device) -> [Affine; 4] {
+    let [kz, ky, kx] = kernel;
+    [
+        [feats, feats, kz, ky, kx],
+        [feats, feats, kz, ky, kx],
+        [narrow, feats, 1, 1, 1],
+        [feats, narrow, 1, 1, 1],
+    ]
+    .map(|shape| {
+        (
+            random(shape, device).require_grad(),
+            random([shape[0]], device).require_grad(),
+        )
+    })
+}
+
+#[test]
+fn the_attention_block_is_its_parts() {
+    let device = device().autodiff();
+    for (feats, narrow, kernel, size) in [
+        (8, 4, [3, 3, 3], [5, 6, 7]),
+        (16, 4, [3, 3, 3], [4, 4, 4]),
+        (5, 2, [1, 3, 3], [1, 9, 8]),
+    ] {
+        let layers = layers(feats, narrow, kernel, &device);
+        let x = random([3, feats, size[0], size[1], size[2]], &device).require_grad();
+        let result = |y: Tensor<5>| {
+            let gradients = (y.clone() * y.clone() + y.clone()).sum().backward();
+            let mut results = vec![values(y), values(x.grad(&gradients).expect("dx"))];
+            for (weight, bias) in &layers {
+                results.push(values(weight.grad(&gradients).expect("a weight's gradient")));
+                results.push(values(bias.grad(&gradients).expect("a bias's gradient")));
+            }
+            results
+        };
+        let [conv1, conv2, down, up] = layers.clone();
+        let fused = result(rcab(x.clone(), conv1, conv2, down, up));
+        let apart = result(burn_rcab(x.clone(), layers.clone()));
+        for (index, (found, expected)) in fused.iter().zip(&apart).enumerate() {
+            assert_close(&format!("{feats} feats, result {index}"), found, expected);
+        }
+    }
+}
+
+#[test]
+fn an_attention_block_with_constant_weights_passes_the_gradient() {
+    let device = device().autodiff();
+    let layers = layers(8, 4, [3; 3], &device);
+    let x = random([1, 8, 4, 4, 4], &device).require_grad();
+    let result = |layers: [Affine; 4]| {
+        let [conv1, conv2, down, up] = layers;
+        let gradients = rcab(x.clone(), conv1, conv2, down, up).square().sum().backward();
+        values(x.grad(&gradients).expect("dx"))
+    };
+    let constant = layers
+        .clone()
+        .map(|(weight, bias)| (weight.detach(), bias.detach()));
+    assert_eq!(result(layers), result(constant));
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::grid::{Grid, Places};
-use super::kernels::{Kernels, Sweep, SweepFn};
+use super::kernels::{Finish, Kernels, Sweep, SweepFn};
 use super::layout::{Buffer, Padded};
 use super::problem::Problem;
 
@@ -30,21 +30,27 @@ struct AxisClass {
     taps: Vec<usize>,
 }
 
-/// `y[o] = act(b + sum_k w[k] x[stride o + k - padding])`, channels-last.
+/// Where a pass writes: memory, the place of each voxel in it, and what is done to each value before.
+pub(super) struct Target<'a> {
+    pub values: &'a mut [f32],
+    pub places: Places,
+    pub finish: Finish<'a>,
+}
+
+/// `y[o] = finish(b + sum_k w[k] x[stride o + k - padding])`, channels-last.
 ///
 /// # Shapes
-/// `x` padded by [`Problem::padding`]; `weight` `[Cout,Cin,kz,ky,kx]`; result `[N,Z,Y,X,Cout]`.
+/// `x` padded by [`Problem::padding`]; `weight` `[Cout,Cin,kz,ky,kx]`; target `[N,Z,Y,X,Cout]`.
 pub(super) fn forward(
     kernels: &Kernels,
     problem: &Problem,
     x: &Padded,
     weight: &[f32],
     bias: Option<&[f32]>,
-    slope: f32,
-) -> Vec<f32> {
+    target: Target,
+) {
     let steps = x.steps();
     let output = problem.output();
-    let mut result = vec![0.0; problem.batch * problem.output_voxels() * problem.channels_out];
     let [kz, ky, kx] = problem.kernel;
     let taps: Vec<[usize; 2]> = (0..kz).flat_map(|z| (0..ky).map(move |y| [z, y])).collect();
     let pass = Pass {
@@ -59,7 +65,7 @@ pub(super) fn forward(
                     steps[3] * problem.stride[2],
                 ],
             },
-            output: dense(output, problem.channels_out),
+            output: target.places.clone(),
         },
         rows: taps.iter().map(|[z, y]| z * steps[1] + y * steps[2]).collect(),
         taps,
@@ -72,25 +78,24 @@ pub(super) fn forward(
         to: problem.channels_out,
         transposed: false,
     };
-    run(kernels, &[pass], x, &weights, bias, slope, &mut result);
-    result
+    run(kernels, &[pass], x, &weights, bias, target);
 }
 
 /// `dx[i] = sum_k w[k]^T g[(i + padding - k) / stride]` over the k where the division is exact: one sweep for
 /// each remainder of `i` by the stride.
 ///
 /// # Shapes
-/// `gradient` padded by [`gradient_padding`]; result `[N,Z,Y,X,Cin]`.
+/// `gradient` padded by [`gradient_padding`]; target `[N,Z,Y,X,Cin]`.
 pub(super) fn input_gradient(
     kernels: &Kernels,
     problem: &Problem,
     gradient: &Padded,
     weight: &[f32],
-) -> Vec<f32> {
+    target: Target,
+) {
     let steps = gradient.steps();
     let (low, _) = gradient_padding(problem);
-    let dense = dense(problem.input, problem.channels_in);
-    let mut result = vec![0.0; problem.batch * problem.input_voxels() * problem.channels_in];
+    let places = &target.places;
     let classes: [Vec<AxisClass>; 3] = std::array::from_fn(|axis| {
         (0..problem.stride[axis])
             .map(|class| axis_class(problem, axis, class))
@@ -116,12 +121,15 @@ pub(super) fn input_gradient(
                             step: steps,
                         },
                         output: Places {
-                            base: class_z * dense.step[1] + class_y * dense.step[2] + class_x * dense.step[3],
+                            base: places.base
+                                + class_z * places.step[1]
+                                + class_y * places.step[2]
+                                + class_x * places.step[3],
                             step: [
-                                dense.step[0],
-                                dense.step[1] * stride[0],
-                                dense.step[2] * stride[1],
-                                dense.step[3] * stride[2],
+                                places.step[0],
+                                places.step[1] * stride[0],
+                                places.step[2] * stride[1],
+                                places.step[3] * stride[2],
                             ],
                         },
                     },
@@ -139,8 +147,7 @@ pub(super) fn input_gradient(
         to: problem.channels_in,
         transposed: true,
     };
-    run(kernels, &passes, gradient, &weights, None, 1.0, &mut result);
-    result
+    run(kernels, &passes, gradient, &weights, None, target);
 }
 
 /// Zeros that [`input_gradient`] needs around the output's gradient: (before, after) on z, y, x.
@@ -172,14 +179,6 @@ fn axis_class(problem: &Problem, axis: usize, class: usize) -> AxisClass {
         count: (problem.input[axis] + stride - 1 - class) / stride,
         first_offset,
         taps,
-    }
-}
-
-fn dense(size: [usize; 3], channels: usize) -> Places {
-    let [z, y, x] = size;
-    Places {
-        base: 0,
-        step: [z * y * x * channels, y * x * channels, x * channels, channels],
     }
 }
 
@@ -265,8 +264,7 @@ fn run(
     input: &Padded,
     weights: &Weights,
     bias: Option<&[f32]>,
-    slope: f32,
-    result: &mut [f32],
+    target: Target,
 ) {
     struct Work<'a> {
         pass: &'a Pass,
@@ -276,9 +274,14 @@ fn run(
         channels: usize,
         kernel: SweepFn,
     }
+    let Target { values, finish, .. } = target;
+    let reach = [finish.gate, finish.add]
+        .into_iter()
+        .flatten()
+        .fold(values.len(), |len, side| len.min(side.len()));
     let mut work = Vec::new();
     for pass in passes.iter().filter(|pass| pass.grid.voxels() > 0) {
-        assert!(pass.reads_inside(input) && pass.writes_inside(result.len(), weights.to));
+        assert!(pass.reads_inside(input) && pass.writes_inside(reach, weights.to));
         if weights.to <= DOT_CHANNELS {
             work.push(Work {
                 pass,
@@ -319,7 +322,7 @@ fn run(
                 .map(move |at| (at, index))
         })
         .collect();
-    let output = Shared(result.as_mut_ptr());
+    let output = Shared(values.as_mut_ptr());
     tasks.par_iter().for_each(|&(start, index)| {
         let work = &work[index];
         let sweep = Sweep {
@@ -329,7 +332,11 @@ fn run(
             weights: work.packed.values(),
             bias: &work.bias,
             channels: work.channels,
-            slope,
+            finish: Finish {
+                gate: finish.gate.map(|gate| &gate[work.first..]),
+                add: finish.add.map(|add| &add[work.first..]),
+                ..finish
+            },
         };
         let range = start..(start + TASK_VOXELS).min(work.pass.grid.voxels());
         // SAFETY: the kernels are of this processor (`Kernels::available`); reads and writes were checked

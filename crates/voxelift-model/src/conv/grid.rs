@@ -16,6 +16,14 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// Channels-last memory without gaps.
+    pub fn dense([z, y, x]: [usize; 3], channels: usize) -> Self {
+        Self {
+            base: 0,
+            step: [z * y * x * channels, y * x * channels, x * channels, channels],
+        }
+    }
+
     fn of(&self, index: [usize; 4]) -> usize {
         self.base
             + index

@@ -21,8 +21,27 @@ pub(super) struct Sweep<'a> {
     pub bias: &'a [f32],
     /// Channels stored, at most `width`.
     pub channels: usize,
+    pub finish: Finish<'a>,
+}
+
+/// What happens to a sum before it is stored, in this order.
+#[derive(Clone, Copy)]
+pub(super) struct Finish<'a> {
+    /// Keeps the values where this is above zero, at the same place as the output.
+    pub gate: Option<&'a [f32]>,
     /// Values below zero are multiplied by this: 1 leaves them, 0 is ReLU.
     pub slope: f32,
+    /// Added, from the same place as the output.
+    pub add: Option<&'a [f32]>,
+}
+
+impl Finish<'_> {
+    /// Nothing happens.
+    pub const NONE: Self = Self {
+        gate: None,
+        slope: 1.0,
+        add: None,
+    };
 }
 
 /// Sums over voxels of one value times another: `sums[item][lane] += a * b`.
@@ -160,19 +179,35 @@ unsafe fn sweep<V: Lanes, const TILE: usize, const VECTORS: usize>(
             for (values, (_, to)) in finished.iter().zip(places) {
                 for (vector, value) in values.iter().enumerate() {
                     let first = vector * V::COUNT;
-                    let value = if sweep.slope == 1.0 {
-                        *value
-                    } else {
-                        value.scale_negative(sweep.slope)
-                    };
-                    let to = output.add(to + first);
-                    if sweep.channels >= first + V::COUNT {
-                        value.store(to);
-                    } else if sweep.channels > first {
-                        value.store_first(to, sweep.channels - first);
+                    if sweep.channels > first {
+                        let count = V::COUNT.min(sweep.channels - first);
+                        store_finished(*value, &sweep.finish, to + first, count, output);
                     }
                 }
             }
+        }
+    }
+}
+
+/// # Safety
+/// The instruction set of `V`; `count` values at `to` inside the output, the gate and what is added.
+#[inline(always)]
+unsafe fn store_finished<V: Lanes>(mut value: V, finish: &Finish, to: usize, count: usize, output: *mut f32) {
+    // SAFETY: the contract of this function.
+    unsafe {
+        if let Some(gate) = finish.gate {
+            value = value.where_positive(V::load_first(gate.as_ptr().add(to), count));
+        }
+        if finish.slope != 1.0 {
+            value = value.scale_negative(finish.slope);
+        }
+        if let Some(add) = finish.add {
+            value = value.add(V::load_first(add.as_ptr().add(to), count));
+        }
+        if count == V::COUNT {
+            value.store(output.add(to));
+        } else {
+            value.store_first(output.add(to), count);
         }
     }
 }
@@ -218,8 +253,8 @@ unsafe fn dot<V: Lanes, const TILE: usize>(
                     }
                 }
                 for (sum, (_, to)) in sums.iter().zip(places) {
-                    let value = sum.sum() + sweep.bias[channel];
-                    *output.add(to + channel) = if value < 0.0 { value * sweep.slope } else { value };
+                    let value = V::splat(sum.sum() + sweep.bias[channel]);
+                    store_finished(value, &sweep.finish, to + channel, 1, output);
                 }
             }
         }

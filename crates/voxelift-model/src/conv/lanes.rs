@@ -10,6 +10,8 @@ pub(super) trait Lanes: Copy {
 
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
+    /// The first `count` lanes, `count <= COUNT`; zeros after.
+    unsafe fn load_first(from: *const f32, count: usize) -> Self;
     unsafe fn store(self, to: *mut f32);
     /// Stores the first `count` lanes, `count <= COUNT`.
     unsafe fn store_first(self, to: *mut f32, count: usize);
@@ -17,6 +19,9 @@ pub(super) trait Lanes: Copy {
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
     /// Lanes below zero times `slope`; NaN stays NaN.
     unsafe fn scale_negative(self, slope: f32) -> Self;
+    unsafe fn add(self, other: Self) -> Self;
+    /// Lanes where `gate` is above zero, zero elsewhere.
+    unsafe fn where_positive(self, gate: Self) -> Self;
     unsafe fn sum(self) -> f32;
 }
 
@@ -33,7 +38,16 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub(in super::super) struct F32x8(__m256);
 
-    // SAFETY (all blocks below): the trait's contract gives the instruction set and the pointers.
+    /// All bits set in the first `count` of 8 lanes.
+    #[inline(always)]
+    unsafe fn first_lanes(count: usize) -> __m256i {
+        // SAFETY: called where F32x8 may be used.
+        unsafe {
+            let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), lane)
+        }
+    }
+
     impl Lanes for F32x16 {
         const COUNT: usize = 16;
 
@@ -47,6 +61,13 @@ mod x86 {
         unsafe fn load(from: *const f32) -> Self {
             // SAFETY: the trait's contract.
             unsafe { Self(_mm512_loadu_ps(from)) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, count: usize) -> Self {
+            let mask = ((1u32 << count) - 1) as __mmask16;
+            // SAFETY: the trait's contract; masked lanes are not read.
+            unsafe { Self(_mm512_maskz_loadu_ps(mask, from)) }
         }
 
         #[inline(always)]
@@ -83,6 +104,21 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(_mm512_add_ps(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        unsafe fn where_positive(self, gate: Self) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe {
+                let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate.0, _mm512_setzero_ps());
+                Self(_mm512_maskz_mov_ps(positive, self.0))
+            }
+        }
+
+        #[inline(always)]
         unsafe fn sum(self) -> f32 {
             // SAFETY: the trait's contract.
             unsafe { _mm512_reduce_add_ps(self.0) }
@@ -105,6 +141,12 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn load_first(from: *const f32, count: usize) -> Self {
+            // SAFETY: the trait's contract; masked lanes are not read.
+            unsafe { Self(_mm256_maskload_ps(from, first_lanes(count))) }
+        }
+
+        #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
             // SAFETY: the trait's contract.
             unsafe { _mm256_storeu_ps(to, self.0) }
@@ -113,11 +155,7 @@ mod x86 {
         #[inline(always)]
         unsafe fn store_first(self, to: *mut f32, count: usize) {
             // SAFETY: the trait's contract; masked lanes are not touched.
-            unsafe {
-                let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-                let mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), lane);
-                _mm256_maskstore_ps(to, mask, self.0);
-            }
+            unsafe { _mm256_maskstore_ps(to, first_lanes(count), self.0) }
         }
 
         #[inline(always)]
@@ -136,6 +174,21 @@ mod x86 {
                     _mm256_mul_ps(self.0, _mm256_set1_ps(slope)),
                     negative,
                 ))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(_mm256_add_ps(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        unsafe fn where_positive(self, gate: Self) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe {
+                let positive = _mm256_cmp_ps::<_CMP_GT_OQ>(gate.0, _mm256_setzero_ps());
+                Self(_mm256_and_ps(positive, self.0))
             }
         }
 
@@ -173,6 +226,16 @@ impl Lanes for Array8 {
     }
 
     #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> Self {
+        let mut lanes = [0.0; 8];
+        for (lane, value) in lanes.iter_mut().enumerate().take(count) {
+            // SAFETY: the trait's contract.
+            *value = unsafe { *from.add(lane) };
+        }
+        Self(lanes)
+    }
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the trait's contract.
         unsafe { *to.cast::<[f32; 8]>() = self.0 }
@@ -203,6 +266,20 @@ impl Lanes for Array8 {
     unsafe fn scale_negative(mut self, slope: f32) -> Self {
         for value in &mut self.0 {
             *value = if *value < 0.0 { *value * slope } else { *value };
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn add(mut self, other: Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a += b);
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn where_positive(mut self, gate: Self) -> Self {
+        for (value, gate) in self.0.iter_mut().zip(gate.0) {
+            *value = if gate > 0.0 { *value } else { 0.0 };
         }
         self
     }

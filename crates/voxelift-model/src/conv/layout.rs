@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::grid::Places;
+
 /// Values that follow every buffer's last voxel, so that a kernel may load whole registers anywhere.
 pub(super) const SLACK: usize = 64;
 
@@ -44,6 +46,21 @@ pub(super) enum Source<'a> {
     ChannelsLast(&'a [f32]),
 }
 
+/// The derivative of an activation, read from the sign of its output: values are kept where `output` is
+/// above zero and multiplied by `slope` elsewhere.
+#[derive(Clone, Copy)]
+pub(super) struct Gate<'a> {
+    /// `[N,Z,Y,X,C]`.
+    pub output: &'a [f32],
+    pub slope: f32,
+}
+
+impl Gate<'_> {
+    fn factor(&self, index: usize) -> f32 {
+        if self.output[index] > 0.0 { 1.0 } else { self.slope }
+    }
+}
+
 /// Channels-last voxels with `low` zeros before and `high` zeros after each of the axes z, y, x.
 pub(super) struct Padded {
     pub buffer: Buffer,
@@ -53,7 +70,7 @@ pub(super) struct Padded {
 }
 
 impl Padded {
-    /// Copies `[N, channels, size]` values, each multiplied by `gain(index in the source)`.
+    /// Copies `[N, channels, size]` values, through a gate where there is one.
     pub fn copy(
         source: Source,
         batch: usize,
@@ -61,7 +78,7 @@ impl Padded {
         size: [usize; 3],
         low: [usize; 3],
         high: [usize; 3],
-        gain: impl Fn(usize) -> f32 + Sync,
+        gate: Option<Gate>,
     ) -> Self {
         let padded: [usize; 3] = std::array::from_fn(|axis| low[axis] + size[axis] + high[axis]);
         let row = padded[2] * channels;
@@ -82,26 +99,23 @@ impl Padded {
                 let (inside, after) = rest.split_at_mut(size[2] * channels);
                 before.fill(0.0);
                 after.fill(0.0);
-                let first = ((z - low[0]) * size[1] + y - low[1]) * size[2];
+                let voxel = ((n * size[0] + z - low[0]) * size[1] + y - low[1]) * size[2];
                 match source {
                     Source::ChannelsLast(values) => {
-                        let first = (n * spatial + first) * channels;
-                        for (index, to) in inside.iter_mut().enumerate() {
-                            *to = values[first + index] * gain(first + index);
-                        }
+                        inside.copy_from_slice(&values[voxel * channels..(voxel + size[2]) * channels]);
                     }
                     Source::Planar(values) => {
+                        let first = voxel + n * (channels - 1) * spatial;
                         for channel in 0..channels {
-                            let first = (n * channels + channel) * spatial + first;
-                            let from = &values[first..first + size[2]];
-                            for ((x, value), to) in from
-                                .iter()
-                                .enumerate()
-                                .zip(inside[channel..].iter_mut().step_by(channels))
-                            {
-                                *to = value * gain(first + x);
-                            }
+                            let from = &values[first + channel * spatial..][..size[2]];
+                            let to = inside[channel..].iter_mut().step_by(channels);
+                            to.zip(from).for_each(|(to, from)| *to = *from);
                         }
+                    }
+                }
+                if let Some(gate) = gate {
+                    for (index, value) in inside.iter_mut().enumerate() {
+                        *value *= gate.factor(voxel * channels + index);
                     }
                 }
             }
@@ -120,6 +134,25 @@ impl Padded {
         }
     }
 
+    /// Zeros, to be filled through [`Padded::places`].
+    pub fn zeros(batch: usize, channels: usize, size: [usize; 3], low: [usize; 3], high: [usize; 3]) -> Self {
+        let size: [usize; 3] = std::array::from_fn(|axis| low[axis] + size[axis] + high[axis]);
+        Self {
+            buffer: Buffer::zeros(batch * size.iter().product::<usize>() * channels),
+            size,
+            channels,
+        }
+    }
+
+    /// Where the voxels lie, `low` after the corner.
+    pub fn places(&self, low: [usize; 3]) -> Places {
+        let step = self.steps();
+        Places {
+            base: low[0] * step[1] + low[1] * step[2] + low[2] * step[3],
+            step,
+        }
+    }
+
     /// Steps of one voxel along n, z, y, x.
     pub fn steps(&self) -> [usize; 4] {
         let x = self.channels;
@@ -129,36 +162,18 @@ impl Padded {
     }
 }
 
-/// `[N, voxels, channels]` to `[N, channels, voxels]`.
-pub(super) fn to_planar(values: &[f32], batch: usize, channels: usize, voxels: usize) -> Vec<f32> {
+/// `[N, channels, voxels]` to `[N, voxels, channels]`.
+pub(super) fn to_channels_last(values: &[f32], batch: usize, channels: usize, voxels: usize) -> Vec<f32> {
     debug_assert_eq!(values.len(), batch * channels * voxels);
-    if channels == 1 {
-        return values.to_vec();
-    }
-    const BLOCK: usize = 16;
-    let mut planar = vec![0.0; values.len()];
-    let transpose = |(n, volume): (usize, &mut [f32])| {
-        let from = &values[n * channels * voxels..][..channels * voxels];
-        let planes = |(block, planes): (usize, &mut [f32])| {
-            for start in (0..voxels).step_by(BLOCK) {
-                let end = voxels.min(start + BLOCK);
-                for (channel, plane) in planes.chunks_exact_mut(voxels).enumerate() {
-                    let channel = block * BLOCK + channel;
-                    for (voxel, to) in plane[start..end].iter_mut().enumerate() {
-                        *to = from[(start + voxel) * channels + channel];
-                    }
-                }
-            }
-        };
-        if values.len() < PARALLEL_FROM {
-            volume.chunks_mut(BLOCK * voxels).enumerate().for_each(planes);
-        } else {
-            volume.par_chunks_mut(BLOCK * voxels).enumerate().for_each(planes);
-        }
-    };
-    planar
-        .par_chunks_exact_mut(channels * voxels)
-        .enumerate()
-        .for_each(transpose);
-    planar
+    let size = [1, 1, voxels];
+    let copy = Padded::copy(
+        Source::Planar(values),
+        batch,
+        channels,
+        size,
+        [0; 3],
+        [0; 3],
+        None,
+    );
+    copy.buffer.values()[..values.len()].to_vec()
 }

@@ -4,24 +4,38 @@
 //! in registers while all taps pass (`kernels`). The same kernels give the input gradient (`direct`), a
 //! second kind the weight gradient (`weight_gradient`). Results do not depend on the number of threads:
 //! every output value is one task's own sum, and weight gradients are summed over fixed parts in order.
-//! All `unsafe` code of the project is in this room.
+//!
+//! On the CPU the ops return tensors of the logical shape `[N,C,Z,Y,X]` whose memory is channels-last, and
+//! read both orders: a chain of them converts nothing. All `unsafe` code of the project is in this room.
 
-mod backend;
+#[cfg(feature = "cpu")]
+mod attention;
+#[cfg(feature = "cpu")]
 mod direct;
+#[cfg(feature = "cpu")]
+mod extension;
+#[cfg(feature = "cpu")]
 mod grid;
+#[cfg(feature = "cpu")]
 mod kernels;
+#[cfg(feature = "cpu")]
 mod lanes;
+#[cfg(feature = "cpu")]
 mod layout;
 mod problem;
+#[cfg(feature = "cpu")]
+mod rcab;
+#[cfg(feature = "cpu")]
 mod weight_gradient;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cpu"))]
 mod tests;
 
 use burn::Tensor;
-use burn::backend::Dispatch;
+use burn::tensor::activation::{leaky_relu, relu, sigmoid};
+use burn::tensor::module::conv3d as burn_conv3d;
+use burn::tensor::ops::ConvOptions;
 
-use backend::{Bias, ConvBackend};
 use problem::Problem;
 
 /// What is applied to a convolution's result.
@@ -37,6 +51,7 @@ pub enum Activation {
 
 impl Activation {
     /// Factor of values below zero.
+    #[cfg(feature = "cpu")]
     fn slope(self) -> f32 {
         match self {
             Self::None => 1.0,
@@ -63,15 +78,7 @@ pub fn conv3d(
     stride: [usize; 3],
     activation: Activation,
 ) -> Tensor<5> {
-    let problem = Problem::new(&x.dims(), &weight.dims(), stride);
-    if let Some(bias) = &bias {
-        assert!(
-            bias.dims() == [problem.channels_out],
-            "conv3d: bias {:?}, weight {:?}",
-            bias.dims(),
-            weight.dims()
-        );
-    }
+    let problem = problem(&x, &weight, bias.as_ref(), stride);
     if let Activation::LeakyRelu(slope) = activation {
         // The gradient is taken from the sign of the output, which a slope of zero or less would hide.
         assert!(
@@ -79,11 +86,91 @@ pub fn conv3d(
             "conv3d: slope {slope} of LeakyRelu, must be above zero"
         );
     }
-    Tensor::from_dispatch(Dispatch::conv3d(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.map_or(Bias::Absent, |bias| Bias::Given(bias.into_dispatch())),
-        stride,
-        activation,
-    ))
+    #[cfg(feature = "cpu")]
+    if extension::runs_on_cpu(&x) {
+        return extension::conv3d(x, weight, bias, None, &problem, activation);
+    }
+    let y = burn_conv3d(x, weight, bias, options(&problem));
+    match activation {
+        Activation::None => y,
+        Activation::Relu => relu(y),
+        Activation::LeakyRelu(slope) => leaky_relu(y, slope.into()),
+    }
+}
+
+/// A convolution that closes a residual branch: `skip + conv3d(x)`, stride 1.
+///
+/// # Shapes
+/// As [`conv3d`]; `skip` like the result.
+///
+/// # Panics
+/// As [`conv3d`], and where `skip` is not like the result.
+pub fn conv3d_add(x: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, skip: Tensor<5>) -> Tensor<5> {
+    let problem = problem(&x, &weight, bias.as_ref(), [1; 3]);
+    let [z, y, x_size] = problem.output();
+    assert!(
+        skip.dims() == [problem.batch, problem.channels_out, z, y, x_size],
+        "conv3d_add: input {:?}, weight {:?}, skip {:?}",
+        x.dims(),
+        weight.dims(),
+        skip.dims()
+    );
+    #[cfg(feature = "cpu")]
+    if extension::runs_on_cpu(&x) {
+        return extension::conv3d(x, weight, bias, Some(skip), &problem, Activation::None);
+    }
+    skip + burn_conv3d(x, weight, bias, options(&problem))
+}
+
+/// A layer's weight and bias.
+pub type Affine = (Tensor<5>, Tensor<1>);
+
+/// RCAN's residual channel attention block as one op: `x + a r` with `r = conv2(relu(conv1(x)))`,
+/// `a = sigmoid(up(relu(down(mean r))))` (Zhang et al., ECCV 2018, equations 10 to 12).
+///
+/// # Shapes
+/// `x` `[N,F,Z,Y,X]`; `conv1`, `conv2` `[F,F,kz,ky,kx]`; `down` `[R,F,1,1,1]`, `up` `[F,R,1,1,1]`; result like `x`.
+///
+/// # Panics
+/// Where shapes do not belong together.
+pub fn rcab(x: Tensor<5>, conv1: Affine, conv2: Affine, down: Affine, up: Affine) -> Tensor<5> {
+    let first = problem(&x, &conv1.0, Some(&conv1.1), [1; 3]);
+    let second = problem(&x, &conv2.0, Some(&conv2.1), [1; 3]);
+    let (feats, narrow) = (first.channels_in, down.0.dims()[0]);
+    assert!(
+        first == second
+            && first.channels_out == feats
+            && down.0.dims() == [narrow, feats, 1, 1, 1]
+            && down.1.dims() == [narrow]
+            && up.0.dims() == [feats, narrow, 1, 1, 1]
+            && up.1.dims() == [feats],
+        "rcab: input {:?}, conv1 {:?}, conv2 {:?}, down {:?}, up {:?}",
+        x.dims(),
+        conv1.0.dims(),
+        conv2.0.dims(),
+        down.0.dims(),
+        up.0.dims()
+    );
+    #[cfg(feature = "cpu")]
+    if extension::runs_on_cpu(&x) {
+        return extension::rcab(x, [conv1, conv2, down, up], &first);
+    }
+    let hidden = conv3d(x.clone(), conv1.0, Some(conv1.1), [1; 3], Activation::Relu);
+    let branch = conv3d(hidden, conv2.0, Some(conv2.1), [1; 3], Activation::None);
+    let mean = branch.clone().mean_dims(&[2, 3, 4]);
+    let narrow = conv3d(mean, down.0, Some(down.1), [1; 3], Activation::Relu);
+    x + branch * sigmoid(conv3d(narrow, up.0, Some(up.1), [1; 3], Activation::None))
+}
+
+fn problem(x: &Tensor<5>, weight: &Tensor<5>, bias: Option<&Tensor<1>>, stride: [usize; 3]) -> Problem {
+    let problem = Problem::new(&x.dims(), &weight.dims(), stride);
+    if let Some(bias) = bias {
+        let fits = bias.dims() == [problem.channels_out];
+        assert!(fits, "conv3d: bias {:?}, weight {:?}", bias.dims(), weight.dims());
+    }
+    problem
+}
+
+fn options(problem: &Problem) -> ConvOptions<3> {
+    ConvOptions::new(problem.stride, problem.padding(), [1; 3], 1)
 }

@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::direct::{forward, gradient_padding, input_gradient};
-use super::kernels::Kernels;
-use super::layout::{Padded, Source, to_planar};
+use super::direct::{Target, forward, gradient_padding, input_gradient};
+use super::grid::Places;
+use super::kernels::{Finish, Kernels};
+use super::layout::{Padded, Source};
 use super::problem::Problem;
 use super::weight_gradient::{bias_gradient, weight_gradient};
 
@@ -75,7 +76,13 @@ fn ours(kernels: &Kernels, p: &Problem, x: &[f32], w: &[f32], b: &[f32], g: &[f3
         pad,
         |_| 1.0,
     );
-    let y = forward(kernels, p, &padded, w, Some(b), 1.0);
+    let mut y = vec![0.0; g.len()];
+    let target = Target {
+        values: &mut y,
+        places: Places::dense(p.output(), p.channels_out),
+        finish: Finish::NONE,
+    };
+    forward(kernels, p, &padded, w, Some(b), target);
     let (low, high) = gradient_padding(p);
     let gradient = Padded::copy(
         Source::Planar(g),
@@ -86,13 +93,27 @@ fn ours(kernels: &Kernels, p: &Problem, x: &[f32], w: &[f32], b: &[f32], g: &[f3
         high,
         |_| 1.0,
     );
-    let dx = input_gradient(kernels, p, &gradient, w);
+    let mut dx = vec![0.0; x.len()];
+    let target = Target {
+        values: &mut dx,
+        places: Places::dense(p.input, p.channels_in),
+        finish: Finish::NONE,
+    };
+    input_gradient(kernels, p, &gradient, w, target);
     [
-        to_planar(&y, p.batch, p.channels_out, p.output_voxels()),
-        to_planar(&dx, p.batch, p.channels_in, p.input_voxels()),
+        planar(&y, p.batch, p.channels_out),
+        planar(&dx, p.batch, p.channels_in),
         weight_gradient(kernels, p, &padded, &gradient, low),
         bias_gradient(p, &gradient, low),
     ]
+}
+
+fn planar(last: &[f32], batch: usize, channels: usize) -> Vec<f32> {
+    let voxels = last.len() / batch / channels;
+    let at = |n: usize, c: usize, v: usize| last[(n * voxels + v) * channels + c];
+    (0..batch)
+        .flat_map(|n| (0..channels).flat_map(move |c| (0..voxels).map(move |v| at(n, c, v))))
+        .collect()
 }
 
 fn check(p: &Problem, seed: u64) -> Result<(), TestCaseError> {

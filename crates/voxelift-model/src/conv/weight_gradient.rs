@@ -98,7 +98,7 @@ pub(super) fn bias_gradient(problem: &Problem, gradient: &Padded, low: [usize; 3
 /// Every output voxel's place in `x` and in `gradient`.
 fn grid(problem: &Problem, x: &Padded, gradient: &Padded, low: [usize; 3]) -> Grid {
     let output = problem.output();
-    let (from, to) = (x.steps(), gradient.steps());
+    let from = x.steps();
     let stride = problem.stride;
     Grid {
         size: [problem.batch, output[0], output[1], output[2]],
@@ -111,10 +111,7 @@ fn grid(problem: &Problem, x: &Padded, gradient: &Padded, low: [usize; 3]) -> Gr
                 from[3] * stride[2],
             ],
         },
-        output: Places {
-            base: low[0] * to[1] + low[1] * to[2] + low[2] * to[3],
-            step: to,
-        },
+        output: gradient.places(low),
     }
 }
 

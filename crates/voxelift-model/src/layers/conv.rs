@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::Init;
-use crate::conv::{Activation, conv3d};
+use crate::conv::{Activation, Affine, conv3d, conv3d_add};
 
 /// Negative slope of every LeakyReLU of the method, and of the initialisation that goes with it.
 pub const LEAKY_SLOPE: f32 = 0.2;
@@ -112,5 +112,19 @@ impl Conv {
             weight.dims()
         );
         conv3d(x, weight, Some(self.bias.val()), self.stride, activation)
+    }
+
+    /// The convolution as the end of a residual branch: `skip + conv(x)`, stride 1.
+    ///
+    /// # Shapes
+    ///
+    /// `x [N, input, Z, Y, X]`, `skip [N, output, Z, Y, X]` -> like `skip`.
+    pub fn forward_add(&self, x: Tensor<5>, skip: Tensor<5>) -> Tensor<5> {
+        conv3d_add(x, self.weight.val(), Some(self.bias.val()), skip)
+    }
+
+    /// Weight and bias, for an op that fuses several layers.
+    pub fn affine(&self) -> Affine {
+        (self.weight.val(), self.bias.val())
     }
 }

@@ -21,7 +21,11 @@ pub struct Init {
 impl Init {
     /// Starts the streams of `network`, a name that is unique within a run (`encoder`, `discriminators.source`).
     pub fn new(seed: u64, network: &str) -> Self {
-        Self { seed, network: network.to_owned(), position: 0 }
+        Self {
+            seed,
+            network: network.to_owned(),
+            position: 0,
+        }
     }
 
     /// A parameter drawn from a normal distribution of mean 0.
@@ -35,7 +39,10 @@ impl Init {
         self.parameter(shape, device, move |number, n| {
             let mut stream = Stream::new(seed, number);
             let pairs = std::iter::repeat_with(move || stream.normal_pair()).flatten();
-            pairs.take(n).map(|draw| (standard_deviation * draw) as f32).collect()
+            pairs
+                .take(n)
+                .map(|draw| (standard_deviation * draw) as f32)
+                .collect()
         })
     }
 

@@ -5,7 +5,7 @@ use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 
 use super::GeneratorConfig;
-use crate::conv::Activation;
+use crate::conv::{Activation, rcab};
 use crate::layers::{Conv, ConvConfig, Init, global_mean};
 
 /// Factor on the first weights of a conv that closes a residual branch, so that a deep stack starts near the
@@ -60,10 +60,8 @@ impl Rcab {
 
     /// `[N, F, Z, Y, X]` to the same.
     pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        let branch = self.conv1.forward(x.clone(), Activation::Relu);
-        x + self
-            .attention
-            .forward(self.conv2.forward(branch, Activation::None))
+        let ChannelAttention { down, up } = &self.attention;
+        rcab(x, self.conv1.affine(), self.conv2.affine(), down.affine(), up.affine())
     }
 }
 
@@ -89,6 +87,6 @@ impl ResidualGroup {
     /// `[N, F, Z, Y, X]` to the same.
     pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
         let deep = self.blocks.iter().fold(x.clone(), |x, block| block.forward(x));
-        x + self.close.forward(deep, Activation::None)
+        self.close.forward_add(deep, x)
     }
 }

@@ -66,7 +66,7 @@ impl SrDecoder {
             .groups
             .iter()
             .fold(shallow.clone(), |x, group| group.forward(x));
-        shallow + self.close.forward(deep, Activation::None)
+        self.close.forward_add(deep, shallow)
     }
 
     /// From deep features to the HR image.

@@ -8,7 +8,6 @@ mod spectrum;
 
 use crate::degrade::{Degradation, Operators};
 use crate::error::{Result, VolumeError};
-use crate::resample::pad_to_scale;
 use crate::volume::{Scale, Volume};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -16,13 +15,15 @@ use spectrum::{BANDS, Powers, brightness, head_box};
 use std::fmt;
 
 /// How many scans of a pool are looked at: the mean of more changes little and costs time.
-const MOST_HR: usize = 4;
+const MOST_HR: usize = 3;
 const MOST_LR: usize = 12;
 /// White noise that the LR scans may have beyond the HR ones, as a fraction of their brightness.
 const NOISE_LEVELS: [f64; 8] = [0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08];
-/// One operator for all axes is kept unless one per axis fits better by this factor: the mean of a few heads
-/// differs by chance, and a family of free parameters would follow it.
+/// What has more parameters (noise, an operator of its own for each axis) must fit better by this factor: the mean
+/// of a few heads differs by chance, and free parameters would follow it.
 const WORTH_ITS_PARAMETERS: f64 = 0.75;
+/// About the difference between two pools of one scanner: no use in looking for less.
+const NO_DIFFERENCE: f64 = 0.1;
 /// Above this RMS difference of log power something besides the operator differs.
 const LARGE_MISFIT: f64 = 0.25;
 
@@ -86,7 +87,8 @@ impl fmt::Display for Calibration {
 /// Every candidate is simulated on the HR scans, aliasing included, and its mean log power along each axis
 /// (Hann taper, 24 bands up to the LR Nyquist frequency, intensities over the foreground's 99.5th percentile)
 /// compared with that of the LR scans. First one operator for all axes, then one axis at a time. Axes are
-/// matched by their direction in the world; the operator is given along the HR scans' file axes.
+/// matched by their direction in the world; the operator is given along the HR scans' file axes. Noise hides what
+/// tells operators apart: under 3 % of it truncation and averaging come out within a fifth of each other.
 ///
 /// # Errors
 /// An empty pool, HR scans of different orientation, or a scan without a head in it.
@@ -111,32 +113,35 @@ pub fn calibrate(hr: &[Volume], lr: &[Volume], scale: Scale) -> Result<Calibrati
                 "one storage order for all",
             ));
         }
-        heads.push(pad_to_scale(&cropped(volume, scale)?, scale));
+        heads.push(cropped(volume, scale)?);
     }
     let lr = &lr[..lr.len().min(MOST_LR)];
     let target = mean_log(&lr.par_iter().map(Powers::of).collect::<Result<Vec<_>>>()?, 0.0);
     let search = Search { heads, scale, target };
 
-    let mut ranked = family::isotropic()
+    let fits = family::isotropic()
         .into_par_iter()
-        .map(|operator| search.candidate(operator.into(), &search.heads))
+        .map(|operator| search.fit(operator.into(), &search.heads))
         .collect::<Result<Vec<_>>>()?;
+    // One noise level for all operators: each with its own, a wrong one would make up for what it lacks.
+    let level = noise_level(&fits);
+    let mut ranked: Vec<Candidate> = fits.iter().map(|fit| fit.at(level)).collect();
     sort(&mut ranked);
-    let simple = ranked[0];
-    let refined = search.refined(simple)?;
-    let best = if refined.misfit < WORTH_ITS_PARAMETERS * simple.misfit {
-        refined
-    } else {
-        simple
-    };
-    if refined.operator != simple.operator {
-        ranked.push(refined);
-        sort(&mut ranked);
+    let mut best = ranked[0];
+    if best.misfit > NO_DIFFERENCE {
+        let refined = search.refined(best, level)?;
+        if refined.operator != best.operator {
+            ranked.push(refined);
+            sort(&mut ranked);
+        }
+        if refined.misfit < WORTH_ITS_PARAMETERS * best.misfit {
+            best = refined;
+        }
     }
     let mut warnings = spacing_warnings(first, lr, scale);
     if best.misfit > LARGE_MISFIT {
         warnings.push(format!(
-            "the best operator, {}, is {:.2} off in log power (two pools of one scanner: about 0.05): contrast, \
+            "the best operator, {}, is {:.2} off in log power (two pools of one scanner: about {NO_DIFFERENCE}): contrast, \
              scanner or its interpolation differ as well",
             best.operator, best.misfit
         ));
@@ -158,36 +163,30 @@ struct Search {
 
 impl Search {
     /// `operator` judged on `volumes`: the HR scans, some of whose axes may be at the LR extent already.
-    fn candidate(&self, operator: Operators, volumes: &[Volume]) -> Result<Candidate> {
+    fn fit(&self, operator: Operators, volumes: &[Volume]) -> Result<Fit> {
         let powers = volumes
             .iter()
             .zip(&self.heads)
             .map(|(volume, head)| Powers::of(&operator.apply(volume, self.scale.down(head.extent()))))
             .collect::<Result<Vec<_>>>()?;
-        let at = |noise: f64| {
+        let misfit = NOISE_LEVELS.map(|noise| {
             let mean = mean_log(&powers, noise);
             let squares = mean
                 .iter()
                 .flatten()
                 .zip(self.target.iter().flatten())
                 .map(|(m, t)| (m - t).powi(2));
-            let misfit = (squares.sum::<f64>() / (3 * BANDS) as f64).sqrt();
-            Candidate {
-                operator,
-                noise,
-                misfit,
-            }
-        };
-        let mut levels = NOISE_LEVELS.map(at);
-        sort(&mut levels);
-        Ok(levels[0])
+            (squares.sum::<f64>() / (3 * BANDS) as f64).sqrt()
+        });
+        Ok(Fit { operator, misfit })
     }
 
-    /// The operator of each axis changed in turn, as long as that brings the spectra nearer.
-    fn refined(&self, from: Candidate) -> Result<Candidate> {
+    /// The operator of each axis changed in turn, at most twice, as long as that brings the spectra nearer.
+    fn refined(&self, from: Candidate, level: usize) -> Result<Candidate> {
         let mut best = from;
+        let axes: Vec<usize> = (0..3).filter(|&a| self.scale.0[a] > 1).collect();
         let mut unchanged = 0;
-        for axis in [0, 1, 2].into_iter().cycle().take(6) {
+        for &axis in axes.iter().cycle().take(2 * axes.len()) {
             // The other axes are brought down once; candidates then differ along this one only.
             let partly: Vec<Volume> = self
                 .heads
@@ -203,7 +202,7 @@ impl Search {
                 .map(|operator| {
                     let mut operators = best.operator;
                     operators.0[axis] = operator;
-                    self.candidate(operators, &partly)
+                    Ok(self.fit(operators, &partly)?.at(level))
                 })
                 .collect::<Result<Vec<_>>>()?;
             let nearest = tried
@@ -215,11 +214,39 @@ impl Search {
                 0
             };
             best = nearest;
-            if unchanged == 3 {
+            // Once every axis has been looked at with the others as they are, nothing more can change.
+            if unchanged == axes.len() {
                 break;
             }
         }
         Ok(best)
+    }
+}
+
+/// An operator's misfit at each of [`NOISE_LEVELS`].
+struct Fit {
+    operator: Operators,
+    misfit: [f64; NOISE_LEVELS.len()],
+}
+
+impl Fit {
+    fn at(&self, level: usize) -> Candidate {
+        Candidate {
+            operator: self.operator,
+            noise: NOISE_LEVELS[level],
+            misfit: self.misfit[level],
+        }
+    }
+}
+
+/// The noise level of the best fit; none unless it is worth a parameter.
+fn noise_level(fits: &[Fit]) -> usize {
+    let least = |level: usize| fits.iter().map(|f| f.misfit[level]).fold(f64::INFINITY, f64::min);
+    let best = (1..NOISE_LEVELS.len()).fold(0, |a, b| if least(b) < least(a) { b } else { a });
+    if least(best) < WORTH_ITS_PARAMETERS * least(0) {
+        best
+    } else {
+        0
     }
 }
 
@@ -233,17 +260,28 @@ fn mean_log(powers: &[Powers], noise: f64) -> [[f64; BANDS]; 3] {
     })
 }
 
-/// The box of the head with a margin of eight LR voxels, starting at a multiple of the scale.
+/// The head with a margin of at least eight LR voxels, starting at a multiple of the scale; its LR extent has
+/// small prime factors only, which Fourier transforms are quick with.
 fn cropped(volume: &Volume, scale: Scale) -> Result<Volume> {
     let (low, size) = head_box(volume, 0.1 * brightness(volume)?);
-    let mut start = [0; 3];
-    let mut extent = [0; 3];
+    let (mut start, mut inside, mut extent) = ([0; 3], [0; 3], [0; 3]);
     for a in 0..3 {
         let (factor, n) = (scale.0[a], volume.extent()[a]);
         start[a] = low[a].saturating_sub(8 * factor) / factor * factor;
-        extent[a] = (low[a] + size[a] + 8 * factor).min(n) - start[a];
+        let lr = (low[a] + size[a] + 8 * factor - start[a]).div_ceil(factor);
+        extent[a] = (lr..).find(|&n| has_small_factors(n)).unwrap_or(lr) * factor;
+        inside[a] = extent[a].min(n - start[a]);
     }
-    Ok(volume.crop(start, extent))
+    Ok(volume.crop(start, inside).padded(extent))
+}
+
+fn has_small_factors(mut n: usize) -> bool {
+    for p in [2, 3, 5] {
+        while n.is_multiple_of(p) {
+            n /= p;
+        }
+    }
+    n == 1
 }
 
 fn sort(candidates: &mut [Candidate]) {

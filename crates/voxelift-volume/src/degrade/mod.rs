@@ -2,9 +2,11 @@
 
 mod effects;
 mod operator;
+mod operators;
 
 pub use effects::{Axis, Ghosting, Motion, rician};
-pub use operator::{Operator, Operators, Profile};
+pub use operator::{Operator, Profile};
+pub use operators::Operators;
 
 use crate::error::{Result, VolumeError};
 use crate::intensity::foreground_peak;

@@ -7,10 +7,12 @@
 //! picture by half an HR voxel, which costs 5 dB on a head.
 
 mod line;
+mod pair;
 mod plane;
 mod power;
 mod spectrum;
 
+pub use pair::SpectrumPair;
 pub use plane::PlaneTransform;
 pub use power::mean_power;
 pub use rustfft::num_complex::Complex;

@@ -103,7 +103,7 @@ impl Spectrum {
 }
 
 /// The unnormalised transform along all three axes.
-fn transformed(
+pub(super) fn transformed(
     mut data: Vec<Complex<f64>>,
     extent: [usize; 3],
     direction: FftDirection,

@@ -10,6 +10,7 @@ mod multiscale;
 mod perceptual;
 mod protocol;
 mod scores;
+mod shells;
 mod spectral;
 mod statistics;
 mod structure;

@@ -24,20 +24,17 @@
 //! Limits: a shell averages over directions, so a blur along one axis shows only in part. The index charges a misplaced
 //! edge like an invented one.
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::protocol::{Pair, Regions};
+use super::shells::{ROUNDING, Shells, beyond};
 use super::taper::Taper;
 use crate::error::{Result, VolumeError};
-use crate::kspace::{Complex, Spectrum, truncate};
+use crate::kspace::{Spectrum, SpectrumPair, filter, truncate};
 use crate::volume::Volume;
 
 /// Below this correlation a shell no longer counts as resolved.
 const RESOLVED: f64 = 0.5;
-
-/// A shell with less than this share of an image's energy holds rounding noise.
-const NEGLIGIBLE: f64 = 1e-12;
 
 /// The Fourier shell correlation of a region, as `fsc` in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -52,6 +49,27 @@ pub struct ShellCorrelation {
     pub resolution_mm: f64,
     /// What lies outside the measured frequencies; `null` unless the LR image's spacing is known.
     pub beyond_nyquist: Option<BeyondNyquist>,
+}
+
+impl ShellCorrelation {
+    fn of_curve((cycles_per_mm, correlation): (Vec<f64>, Vec<f64>)) -> Self {
+        let cutoff = match correlation.iter().position(|&c| c < RESOLVED) {
+            None => cycles_per_mm.last().copied().unwrap_or(0.0),
+            Some(0) => cycles_per_mm[0],
+            Some(i) => {
+                let (above, below) = (correlation[i - 1], correlation[i]);
+                let part = (above - RESOLVED) / (above - below);
+                cycles_per_mm[i - 1] + part * (cycles_per_mm[i] - cycles_per_mm[i - 1])
+            }
+        };
+        Self {
+            cycles_per_mm,
+            correlation,
+            cutoff_cycles_per_mm: cutoff,
+            resolution_mm: 0.5 / cutoff,
+            beyond_nyquist: None,
+        }
+    }
 }
 
 /// Agreement over the frequencies that the LR image does not hold.
@@ -96,17 +114,16 @@ pub fn shell_correlation(
     }
     let zero_filled = measured.map(|measured| zero_filled(pair.reference(), measured));
     let region = |taper: &Taper| {
-        let reference = Spectrum::of(&taper.applied_to(pair.reference()));
+        let reference = taper.applied_to(pair.reference());
         let of = |image: &Volume| {
             Shells::of(
-                &reference,
-                &Spectrum::of(&taper.applied_to(image)),
+                &SpectrumPair::of(&reference, &taper.applied_to(image)),
                 spacing,
                 measured,
             )
         };
         let image = of(pair.image());
-        let mut out = image.curve();
+        let mut out = ShellCorrelation::of_curve(image.curve());
         if let Some(zero_filled) = &zero_filled {
             let floor = of(zero_filled).mean_correlation();
             let correlation = image.mean_correlation();
@@ -117,7 +134,7 @@ pub fn shell_correlation(
                 zero_fill_correlation: floor,
                 hallucination_index: unexplained / reference,
                 energy: energy / reference,
-                frequencies: image.outside.iter().map(|s| s.count).sum(),
+                frequencies: image.frequencies_outside(),
             });
         }
         out
@@ -181,162 +198,9 @@ pub fn data_consistency(image: &Volume, lr: &Volume) -> Result<f64> {
 /// The reference without the frequencies beyond the measured box.
 fn zero_filled(reference: &Volume, measured: [f64; 3]) -> Volume {
     let spacing = reference.geometry().spacing_mm();
-    let mut spectrum = Spectrum::of(reference);
-    spectrum.scale_by(|f| {
+    filter(reference, |axis, f| {
         let kept =
-            (0..3).all(|a| beyond(f[a], spacing[a], measured[a]) < 1.0 - 1e-9 || measured[a] <= spacing[a]);
-        Complex::from(if kept { 1.0 } else { 0.0 })
-    });
-    spectrum.into_volume(reference.geometry().clone())
-}
-
-/// `|k| / k_LR` of a frequency in cycles per voxel.
-fn beyond(cycles_per_voxel: f64, spacing: f64, measured: f64) -> f64 {
-    2.0 * cycles_per_voxel.abs() * measured / spacing
-}
-
-/// What two spectra hold together on one shell.
-#[derive(Clone, Copy, Debug, Default)]
-struct Shell {
-    reference: f64,
-    image: f64,
-    cross: f64,
-    count: usize,
-}
-
-impl Shell {
-    fn add(&mut self, r: Complex<f64>, x: Complex<f64>) {
-        self.reference += r.norm_sqr();
-        self.image += x.norm_sqr();
-        self.cross += r.re * x.re + r.im * x.im;
-        self.count += 1;
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.reference += other.reference;
-        self.image += other.image;
-        self.cross += other.cross;
-        self.count += other.count;
-    }
-
-    fn correlation(&self, total: &Shell) -> f64 {
-        if self.reference <= NEGLIGIBLE * total.reference || self.image <= NEGLIGIBLE * total.image {
-            return 0.0;
-        }
-        self.cross / (self.reference * self.image).sqrt()
-    }
-}
-
-/// Two spectra, shell by shell.
-struct Shells {
-    /// Cycles per mm from one shell to the next.
-    width: f64,
-    /// Shells from 0 cycles per mm on, up to the corners.
-    all: Vec<Shell>,
-    /// Of each shell the part beyond the measured frequencies and below the HR Nyquist frequency.
-    outside: Vec<Shell>,
-    /// Everything together.
-    total: Shell,
-    /// The last shell of the curve.
-    last: usize,
-}
-
-impl Shells {
-    fn of(reference: &Spectrum, image: &Spectrum, spacing: [f64; 3], measured: Option<[f64; 3]>) -> Self {
-        let [nx, ny, nz] = reference.extent();
-        let extent = [nx, ny, nz];
-        let axes = || (0..3).filter(|&a| extent[a] > 1);
-        let width = axes()
-            .map(|a| 1.0 / (extent[a] as f64 * spacing[a]))
-            .fold(0.0, f64::max);
-        let nyquist = axes().map(|a| 0.5 / spacing[a]).fold(f64::INFINITY, f64::min);
-        let corner = axes().map(|a| (0.5 / spacing[a]).powi(2)).sum::<f64>().sqrt();
-        let count = (corner / width).round() as usize + 1;
-        let bin = |axis: usize, i: usize| reference.cycles_per_voxel(axis, i);
-        let planes: Vec<[Vec<Shell>; 2]> = (0..nz)
-            .into_par_iter()
-            .map(|z| {
-                let mut shells = [vec![Shell::default(); count], vec![Shell::default(); count]];
-                for y in 0..ny {
-                    for x in 0..nx {
-                        let i = (z * ny + y) * nx + x;
-                        let f = [bin(0, x), bin(1, y), bin(2, z)];
-                        let radius = (0..3).map(|a| (f[a] / spacing[a]).powi(2)).sum::<f64>().sqrt();
-                        let shell = (radius / width).round() as usize;
-                        let (r, v) = (reference.data()[i], image.data()[i]);
-                        shells[0][shell].add(r, v);
-                        let unmeasured = measured
-                            .is_some_and(|m| (0..3).any(|a| beyond(f[a], spacing[a], m[a]) > 1.0 + 1e-9));
-                        if unmeasured && f.iter().map(|f| 4.0 * f * f).sum::<f64>() < 1.0 {
-                            shells[1][shell].add(r, v);
-                        }
-                    }
-                }
-                shells
-            })
-            .collect();
-        let merged = |kind: usize| {
-            let mut sum = vec![Shell::default(); count];
-            for plane in &planes {
-                sum.iter_mut()
-                    .zip(&plane[kind])
-                    .for_each(|(sum, shell)| sum.merge(shell));
-            }
-            sum
-        };
-        let (all, outside) = (merged(0), merged(1));
-        let mut total = Shell::default();
-        all.iter().for_each(|shell| total.merge(shell));
-        // The shells whose whole thickness lies below the Nyquist frequency.
-        let last = (((nyquist / width) + 1e-9 - 0.5).floor().max(1.0) as usize).min(count - 1);
-        Self {
-            width,
-            all,
-            outside,
-            total,
-            last,
-        }
-    }
-
-    fn curve(&self) -> ShellCorrelation {
-        let radius = |shell: usize| shell as f64 * self.width;
-        let correlation: Vec<f64> = self.all[1..=self.last]
-            .iter()
-            .map(|s| s.correlation(&self.total))
-            .collect();
-        let cutoff = match correlation.iter().position(|&c| c < RESOLVED) {
-            None => radius(self.last),
-            Some(0) => radius(1),
-            Some(i) => {
-                let (above, below) = (correlation[i - 1], correlation[i]);
-                radius(i) + self.width * (above - RESOLVED) / (above - below)
-            }
-        };
-        ShellCorrelation {
-            cycles_per_mm: (1..=self.last).map(radius).collect(),
-            correlation,
-            cutoff_cycles_per_mm: cutoff,
-            resolution_mm: 0.5 / cutoff,
-            beyond_nyquist: None,
-        }
-    }
-
-    /// The mean FSC over the frequencies outside the measured ones; 0 when there are none.
-    fn mean_correlation(&self) -> f64 {
-        let sum: f64 = self
-            .outside
-            .iter()
-            .map(|s| s.count as f64 * s.correlation(&self.total))
-            .sum();
-        sum / self.outside.iter().map(|s| s.count).sum::<usize>().max(1) as f64
-    }
-
-    /// Outside the measured frequencies: the reference's energy, the image's, and what of it the reference does not
-    /// explain.
-    fn energies(&self) -> (f64, f64, f64) {
-        let unexplained = |s: &Shell| s.image * (1.0 - s.correlation(&self.total).powi(2));
-        self.outside.iter().fold((0.0, 0.0, 0.0), |(r, x, u), s| {
-            (r + s.reference, x + s.image, u + unexplained(s))
-        })
-    }
+            measured[axis] <= spacing[axis] || beyond(f, spacing[axis], measured[axis]) < 1.0 - ROUNDING;
+        if kept { 1.0 } else { 0.0 }
+    })
 }

@@ -35,8 +35,8 @@ impl Waves {
     pub(super) fn at(&self, p: [f64; 3]) -> f64 {
         let mut sum = [0.0; 4];
         for four in &self.0 {
-            for lane in 0..4 {
-                sum[lane] += sin_cos_turns(four.turns(lane, p)).1;
+            for (lane, sum) in sum.iter_mut().enumerate() {
+                *sum += sin_cos_turns(four.turns(lane, p)).1;
             }
         }
         sum.iter().sum::<f64>() * self.amplitude()
@@ -49,8 +49,8 @@ impl Waves {
             for lane in 0..4 {
                 let (sin, cos) = sin_cos_turns(four.turns(lane, p));
                 value[lane] += cos;
-                for axis in 0..3 {
-                    slope[axis][lane] -= four.k[axis][lane] * sin;
+                for (slope, k) in slope.iter_mut().zip(&four.k) {
+                    slope[lane] -= k[lane] * sin;
                 }
             }
         }

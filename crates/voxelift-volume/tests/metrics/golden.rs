@@ -1,9 +1,11 @@
 //! Against scikit-image, pytorch-msssim, piq, SciPy, scikit-learn and NumPy: golden numbers of
 //! `scripts/reference/metrics_golden.py`.
 
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
+use voxelift_volume::Volume;
 use voxelift_volume::intensity::Mask;
 use voxelift_volume::metrics::{
     IntensityMatch, Mixture, Pair, Perceptual, Regions, ShellCorrelation, by_person, fidelity, hfen,
@@ -11,7 +13,6 @@ use voxelift_volume::metrics::{
     tissue_agreement,
 };
 use voxelift_volume::nifti::{ReadOptions, read};
-use voxelift_volume::Volume;
 
 use crate::made::{UNMATCHED, range_of, small, volumes};
 
@@ -115,7 +116,7 @@ fn a_real_head_scores_as_the_references_say() {
         "/../../../shared/data/val/hr/oasis-malf1003_T1w_1mm_brain.nii.gz"
     );
     if !Path::new(path).exists() {
-        eprintln!("skipped: no shared data");
+        let _ = writeln!(std::io::stderr(), "skipped: no shared data");
         return;
     }
     let head = read(Path::new(path), &ReadOptions::default())

@@ -102,12 +102,12 @@ impl Fsim {
                 let here = responses.each_ref().map(|r| r[i]);
                 let sum: Complex<f64> = here.iter().sum();
                 // The mean phase of this orientation; each response adds what it has along it, less what across.
-                let mean = sum / (sum.norm() + f64::EPSILON);
+                let mean = sum / (magnitude(&sum) + f64::EPSILON);
                 let along = |e: &Complex<f64>| {
                     e.re * mean.re + e.im * mean.im - (e.re * mean.im - e.im * mean.re).abs()
                 };
                 *energy += (here.iter().map(along).sum::<f64>() - threshold).max(0.0);
-                *amplitude += here.iter().map(|e| e.norm()).sum::<f64>();
+                *amplitude += here.iter().map(magnitude).sum::<f64>();
             }
         }
         energy.into_iter().zip(amplitude).map(|(e, a)| e / a).collect()
@@ -178,6 +178,11 @@ fn noise_gain(filters: &[Vec<f64>; SCALES], transform: &PlaneTransform) -> f64 {
         gain += impulse[i + 1..].iter().map(|b| 4.0 * dot(a, b)).sum::<f64>();
     }
     gain
+}
+
+/// Without `hypot`'s care for overflow, which costs more than all the rest.
+fn magnitude(value: &Complex<f64>) -> f64 {
+    value.norm_sqr().sqrt()
 }
 
 /// Cycles per pixel of a bin; for odd lengths stretched so that the outermost bins stand at 1/2.
