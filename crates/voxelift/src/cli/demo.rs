@@ -30,6 +30,9 @@ const MARK: &str = ".voxelift-demo";
 /// The configuration of the training; paths are relative to it.
 const CONFIG: &str = include_str!("demo.toml");
 
+/// How the synthetic scanner sees: training is not told, it finds out from the spectra of the scans.
+const BLUR: &str = "gaussian";
+
 /// The four floors, each as an image of its name.
 const FLOORS: [&str; 4] = ["zero-fill", "lanczos", "cubic", "trilinear"];
 
@@ -45,7 +48,8 @@ pub fn run(arguments: &DemoArguments, terminal: &Terminal) -> anyhow::Result<Out
     enter(&arguments.out)?;
     terminal.say(format!("$ cd {}", arguments.out.display()));
     let size = if arguments.quick { Size::QUICK } else { Size::FULL };
-    terminal.say("synthetic heads: HR scans of three people, LR scans of four others, one for validation, one held out");
+    terminal.say("synthetic heads: three people in high resolution, four others in low resolution, one to watch the run by");
+    terminal.say("and one held out; the low-resolution scanner blurs, and training is not told how");
     for person in HR_PEOPLE.into_iter().chain([VALIDATION_PERSON]) {
         let role = if person == VALIDATION_PERSON {
             "validation"
@@ -57,10 +61,13 @@ pub fn run(arguments: &DemoArguments, terminal: &Terminal) -> anyhow::Result<Out
     for person in LR_PEOPLE {
         let [hr, lr] = ["never-seen", "lr"].map(|role| format!("scans/{role}/person-{person:02}.nii.gz"));
         head(&hr, person, size)?;
-        command(&["degrade", &hr, &lr], terminal)?;
+        command(&["degrade", &hr, &lr, "--operator", BLUR], terminal)?;
     }
     let truth = head("hr.nii.gz", TEST_PERSON, size)?;
-    command(&["degrade", "hr.nii.gz", "lr.nii.gz"], terminal)?;
+    command(
+        &["degrade", "hr.nii.gz", "lr.nii.gz", "--operator", BLUR],
+        terminal,
+    )?;
 
     write("train.toml", CONFIG.as_bytes())?;
     let set = [
@@ -106,7 +113,9 @@ pub fn run(arguments: &DemoArguments, terminal: &Terminal) -> anyhow::Result<Out
         &["evaluate", "--pairs", "pairs.csv", "--json", report::SCORES],
         terminal,
     )?;
-    command(&["report", "."], terminal)
+    command(&["report", "."], terminal)?;
+    terminal.say(format!("look at {}", arguments.out.join("report.html").display()));
+    Ok(Outcome::Done)
 }
 
 /// How much is done.
@@ -121,7 +130,7 @@ impl Size {
     const FULL: Self = Self {
         extent: [81, 97, 81],
         spacing_mm: 1.9,
-        steps: 400,
+        steps: 200,
     };
     const QUICK: Self = Self {
         extent: [41, 49, 41],

@@ -203,12 +203,8 @@ mod tests {
 
     #[test]
     fn one_image_is_a_page_too() {
-        let html = of_evaluation(
-            "t",
-            "l",
-            &json!({"psnr_db": 30.0, "mask": "given", "masked": {}}),
-            None,
-        );
+        let scores = json!({"psnr_db": 30.0, "mask": "given", "masked": {}});
+        let html = of_evaluation("t", &scores, None, None).unwrap();
         assert!(html.contains("30.00") && html.contains("given") && !html.contains("Every pair"));
     }
 }

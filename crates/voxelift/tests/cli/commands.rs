@@ -443,3 +443,82 @@ fn a_real_spine_goes_down_up_and_is_scored() {
         "zero-fill {zero_fill} dB, trilinear {trilinear} dB"
     );
 }
+
+#[test]
+fn the_quick_demo_does_the_whole_main_job_and_owns_only_its_folder() {
+    let bench = Bench::new();
+    let said = text(
+        &bench
+            .run(&["demo", "--quick", "--out", "d"])
+            .code(0)
+            .get_output()
+            .stdout,
+    );
+    for part in ["PSNR", "model", "zero-fill", "trilinear"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let page = std::fs::read_to_string(bench.path("d/report.html")).expect("a page");
+    assert!(
+        page.contains("Training curves") && page.contains("data:image/png"),
+        "scores, curves and pictures"
+    );
+    let (hr, sr) = (bench.read("d/hr.nii.gz"), bench.read("d/sr.nii.gz"));
+    assert_eq!(sr.extent(), hr.extent().map(|n| n.next_multiple_of(2)));
+
+    // The model alone is enough: another tile, the ensemble, another grid; and it refuses what it was not trained for.
+    let model = "d/run/model.safetensors";
+    let card = json(&bench.run(&["info", "--model", model]).code(0).get_output().stdout);
+    assert_eq!(card["scale"], serde_json::json!([2, 2, 2]));
+    let upscale = [
+        "upscale",
+        "d/lr.nii.gz",
+        "--model",
+        model,
+        "-o",
+        "e.nii.gz",
+        "--like",
+        "d/hr.nii.gz",
+    ];
+    bench
+        .run(&[&upscale[..], &["--tile", "12", "--ensemble"]].concat())
+        .code(0);
+    assert_eq!(bench.read("e.nii.gz").geometry(), hr.geometry());
+    let sidecar = json(&std::fs::read(bench.path("e.json")).expect("a sidecar"));
+    assert_eq!(
+        (&sidecar["tile"], &sidecar["ensemble"]),
+        (&serde_json::json!(12), &serde_json::json!(true))
+    );
+    bench.refuses(
+        2,
+        &[
+            "upscale",
+            "d/lr.nii.gz",
+            "--model",
+            model,
+            "-o",
+            "f.nii",
+            "--scale",
+            "3",
+        ],
+        &["--scale 3"],
+    );
+    bench.refuses(
+        1,
+        &["upscale", "d/hr.nii.gz", "--model", model, "-o", "f.nii"],
+        &["d/hr.nii.gz", "3.8", "7.6"],
+    );
+    bench.refuses(
+        1,
+        &["upscale", "d/lr.nii.gz", "--model", "d/hr.nii.gz", "-o", "f.nii"],
+        &["d/hr.nii.gz"],
+    );
+
+    // A second demo replaces the first, and nothing else.
+    bench.run(&["demo", "--quick", "--out", "d"]).code(0);
+    std::fs::remove_file(bench.path("d/.voxelift-demo")).expect("the mark");
+    bench.refuses(
+        2,
+        &["demo", "--quick", "--out", "d"],
+        &["not the folder of a demo"],
+    );
+}

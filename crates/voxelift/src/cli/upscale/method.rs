@@ -49,9 +49,6 @@ impl Model {
         let (device, name) = device.open()?;
         let (resolver, card) = SuperResolver::load(path, device)?;
         terminal.detail(format!("{}: on {name}", path.display()));
-        if !card.notes.is_empty() {
-            terminal.say(format!("{}: {}", path.display(), card.notes));
-        }
         Ok(Self {
             path: path.to_owned(),
             resolver,
@@ -64,6 +61,11 @@ impl Model {
     /// SR voxels per voxel.
     pub fn scale(&self) -> Scale {
         self.resolver.scale()
+    }
+
+    /// What the owner of the training data wants every user to know.
+    pub fn notes(&self) -> &str {
+        &self.card.notes
     }
 
     /// What stands beside an output, so that it can be made again.

@@ -102,7 +102,13 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
         }
     }
     let plan = Plan::new(arguments, method, terminal)?;
-    batch::run(&jobs, "upscale", terminal, |job| plan.carry_out(job, terminal))
+    let outcome = batch::run(&jobs, "upscale", terminal, |job| plan.carry_out(job, terminal))?;
+    if let Method::Model(model) = &plan.method
+        && !model.notes().is_empty()
+    {
+        terminal.say(format!("about the model: {}", model.notes()));
+    }
+    Ok(outcome)
 }
 
 impl UpscaleArguments {
