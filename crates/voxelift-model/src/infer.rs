@@ -1,4 +1,4 @@
-//! Floor 8 · SuperResolver: Volume -> Volume by tiles.
+//! Floor 9 · SuperResolver: Volume -> Volume by tiles.
 
 use std::path::Path;
 

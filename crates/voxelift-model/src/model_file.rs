@@ -1,4 +1,4 @@
-//! Floor 7 · The exported model: safetensors + card.
+//! Floor 8 · The exported model: safetensors + card.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,14 +1,17 @@
-//! Floor 9 · The training loop: data in, records out, a model at the end.
+//! Floor 10 · The training loop: data in, records out, a model at the end.
 
 mod checkpoint;
 mod data;
+mod embeddings;
+mod objective;
 mod state;
 mod step;
 mod validate;
+mod views;
 
 pub use data::{Prepared, prepare};
 pub use state::{GeneratorSide, TrainState};
-pub use step::step;
+pub use step::{generator_gradients, step};
 pub use validate::{Validation, ValidationHead};
 
 use std::collections::BTreeMap;
