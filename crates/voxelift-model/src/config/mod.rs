@@ -200,8 +200,8 @@ impl Config {
             origin: path.display().to_string(),
             message: format!("cannot read the configuration: {e}"),
         })?;
-        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        Self::from_text(&text, &path.display().to_string(), &folder, set)
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self::from_text(&text, &path.display().to_string(), folder, set)
     }
 
     /// As [`Config::load`], from text; relative paths in it start at `folder`.

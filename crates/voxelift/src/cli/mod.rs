@@ -2,6 +2,7 @@
 
 mod batch;
 mod degrade;
+mod demo;
 mod evaluate;
 mod files;
 mod info;
@@ -47,6 +48,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Do the main job on synthetic heads: prepare, train, super-resolve, score, show
+    Demo(demo::DemoArguments),
     /// Show geometry, type and intensities of files, or the card of a model
     Info(info::InfoArguments),
     /// Simulate a low-resolution acquisition of a scan
@@ -82,13 +85,20 @@ fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         pool.build_global()
             .map_err(|error| usage(format!("--threads {threads}: {error}")))?;
     }
-    let terminal = Terminal::new(arguments.quiet, arguments.verbose);
-    match arguments.command {
+    execute(
+        arguments.command,
+        &Terminal::new(arguments.quiet, arguments.verbose),
+    )
+}
+
+fn execute(command: Command, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Demo(arguments) => demo::run(&arguments, terminal),
         Command::Info(arguments) => info::run(&arguments),
-        Command::Degrade(arguments) => degrade::run(&arguments, &terminal),
-        Command::Train(arguments) => train::run(&arguments, &terminal),
-        Command::Upscale(arguments) => upscale::run(&arguments, &terminal),
-        Command::Evaluate(arguments) => evaluate::run(&arguments, &terminal),
+        Command::Degrade(arguments) => degrade::run(&arguments, terminal),
+        Command::Train(arguments) => train::run(&arguments, terminal),
+        Command::Upscale(arguments) => upscale::run(&arguments, terminal),
+        Command::Evaluate(arguments) => evaluate::run(&arguments, terminal),
         Command::Report(arguments) => report::run(&arguments),
     }
 }

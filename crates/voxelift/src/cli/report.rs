@@ -15,9 +15,12 @@ use crate::failure::Outcome;
 use crate::report;
 use crate::terminal;
 
-/// Where an evaluation lies in its folder: what `evaluate --json` wrote, and a montage that may stand beside it.
+/// An evaluation in its folder: what `evaluate --json` wrote.
 pub const SCORES: &str = "scores.json";
+/// A picture that may stand beside it.
 pub const MONTAGE: &str = "montage.png";
+/// The training run behind it, where there was one.
+pub const RUN: &str = "run";
 
 #[derive(Debug, Args)]
 pub struct ReportArguments {
@@ -69,17 +72,13 @@ fn page(folder: &Path) -> anyhow::Result<String> {
             bail!("{}: is not JSON; {expected}", scores.display())
         };
         let picture = fs::read(folder.join(MONTAGE)).ok();
+        let run = RunDir::open(&folder.join(RUN)).ok();
         let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let title = format!(
-            "Evaluation {}",
+            "Evaluation: {}",
             name.file_name().unwrap_or_default().to_string_lossy()
         );
-        return Ok(report::of_evaluation(
-            &title,
-            "Images against their references.",
-            &value,
-            picture.as_deref(),
-        ));
+        return report::of_evaluation(&title, &value, picture.as_deref(), run.as_ref());
     }
     if !folder.join("config.toml").is_file() {
         bail!(

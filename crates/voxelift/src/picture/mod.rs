@@ -127,8 +127,8 @@ pub fn montage(columns: &[Column], planes: &[Plane]) -> Vec<u8> {
 
 /// LR, the images made from it, the reference where there is one, and the error of each image against it.
 ///
-/// Grey values share the reference's window (the last image's without one); errors share a window of a tenth of
-/// it. Images that are not on the reference's grid have no error column.
+/// Grey values share the reference's window (the last image's without one); errors share the window of the first
+/// image's. Images that are not on the reference's grid have no error column.
 ///
 /// # Panics
 /// Without an image.
@@ -156,10 +156,7 @@ pub fn comparison(lr: &Volume, images: &[(&str, &Volume)], reference: Option<&Vo
         volume,
         window,
     }));
-    let error_window = Window {
-        black: 0.0,
-        white: (window.white - window.black) / 10.0,
-    };
+    let error_window = errors.first().map_or(window, |(_, error)| Window::of(error));
     columns.extend(errors.iter().map(|(label, volume)| Column {
         label,
         volume,

@@ -17,15 +17,6 @@ impl Plane {
     /// All three.
     pub const ALL: [Self; 3] = [Self::Axial, Self::Coronal, Self::Sagittal];
 
-    /// Its name in a label.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Axial => "axial",
-            Self::Coronal => "coronal",
-            Self::Sagittal => "sagittal",
-        }
-    }
-
     /// The world axes (0 left-right, 1 back-front, 2 foot-head) along the picture's columns, against its rows
     /// (the top is the axis's end), and through it.
     fn axes(self) -> [usize; 3] {

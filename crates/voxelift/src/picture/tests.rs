@@ -130,13 +130,16 @@ fn a_montage_holds_each_column_at_its_window() {
 #[test]
 fn a_comparison_has_an_error_column_for_images_on_the_references_grid() {
     let hr = Geometry::axis_aligned([160, 4, 4], [1.0; 3]);
-    let (reference, image) = (Volume::filled(1.0, hr.clone()), Volume::filled(0.95, hr.clone()));
+    let [reference, floor, image] = [1.0, 0.9, 0.95].map(|value| Volume::filled(value, hr.clone()));
     let lr = Volume::filled(1.0, hr.with_extent([80, 2, 2]));
     let panel = 160 + MARGIN;
-    let (width, _, pixels) = decoded(&comparison(&lr, &[("SR", &image)], Some(&reference)));
-    assert_eq!(width, MARGIN + 4 * panel, "LR, SR, HR, error");
-    // An error of 0.05 is half of a tenth of the window.
-    assert_eq!(pixels[(LABEL + 1) * width + MARGIN + 3 * panel + 80], 128);
+    let images = [("zero-fill", &floor), ("SR", &image)];
+    let (width, _, pixels) = decoded(&comparison(&lr, &images, Some(&reference)));
+    assert_eq!(width, MARGIN + 6 * panel, "LR, zero-fill, SR, HR, two errors");
+    // The floor's error is white, half of it is grey.
+    let error = |column: usize| pixels[(LABEL + 1) * width + MARGIN + column * panel + 80];
+    assert_eq!(error(4), 255);
+    assert!(error(5).abs_diff(128) <= 1, "{}", error(5));
     let (width, _, _) = decoded(&comparison(&lr, &[("SR", &image)], None));
     assert_eq!(width, MARGIN + 2 * panel, "no reference, no error");
 }

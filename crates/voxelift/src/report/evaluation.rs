@@ -1,13 +1,23 @@
 //! The page of an evaluation, from the JSON that `voxelift evaluate` writes.
 
 use serde_json::Value;
+use voxelift_model::run::RunDir;
 
 use super::page::Page;
+use super::run::add_run;
 use crate::scoreboard::{Score, present};
 
 /// A page from the scores of one image or of many pairs, with a montage where there is one.
-pub fn of_evaluation(title: &str, lead: &str, scores: &Value, picture: Option<&[u8]>) -> String {
-    let mut page = Page::new(title, lead);
+///
+/// # Errors
+/// When the folder of the training run behind it is given and cannot be read.
+pub fn of_evaluation(
+    title: &str,
+    scores: &Value,
+    picture: Option<&[u8]>,
+    run: Option<&RunDir>,
+) -> anyhow::Result<String> {
+    let mut page = Page::new(title, "Images against their references.");
     let rows = rows(scores);
     page.facts(&facts(&rows));
     let all: Vec<&Value> = rows.iter().map(|row| row.scores).collect();
@@ -24,15 +34,18 @@ pub fn of_evaluation(title: &str, lead: &str, scores: &Value, picture: Option<&[
         page.picture(
             png,
             "montage of the low resolution, each method, the reference and the errors",
-            "rows are an axial, a coronal and a sagittal plane, the subject's left at the left. All grey pictures share one window, \
-             errors a tenth of it (under each label); brighter is worse.",
+            "rows are an axial, a coronal and a sagittal plane, the subject's left at the left. Grey pictures share one \
+             window, errors another (both under the labels); brighter errors are worse.",
         );
     }
     if rows.len() > 1 {
         page.heading("Every pair, in the mask");
         every_pair(&mut page, &rows, &shown);
     }
-    page.html()
+    if let Some(run) = run {
+        add_run(&mut page, run)?;
+    }
+    Ok(page.html())
 }
 
 /// One scored image.
@@ -88,7 +101,11 @@ fn facts(rows: &[Row]) -> Vec<(&'static str, String)> {
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match (value.as_str(), value.as_f64()) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(number)) if number.fract() != 0.0 => format!("{number:.3}"),
+        (None, _) => value.to_string(),
+    }
 }
 
 fn by_method(page: &mut Page, rows: &[Row], shown: &[&Score], masked: bool) {
@@ -103,49 +120,45 @@ fn by_method(page: &mut Page, rows: &[Row], shown: &[&Score], masked: bool) {
         let values: Vec<f64> = scores.iter().filter_map(|s| score.of(s, masked)).collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
-    let table: Vec<Vec<Option<f64>>> = methods
-        .iter()
-        .map(|(_, scores)| shown.iter().map(|score| mean(score, scores)).collect())
-        .collect();
-    let best: Vec<(usize, usize)> = shown
-        .iter()
-        .enumerate()
-        .filter_map(|(x, score)| Some((best(score, x, &table)?, x + 1)))
-        .collect();
-    let cells = methods.iter().zip(&table).map(|((method, _), means)| {
-        let means = shown.iter().zip(means).map(|(score, mean)| score.shown(*mean));
-        std::iter::once((*method).to_owned()).chain(means).collect()
-    });
-    let arrow = |score: &&Score| {
-        format!(
+    // A row a score: there are many scores and few methods, and pages are narrow.
+    let mut cells = Vec::with_capacity(shown.len());
+    let mut best = Vec::new();
+    for (y, score) in shown.iter().enumerate() {
+        let means: Vec<Option<f64>> = methods.iter().map(|(_, scores)| mean(score, scores)).collect();
+        best.extend(best_of(score, &means).map(|x| (y, x + 1)));
+        let name = format!(
             "{} {}",
             score.name,
             if score.higher_is_better { "↑" } else { "↓" }
-        )
-    };
-    let header: Vec<String> = std::iter::once(String::new())
-        .chain(shown.iter().map(arrow))
+        );
+        cells.push(
+            std::iter::once(name)
+                .chain(means.iter().map(|mean| score.shown(*mean)))
+                .collect(),
+        );
+    }
+    let header: Vec<&str> = std::iter::once("")
+        .chain(methods.iter().map(|(method, _)| *method))
         .collect();
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
     page.table(
         &header,
-        &cells.collect::<Vec<_>>(),
+        &cells,
         &best,
-        "means over the pairs of a method; ↑ higher is better, ↓ lower is better, the best of each column is marked. On \
+        "means over the images of a method; ↑ higher is better, ↓ lower is better, the best of each row is marked. On \
          k-space-truncated input zero-fill is the floor to beat.",
     );
 }
 
-/// The row with the best value of a column.
-fn best(score: &Score, column: usize, table: &[Vec<Option<f64>>]) -> Option<usize> {
-    let values = table
+/// The place of the best value.
+fn best_of(score: &Score, means: &[Option<f64>]) -> Option<usize> {
+    let values = means
         .iter()
         .enumerate()
-        .filter_map(|(row, means)| Some((row, means[column]?)));
+        .filter_map(|(x, mean)| Some((x, (*mean)?)));
     let better = |value: f64| if score.higher_is_better { value } else { -value };
     values
         .max_by(|a, b| better(a.1).total_cmp(&better(b.1)))
-        .map(|(row, _)| row)
+        .map(|(x, _)| x)
 }
 
 fn every_pair(page: &mut Page, rows: &[Row], shown: &[&Score]) {
@@ -177,14 +190,15 @@ mod tests {
     fn the_best_method_of_each_column_is_marked_whichever_way_is_better() {
         let pair = |method: &str, psnr: f64, nrmse: f64| json!({"method": method, "subject": "a", "psnr_db": psnr, "nrmse": nrmse, "masked": {"psnr_db": psnr, "nrmse": nrmse}});
         let scores = json!({"pairs": [pair("zero-fill", 29.0, 0.2), pair("model", 30.0, 0.1), pair("model", 32.0, 0.1)]});
-        let html = of_evaluation("t", "l", &scores, None);
+        let html = of_evaluation("t", &scores, None, None).unwrap();
         assert!(
-            html.contains(
-                "<th scope=\"row\">model</th><td class=\"best\">31.00</td><td class=\"best\">0.1000</td>"
-            ),
+            html.contains("PSNR (dB) ↑</th><td>29.00</td><td class=\"best\">31.00</td>"),
             "{html}"
         );
-        assert!(html.contains("<th scope=\"row\">zero-fill</th><td>29.00</td><td>0.2000</td>"));
+        assert!(
+            html.contains("NRMSE ↓</th><td>0.2000</td><td class=\"best\">0.1000</td>"),
+            "{html}"
+        );
     }
 
     #[test]

@@ -16,24 +16,36 @@ const SR: &str = "sr";
 /// # Errors
 /// When the folder's files cannot be read.
 pub fn of_run(run: &RunDir) -> anyhow::Result<String> {
-    let records = run.records()?;
-    let name = run
+    let folder = run
         .root()
+        .canonicalize()
+        .unwrap_or_else(|_| run.root().to_owned());
+    let name = folder
         .file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
     let mut page = Page::new(
-        &format!("Training run {name}"),
+        &format!("Training: {name}"),
         "What was trained, how it went, and what came out.",
     );
+    add_run(&mut page, run)?;
+    Ok(page.html())
+}
+
+/// Adds the sections of a training run.
+///
+/// # Errors
+/// When the folder's files cannot be read.
+pub fn add_run(page: &mut Page, run: &RunDir) -> anyhow::Result<()> {
+    let records = run.records()?;
+    page.heading("What was trained");
     page.facts(&facts(&records));
     let config = fs::read_to_string(run.config()).unwrap_or_default();
     page.folded("The resolved configuration (config.toml)", &config);
-    scores(&mut page, &records);
-    curves(&mut page, &records);
-    preview(&mut page, run, &records)?;
-    Ok(page.html())
+    scores(page, &records);
+    curves(page, &records);
+    preview(page, run, &records)
 }
 
 fn facts(records: &[Record]) -> Vec<(&'static str, String)> {
@@ -183,8 +195,7 @@ fn preview(page: &mut Page, run: &RunDir, records: &[Record]) -> anyhow::Result<
         &bytes,
         &format!("montage of the first validation head after step {step}"),
         &format!(
-            "after step {step}; rows are an axial, a coronal and a sagittal plane, the subject's left at the left. All grey pictures \
-             share one window, errors a tenth of it (under each label); brighter is worse."
+            "after step {step}; rows are an axial, a coronal and a sagittal plane, the subject's left at the left. Grey pictures share one window (under the labels)."
         ),
     );
     Ok(())

@@ -23,7 +23,12 @@ const BOOTSTRAP_SEED: u64 = 0;
 struct Row {
     reference: PathBuf,
     image: PathBuf,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    // In the JSON `mask` says in words where the mask of the scores comes from.
+    #[serde(
+        default,
+        rename(serialize = "mask_file"),
+        skip_serializing_if = "Option::is_none"
+    )]
     mask: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
@@ -109,41 +114,41 @@ impl ScoredPairs {
         serde_json::to_string_pretty(&object).unwrap_or_default()
     }
 
-    /// A row a method: mean and standard deviation in the mask.
+    /// A row a score, a column a method: mean and standard deviation over people in the mask.
     pub fn text(&self) -> String {
         let all: Vec<&Value> = self.rows.iter().map(|(_, scores)| scores).collect();
-        let shown = present(&all);
-        let names = shown.iter().map(|score| score.name.to_owned());
-        let mut table = terminal::table(
-            ["in the mask".to_owned(), "images".to_owned()]
-                .into_iter()
-                .chain(names),
-        );
-        for (method, rows) in self.methods() {
-            let cells = shown.iter().map(|score| match summary_of(score, &rows, true) {
-                Some(Summary {
-                    mean, sd: Some(sd), ..
-                }) => {
-                    format!("{} ± {}", score.shown(Some(mean)), score.shown(Some(sd)))
-                }
-                one => score.shown(one.map(|summary| summary.mean)),
-            });
-            table.add_row(
-                [method.to_owned(), rows.len().to_string()]
-                    .into_iter()
-                    .chain(cells),
-            );
+        let methods: Vec<_> = self.methods().collect();
+        let header = methods.iter().map(|(method, rows)| match rows.len() {
+            1 => (*method).to_owned(),
+            n => format!("{method} ({n})"),
+        });
+        let mut table = terminal::table(std::iter::once("in the mask".to_owned()).chain(header));
+        for score in present(&all) {
+            let cells = methods
+                .iter()
+                .map(|(_, rows)| match summary_of(score, rows, true) {
+                    Some(Summary {
+                        mean, sd: Some(sd), ..
+                    }) => {
+                        format!("{} ± {}", score.shown(Some(mean)), score.shown(Some(sd)))
+                    }
+                    one => score.shown(one.map(|summary| summary.mean)),
+                });
+            table.add_row(std::iter::once(score.name.to_owned()).chain(cells));
         }
         format!("{table}\n")
     }
 
-    /// Rows by method, in the order of the names; rows without one stand together.
+    /// Rows by method, in the order of the table; rows without one stand together. Each row with its person.
     fn methods(&self) -> impl Iterator<Item = (&str, Vec<(&str, &Value)>)> {
-        let mut methods: BTreeMap<&str, Vec<(&str, &Value)>> = BTreeMap::new();
+        let mut methods: Vec<(&str, Vec<(&str, &Value)>)> = Vec::new();
         for (row, scores) in &self.rows {
             let method = row.method.as_deref().unwrap_or("all");
             let person = row.subject.as_deref().or(row.image.to_str()).unwrap_or_default();
-            methods.entry(method).or_default().push((person, scores));
+            match methods.iter_mut().find(|(name, _)| *name == method) {
+                Some((_, rows)) => rows.push((person, scores)),
+                None => methods.push((method, vec![(person, scores)])),
+            }
         }
         methods.into_iter()
     }

@@ -1,0 +1,201 @@
+//! `voxelift demo`: the main job on synthetic heads, by the commands that anyone would give for their own scans.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser};
+use voxelift_volume::files::write_atomically;
+use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
+use voxelift_volume::phantom::{self, PhantomConfig};
+use voxelift_volume::{Volume, VolumeError};
+
+use super::{Arguments, execute, report};
+use crate::failure::{Outcome, usage};
+use crate::picture::comparison;
+use crate::terminal::Terminal;
+
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// The folder to write; one that an earlier demo wrote is replaced
+    #[arg(long, value_name = "DIR", default_value = "voxelift-demo")]
+    out: PathBuf,
+    /// Smaller heads and a handful of steps: seconds, and too few to beat anything
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Stands in every folder that a demo wrote, so that nothing else is ever replaced.
+const MARK: &str = ".voxelift-demo";
+
+/// The configuration of the training; paths are relative to it.
+const CONFIG: &str = include_str!("demo.toml");
+
+/// The four floors, each as an image of its name.
+const FLOORS: [&str; 4] = ["zero-fill", "lanczos", "cubic", "trilinear"];
+
+/// Seeds of the synthetic people, role by role: nobody is in two of them.
+const HR_PEOPLE: [u64; 3] = [1, 2, 3];
+const LR_PEOPLE: [u64; 4] = [11, 12, 13, 14];
+const VALIDATION_PERSON: u64 = 21;
+const TEST_PERSON: u64 = 31;
+
+/// # Errors
+/// When the folder is not a demo's, or a step fails.
+pub fn run(arguments: &DemoArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    enter(&arguments.out)?;
+    terminal.say(format!("$ cd {}", arguments.out.display()));
+    let size = if arguments.quick { Size::QUICK } else { Size::FULL };
+    terminal.say("synthetic heads: HR scans of three people, LR scans of four others, one for validation, one held out");
+    for person in HR_PEOPLE.into_iter().chain([VALIDATION_PERSON]) {
+        let role = if person == VALIDATION_PERSON {
+            "validation"
+        } else {
+            "hr"
+        };
+        head(&format!("scans/{role}/person-{person:02}.nii.gz"), person, size)?;
+    }
+    for person in LR_PEOPLE {
+        let [hr, lr] = ["never-seen", "lr"].map(|role| format!("scans/{role}/person-{person:02}.nii.gz"));
+        head(&hr, person, size)?;
+        command(&["degrade", &hr, &lr], terminal)?;
+    }
+    let truth = head("hr.nii.gz", TEST_PERSON, size)?;
+    command(&["degrade", "hr.nii.gz", "lr.nii.gz"], terminal)?;
+
+    write("train.toml", CONFIG.as_bytes())?;
+    let set = [
+        format!("steps={}", size.steps),
+        format!("validation.every={}", size.steps.div_ceil(4)),
+    ];
+    let train = [
+        "train",
+        "train.toml",
+        "--run",
+        "run",
+        "--set",
+        &set[0],
+        "--set",
+        &set[1],
+    ];
+    if command(&train, terminal)? == Outcome::Interrupted {
+        return Ok(Outcome::Interrupted);
+    }
+    command(
+        &[
+            "upscale",
+            "lr.nii.gz",
+            "-o",
+            "sr.nii.gz",
+            "--model",
+            "run/model.safetensors",
+        ],
+        terminal,
+    )?;
+    let mut table = "reference,image,subject,method\nhr.nii.gz,sr.nii.gz,held-out,model\n".to_owned();
+    for floor in FLOORS {
+        let image = format!("{floor}.nii.gz");
+        command(
+            &["upscale", "lr.nii.gz", "-o", &image, "--method", floor],
+            terminal,
+        )?;
+        table.push_str(&format!("hr.nii.gz,{image},held-out,{floor}\n"));
+    }
+    write("pairs.csv", table.as_bytes())?;
+    write(report::MONTAGE, &montage(&truth)?)?;
+    command(
+        &["evaluate", "--pairs", "pairs.csv", "--json", report::SCORES],
+        terminal,
+    )?;
+    command(&["report", "."], terminal)
+}
+
+/// How much is done.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    extent: [usize; 3],
+    spacing_mm: f64,
+    steps: u64,
+}
+
+impl Size {
+    const FULL: Self = Self {
+        extent: [81, 97, 81],
+        spacing_mm: 1.9,
+        steps: 400,
+    };
+    const QUICK: Self = Self {
+        extent: [41, 49, 41],
+        spacing_mm: 3.8,
+        steps: 8,
+    };
+}
+
+/// Empties the folder of an earlier demo, or makes a new one, and goes there: the commands then name files as a user
+/// would who works in it.
+///
+/// # Errors
+/// When something else is there.
+fn enter(path: &Path) -> anyhow::Result<()> {
+    let failed = |action| move |error| VolumeError::io(path, action, error);
+    let entries = path.read_dir().map(|entries| entries.count()).unwrap_or(0);
+    if path.is_file() || (entries > 0 && !path.join(MARK).is_file()) {
+        return Err(usage(format!(
+            "--out {}: is not the folder of a demo; name a new one",
+            path.display()
+        )));
+    }
+    if entries > 0 {
+        fs::remove_dir_all(path).map_err(failed("replace the earlier demo"))?;
+    }
+    fs::create_dir_all(path).map_err(failed("create the folder"))?;
+    std::env::set_current_dir(path).map_err(failed("enter"))?;
+    write(MARK, b"")
+}
+
+/// Gives a command as a user would.
+fn command(words: &[&str], terminal: &Terminal) -> anyhow::Result<Outcome> {
+    terminal.say(format!("$ voxelift {}", words.join(" ")));
+    let arguments = Arguments::try_parse_from(["voxelift"].iter().chain(words))?;
+    execute(arguments.command, terminal)
+}
+
+fn write(name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    Ok(write_atomically(Path::new(name), true, |out| {
+        out.write_all(bytes)
+    })?)
+}
+
+/// A synthetic head, written as a scan.
+fn head(name: &str, seed: u64, size: Size) -> anyhow::Result<Volume> {
+    let Size {
+        extent, spacing_mm, ..
+    } = size;
+    let head = phantom::head(&PhantomConfig {
+        seed,
+        extent,
+        spacing_mm: [spacing_mm; 3],
+    })?;
+    super::files::make_parent(Path::new(name))?;
+    nifti::write(
+        Path::new(name),
+        &NiftiImage::from_volume(head.clone()),
+        &WriteOptions::default(),
+    )?;
+    Ok(head)
+}
+
+fn read(name: &str) -> anyhow::Result<Volume> {
+    Ok(nifti::read(Path::new(name), &ReadOptions::default())?.into_single()?)
+}
+
+/// The held-out head: LR, zero-filled, super-resolved, true, and the errors.
+fn montage(hr: &Volume) -> anyhow::Result<Vec<u8>> {
+    let [lr, sr, zero_fill] = ["lr.nii.gz", "sr.nii.gz", "zero-fill.nii.gz"].map(read);
+    let on_reference = |image: Volume| image.crop([0; 3], hr.extent());
+    let (sr, zero_fill) = (on_reference(sr?), on_reference(zero_fill?));
+    Ok(comparison(
+        &lr?,
+        &[("zero-fill", &zero_fill), ("SR", &sr)],
+        Some(hr),
+    ))
+}
