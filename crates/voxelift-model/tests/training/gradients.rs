@@ -38,7 +38,7 @@ fn moved(term: &str, extra: &[&str]) -> BTreeSet<String> {
         value + Tensor::<1>::from_floats(noise.as_slice(), &device)
     });
     let (gradients, _) = generator_gradients(&state, &prepared.dataset.batch(0, &device), &config);
-    let moved = gradients.iter().filter(|(_, g)| g.clone().abs().max().into_scalar::<f32>() > 0.0);
+    let moved = gradients.iter().filter(|(_, g)| Tensor::clone(g).abs().max().into_scalar::<f32>() > 0.0);
     moved
         .map(|(name, _)| match name.split('.').collect::<Vec<_>>()[..] {
             ["generator", part, ..] => part.to_owned(),

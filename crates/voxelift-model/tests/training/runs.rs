@@ -103,7 +103,7 @@ fn the_exported_model_alone_super_resolves() {
     let options = UpscaleOptions { tile: Some(12), ensemble: true };
     let sr = resolver.upscale(&lr, &options, &mut |done, total| heard.push((done, total))).expect("an answer");
     assert_eq!(sr.extent(), [38, 44, 34]);
-    assert_eq!(heard.last(), Some(&(8, 8)));
+    assert_eq!(heard.last(), Some(&(12, 12)));
     // Twice the voxels over the same field of view.
     let (a, b) = (lr.geometry().world([-0.5; 3]), sr.geometry().world([-0.5; 3]));
     assert!((0..3).all(|axis| (a[axis] - b[axis]).abs() < 1e-9), "{a:?} {b:?}");
