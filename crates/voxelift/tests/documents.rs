@@ -13,32 +13,53 @@ fn architecture_lists_every_room_on_its_floor() {
     let mut missing = Vec::new();
     for name in ["voxelift-volume", "voxelift-model", "voxelift"] {
         let src = format!("crates/{name}/src");
-        let listed = page.split(&format!("**`{src}`**")).nth(1).expect("each crate has its rows");
+        let listed = page
+            .split(&format!("**`{src}`**"))
+            .nth(1)
+            .expect("each crate has its rows");
         let listed = listed.split("**`crates/").next().unwrap_or_default();
         for entry in fs::read_dir(root().join(&src)).expect("the sources") {
             let path = entry.expect("a readable entry").path();
-            let room = path.file_stem().and_then(|name| name.to_str()).expect("a UTF-8 name").to_owned();
+            let room = path
+                .file_stem()
+                .and_then(|name| name.to_str())
+                .expect("a UTF-8 name")
+                .to_owned();
             if room == "lib" || room == "main" {
                 continue;
             }
             let head = if path.is_dir() { path.join("mod.rs") } else { path };
             let text = fs::read_to_string(&head).expect("a readable room");
-            let floor = text.strip_prefix("//! Floor ").and_then(|rest| rest.split_whitespace().next());
+            let floor = text
+                .strip_prefix("//! Floor ")
+                .and_then(|rest| rest.split_whitespace().next());
             let row = format!("| {} | `{room}` |", floor.expect("the first line says the floor"));
             if !listed.contains(&row) {
                 missing.push(format!("{src}: {row}"));
             }
         }
     }
-    assert!(missing.is_empty(), "ARCHITECTURE.md lacks\n{}", missing.join("\n"));
+    assert!(
+        missing.is_empty(),
+        "ARCHITECTURE.md lacks\n{}",
+        missing.join("\n")
+    );
 }
 
 #[test]
 fn the_files_of_the_method_are_there() {
     let page = fs::read_to_string(root().join("docs/method.md")).expect("docs/method.md");
     let mut missing = Vec::new();
-    for (mark, folder) in [("`volume:", "crates/voxelift-volume/src"), ("`model:", "crates/voxelift-model/src")] {
-        for name in page.split(mark).skip(1).filter_map(|rest| rest.split('`').next()).filter(|name| !name.is_empty()) {
+    for (mark, folder) in [
+        ("`volume:", "crates/voxelift-volume/src"),
+        ("`model:", "crates/voxelift-model/src"),
+    ] {
+        for name in page
+            .split(mark)
+            .skip(1)
+            .filter_map(|rest| rest.split('`').next())
+            .filter(|name| !name.is_empty())
+        {
             let there = root().join(folder).join(name);
             if !there.exists() && !there.with_extension("rs").exists() {
                 missing.push(format!("{folder}/{name}"));

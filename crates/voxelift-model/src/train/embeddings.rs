@@ -25,7 +25,11 @@ impl Embeddings {
     pub(super) fn new(step: u64, config: &Config) -> Self {
         let [x, y, z] = config.patch.extent();
         let stream = Stream::new(config.seed, EMBEDDING_STREAMS + step);
-        Self { stream, projection: config.projection.clone(), map: [z, y, x] }
+        Self {
+            stream,
+            projection: config.projection.clone(),
+            map: [z, y, x],
+        }
     }
 
     fn positions(&self, [z, y, x]: [usize; 3]) -> Vec<usize> {
@@ -33,8 +37,16 @@ impl Embeddings {
     }
 
     /// `1/2 [J(p(F_st), p(F_s)) + J(p(F_tt), p(F_t))]`.
-    pub(super) fn feature_loss(&self, networks: &GeneratorSide, views: &mut DecoderViews, loss: &LossConfig) -> Tensor<1> {
-        let head = networks.feature_projection.as_ref().expect("a head for a term with a weight");
+    pub(super) fn feature_loss(
+        &self,
+        networks: &GeneratorSide,
+        views: &mut DecoderViews,
+        loss: &LossConfig,
+    ) -> Tensor<1> {
+        let head = networks
+            .feature_projection
+            .as_ref()
+            .expect("a head for a term with a weight");
         let positions = self.positions(self.map);
         let distance = |features: Tensor<5>, aim: Tensor<5>| {
             let (u, v) = (head.forward(features, &positions), head.forward(aim, &positions));
@@ -53,12 +65,17 @@ impl Embeddings {
         hr_source: &Tensor<5>,
         loss: &LossConfig,
     ) -> Tensor<1> {
-        let head = networks.reconstruction_projection.as_ref().expect("a head for a term with a weight");
+        let head = networks
+            .reconstruction_projection
+            .as_ref()
+            .expect("a head for a term with a weight");
         let encoder = networks.generator.encoder.valid();
         let [_, _, z, y, x] = hr_source.dims();
         let (start, size) = self.crop([z, y, x], loss.embed_crop);
         let crop = |image: Tensor<5>| {
-            (0..3).fold(image, |image, axis| image.narrow(2 + axis, start[axis], size[axis]))
+            (0..3).fold(image, |image, axis| {
+                image.narrow(2 + axis, start[axis], size[axis])
+            })
         };
         let positions = self.positions(size);
         let embed = |image: Tensor<5>| head.forward(encoder.forward(crop(image)), &positions);
@@ -68,7 +85,8 @@ impl Embeddings {
             Routing::Joint => views.sr_styled.clone(),
         };
         let aim = embed(hr_source.clone());
-        let distance = |image: Tensor<5>| contrastive(embed(image), aim.clone(), loss.temperature, loss.symmetric);
+        let distance =
+            |image: Tensor<5>| contrastive(embed(image), aim.clone(), loss.temperature, loss.symmetric);
         (distance(views.sr_source.clone()) + distance(sr_styled)) * 0.5
     }
 
@@ -82,4 +100,3 @@ impl Embeddings {
         (start, self.map)
     }
 }
-

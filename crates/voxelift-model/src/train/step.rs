@@ -10,7 +10,8 @@ use super::views::{DecoderViews, Views};
 use crate::batch::{TargetBatch, UnpairedBatch};
 use crate::config::Config;
 use crate::losses::{
-    ContrastiveBackward, HALFWAY, LossConfig, LossTerms, REAL, discriminator_loss, l1, reconstruction, score_loss,
+    ContrastiveBackward, HALFWAY, LossConfig, LossTerms, REAL, discriminator_loss, l1, reconstruction,
+    score_loss,
 };
 use crate::networks::Discriminators;
 use crate::optimizer::{clipped, global_norm};
@@ -46,7 +47,11 @@ pub fn step(state: &mut TrainState, batch: &UnpairedBatch, config: &Config) -> L
 }
 
 /// The gradients of a generator update by parameter name, before clipping, and the terms; changes nothing.
-pub fn generator_gradients(state: &TrainState, batch: &UnpairedBatch, config: &Config) -> (NamedTensors, LossTerms) {
+pub fn generator_gradients(
+    state: &TrainState,
+    batch: &UnpairedBatch,
+    config: &Config,
+) -> (NamedTensors, LossTerms) {
     let mut terms = LossTerms::default();
     let gradients = match &batch.target {
         None => supervised(&state.networks, batch, config, &mut terms),
@@ -67,7 +72,12 @@ fn supervised(
 ) -> NamedTensors {
     let sr_source = networks.generator.forward(batch.lr_source.clone());
     let mut objective = Objective::new(terms);
-    let value = reconstruction(sr_source, batch.hr_source.clone(), &batch.hr_foreground, config.loss.ssim);
+    let value = reconstruction(
+        sr_source,
+        batch.hr_source.clone(),
+        &batch.hr_foreground,
+        config.loss.ssim,
+    );
     objective.add("reconstruction", 1.0, value);
     objective.gradients(networks)
 }
@@ -82,7 +92,10 @@ fn update_discriminators(
     terms: &mut LossTerms,
 ) {
     let loss = &config.loss;
-    let discriminators = state.discriminators.clone().expect("the unpaired method has discriminators");
+    let discriminators = state
+        .discriminators
+        .clone()
+        .expect("the unpaired method has discriminators");
     let mut objective = Objective::new(terms);
     if loss.alignment > 0.0 {
         let fake = discriminators.feature.forward(views.feat_target.clone().detach());
@@ -111,7 +124,9 @@ fn update_discriminators(
     let norm = global_norm(&gradients);
     let discriminators = if norm.is_finite() {
         let rate = config.optimizer.rate(state.step, config.steps);
-        state.discriminator_optimizer.step(discriminators, gradients, rate, &config.optimizer)
+        state
+            .discriminator_optimizer
+            .step(discriminators, gradients, rate, &config.optimizer)
     } else {
         discriminators
     };
@@ -121,8 +136,16 @@ fn update_discriminators(
 /// Share of scores on the right side of one half.
 fn accuracy(fake: &Tensor<2>, real: &Tensor<2>) -> f64 {
     let right = |scores: &Tensor<2>, real: bool| {
-        let scores: Vec<f32> = scores.clone().inner().into_data().try_into_vec().expect("f32 scores");
-        (scores.iter().filter(|s| (**s > 0.5) == real).count(), scores.len())
+        let scores: Vec<f32> = scores
+            .clone()
+            .inner()
+            .into_data()
+            .try_into_vec()
+            .expect("f32 scores");
+        (
+            scores.iter().filter(|s| (**s > 0.5) == real).count(),
+            scores.len(),
+        )
     };
     let ((a, n), (b, m)) = (right(fake, false), right(real, true));
     (a + b) as f64 / (n + m) as f64
@@ -139,19 +162,37 @@ fn unpaired(
 ) -> NamedTensors {
     let (loss, networks) = (&config.loss, &state.networks);
     let strength = config.schedule.strength(state.step, config.steps);
-    let judges = state.discriminators.as_ref().expect("the unpaired method has discriminators").valid();
+    let judges = state
+        .discriminators
+        .as_ref()
+        .expect("the unpaired method has discriminators")
+        .valid();
     let mut objective = Objective::new(terms);
 
     if loss.reconstruction > 0.0 {
-        let value = reconstruction(views.sr_source.clone(), batch.hr_source.clone(), &batch.hr_foreground, loss.ssim);
+        let value = reconstruction(
+            views.sr_source.clone(),
+            batch.hr_source.clone(),
+            &batch.hr_foreground,
+            loss.ssim,
+        );
         objective.add("reconstruction", loss.reconstruction, value);
     }
     if loss.restoration > 0.0 {
         let (rec, lr) = (views.lr_target_rec.clone(), target.lr_target.clone());
-        objective.add("restoration", loss.restoration, reconstruction(rec, lr, &target.lr_foreground, loss.ssim));
+        objective.add(
+            "restoration",
+            loss.restoration,
+            reconstruction(rec, lr, &target.lr_foreground, loss.ssim),
+        );
     }
     if loss.cycle > 0.0 {
-        let value = reconstruction(views.sr_styled.clone(), batch.hr_source.clone(), &batch.hr_foreground, loss.ssim);
+        let value = reconstruction(
+            views.sr_styled.clone(),
+            batch.hr_source.clone(),
+            &batch.hr_foreground,
+            loss.ssim,
+        );
         objective.add("cycle", loss.cycle, value);
     }
     if strength > 0.0 {
@@ -179,10 +220,18 @@ fn unpaired(
             let fresh = Views::new(networks, batch, target);
             let mut views = DecoderViews::new(networks, &fresh, batch, target, loss.routing);
             let mut alone = Objective::new(objective.terms);
-            alone.add("feature_contrastive", weight, embedding.feature_loss(networks, &mut views, loss));
+            alone.add(
+                "feature_contrastive",
+                weight,
+                embedding.feature_loss(networks, &mut views, loss),
+            );
             accumulate(&mut gradients, alone.gradients(networks));
         } else {
-            objective.add("feature_contrastive", weight, embedding.feature_loss(networks, &mut decoder_views, loss));
+            objective.add(
+                "feature_contrastive",
+                weight,
+                embedding.feature_loss(networks, &mut decoder_views, loss),
+            );
         }
     }
     if loss.reconstruction_contrastive > 0.0 {
@@ -224,14 +273,21 @@ fn adversarial_terms(
     }
     if loss.adversarial_target > 0.0 {
         // Y_t, the answer itself.
-        let sr_target = networks.generator.decode(views.feat_target.clone(), target.lr_target.clone());
+        let sr_target = networks
+            .generator
+            .decode(views.feat_target.clone(), target.lr_target.clone());
         let value = score_loss(judges.source.forward(sr_target), REAL);
         objective.add("adversarial_target", loss.adversarial_target * strength, value);
     }
 }
 
 /// One Adam step on the whole generator side, its global gradient norm clipped.
-fn update_generators(state: &mut TrainState, gradients: NamedTensors, config: &Config, terms: &mut LossTerms) {
+fn update_generators(
+    state: &mut TrainState,
+    gradients: NamedTensors,
+    config: &Config,
+    terms: &mut LossTerms,
+) {
     let norm = global_norm(&gradients);
     terms.record("gradient_norm", norm);
     if !norm.is_finite() {
@@ -241,5 +297,7 @@ fn update_generators(state: &mut TrainState, gradients: NamedTensors, config: &C
     let gradients = clipped(gradients, norm, config.optimizer.clip_norm);
     let rate = config.optimizer.rate(state.step, config.steps);
     let networks = state.networks.clone();
-    state.networks = state.generator_optimizer.step(networks, gradients, rate, &config.optimizer);
+    state.networks = state
+        .generator_optimizer
+        .step(networks, gradients, rate, &config.optimizer);
 }

@@ -36,12 +36,23 @@ impl Views {
         let lr_styled = lr_decoder.forward(feat_source.clone(), batch.lr_source.clone());
         let feat_styled = generator.encode(lr_styled.clone());
         let sr_styled = generator.decode(feat_styled.clone(), lr_styled.clone());
-        Self { feat_source, feat_target, sr_source, lr_target_rec, lr_styled, feat_styled, sr_styled }
+        Self {
+            feat_source,
+            feat_target,
+            sr_source,
+            lr_target_rec,
+            lr_styled,
+            feat_styled,
+            sr_styled,
+        }
     }
 }
 
 fn lr_decoder(networks: &GeneratorSide) -> &LrDecoder {
-    networks.lr_decoder.as_ref().expect("the unpaired method has an LR decoder")
+    networks
+        .lr_decoder
+        .as_ref()
+        .expect("the unpaired method has an LR decoder")
 }
 
 /// What the terms that move `G_t` alone look at. Routed: `G_t` on detached features, then `E` held constant, so that
@@ -92,27 +103,46 @@ impl DecoderViews {
     }
 
     pub(super) fn styled(&mut self) -> Tensor<5> {
-        let Self { images, aim_source, inputs, decoder, .. } = self;
-        images[0].get_or_insert_with(|| decoder.forward(aim_source.clone(), inputs[0].clone())).clone()
+        let Self {
+            images,
+            aim_source,
+            inputs,
+            decoder,
+            ..
+        } = self;
+        images[0]
+            .get_or_insert_with(|| decoder.forward(aim_source.clone(), inputs[0].clone()))
+            .clone()
     }
 
     pub(super) fn target_rec(&mut self) -> Tensor<5> {
-        let Self { images, aim_target, inputs, decoder, .. } = self;
-        images[1].get_or_insert_with(|| decoder.forward(aim_target.clone(), inputs[1].clone())).clone()
+        let Self {
+            images,
+            aim_target,
+            inputs,
+            decoder,
+            ..
+        } = self;
+        images[1]
+            .get_or_insert_with(|| decoder.forward(aim_target.clone(), inputs[1].clone()))
+            .clone()
     }
 
     /// `F_st`.
     pub(super) fn feat_styled(&mut self) -> Tensor<5> {
         let image = self.styled();
         let encoder = &self.encoder;
-        self.features[0].get_or_insert_with(|| encoder.forward(image)).clone()
+        self.features[0]
+            .get_or_insert_with(|| encoder.forward(image))
+            .clone()
     }
 
     /// `F_tt`.
     pub(super) fn feat_target_rec(&mut self) -> Tensor<5> {
         let image = self.target_rec();
         let encoder = &self.encoder;
-        self.features[1].get_or_insert_with(|| encoder.forward(image)).clone()
+        self.features[1]
+            .get_or_insert_with(|| encoder.forward(image))
+            .clone()
     }
 }
-

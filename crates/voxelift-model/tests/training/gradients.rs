@@ -25,8 +25,15 @@ const WEIGHTS: [&str; 10] = [
 
 /// The networks that `term`, alone, moves.
 fn moved(term: &str, extra: &[&str]) -> BTreeSet<String> {
-    let off: Vec<String> = WEIGHTS.iter().map(|w| format!("loss.{w}={}", u8::from(*w == term))).collect();
-    let set: Vec<&str> = off.iter().map(String::as_str).chain(extra.iter().copied()).collect();
+    let off: Vec<String> = WEIGHTS
+        .iter()
+        .map(|w| format!("loss.{w}={}", u8::from(*w == term)))
+        .collect();
+    let set: Vec<&str> = off
+        .iter()
+        .map(String::as_str)
+        .chain(extra.iter().copied())
+        .collect();
     let config = tiny(&set);
     let prepared = prepare(&config, &mut |_| {}).expect("phantoms");
     let device = Device::flex();
@@ -34,11 +41,15 @@ fn moved(term: &str, extra: &[&str]) -> BTreeSet<String> {
     // Last convs start at zero and would hide every path that leads through them.
     let mut stream = Stream::new(9, 0);
     state.networks = map_named(state.networks, |_, value| {
-        let noise: Vec<f32> = (0..value.dims()[0]).map(|_| stream.between(-0.05, 0.05) as f32).collect();
+        let noise: Vec<f32> = (0..value.dims()[0])
+            .map(|_| stream.between(-0.05, 0.05) as f32)
+            .collect();
         value + Tensor::<1>::from_floats(noise.as_slice(), &device)
     });
     let (gradients, _) = generator_gradients(&state, &prepared.dataset.batch(0, &device), &config);
-    let moved = gradients.iter().filter(|(_, g)| Tensor::clone(g).abs().max().into_scalar::<f32>() > 0.0);
+    let moved = gradients
+        .iter()
+        .filter(|(_, g)| Tensor::clone(g).abs().max().into_scalar::<f32>() > 0.0);
     moved
         .map(|(name, _)| match name.split('.').collect::<Vec<_>>()[..] {
             ["generator", part, ..] => part.to_owned(),
@@ -63,7 +74,10 @@ fn routed_terms_move_the_networks_of_the_table_and_no_other() {
         ("adversarial", &["encoder", "lr_decoder", "sr_decoder"]),
         ("adversarial_target", &["encoder", "sr_decoder"]),
         ("feature_contrastive", &["feature_projection", "lr_decoder"]),
-        ("reconstruction_contrastive", &["encoder", "reconstruction_projection", "sr_decoder"]),
+        (
+            "reconstruction_contrastive",
+            &["encoder", "reconstruction_projection", "sr_decoder"],
+        ),
         ("identity", &["lr_decoder"]),
     ];
     for (term, expected) in table {
@@ -75,7 +89,10 @@ fn routed_terms_move_the_networks_of_the_table_and_no_other() {
 fn joint_terms_move_all_they_touch() {
     let joint = &["loss.routing=\"joint\""];
     assert_eq!(moved("style", joint), names(&["encoder", "lr_decoder"]));
-    assert_eq!(moved("feature_contrastive", joint), names(&["encoder", "feature_projection", "lr_decoder"]));
+    assert_eq!(
+        moved("feature_contrastive", joint),
+        names(&["encoder", "feature_projection", "lr_decoder"])
+    );
     let all = names(&["encoder", "lr_decoder", "reconstruction_projection", "sr_decoder"]);
     assert_eq!(moved("reconstruction_contrastive", joint), all);
 }
@@ -94,11 +111,20 @@ fn a_separate_contrastive_backward_gives_the_gradients_of_the_joint_one() {
         generator_gradients(&state, &prepared.dataset.batch(4, &device), &config).0
     };
     let (joint, separate) = (gradients("joint"), gradients("separate"));
-    assert_eq!(joint.keys().collect::<Vec<_>>(), separate.keys().collect::<Vec<_>>());
+    assert_eq!(
+        joint.keys().collect::<Vec<_>>(),
+        separate.keys().collect::<Vec<_>>()
+    );
     for (name, gradient) in &joint {
-        let difference: f32 = (gradient.clone() - separate[name].clone()).abs().max().into_scalar();
+        let difference: f32 = (gradient.clone() - separate[name].clone())
+            .abs()
+            .max()
+            .into_scalar();
         let size: f32 = gradient.clone().abs().max().into_scalar();
-        assert!(difference <= 1e-4 * size.max(1e-6), "{name}: {difference} of {size}");
+        assert!(
+            difference <= 1e-4 * size.max(1e-6),
+            "{name}: {difference} of {size}"
+        );
     }
 }
 
@@ -120,13 +146,22 @@ fn a_term_without_weight_is_not_computed() {
 
 #[test]
 fn one_tiny_batch_can_be_overfitted() {
-    let config = tiny(&["mode=\"supervised\"", "steps=200", "optimizer.learning_rate=3e-3", "optimizer.warmup_steps=10"]);
+    let config = tiny(&[
+        "mode=\"supervised\"",
+        "steps=200",
+        "optimizer.learning_rate=3e-3",
+        "optimizer.warmup_steps=10",
+    ]);
     let prepared = prepare(&config, &mut |_| {}).expect("phantoms");
     let device = Device::flex();
     let mut state = TrainState::new(&config, &device);
     let batch = prepared.dataset.batch(0, &device);
     let losses: Vec<f64> = (0..config.steps)
-        .map(|_| step(&mut state, &batch, &config).get("reconstruction").expect("the only term"))
+        .map(|_| {
+            step(&mut state, &batch, &config)
+                .get("reconstruction")
+                .expect("the only term")
+        })
         .collect();
     assert!(losses[199] < 0.6 * losses[0], "{} to {}", losses[0], losses[199]);
 }

@@ -42,5 +42,7 @@ pub const TINY: &str = r#"
 /// [`TINY`] with overrides.
 pub fn tiny(set: &[&str]) -> Config {
     let set: Vec<String> = set.iter().map(|s| (*s).to_owned()).collect();
-    Config::from_text(TINY, "tiny", Path::new("."), &set).expect("a valid configuration").config
+    Config::from_text(TINY, "tiny", Path::new("."), &set)
+        .expect("a valid configuration")
+        .config
 }
