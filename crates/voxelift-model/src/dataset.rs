@@ -27,7 +27,12 @@ pub struct PatchConfig {
 
 impl Default for PatchConfig {
     fn default() -> Self {
-        Self { size: 16, batch: 8, min_foreground: 0.25, flip: [false; 3] }
+        Self {
+            size: 16,
+            batch: 8,
+            min_foreground: 0.25,
+            flip: [false; 3],
+        }
     }
 }
 
@@ -106,14 +111,28 @@ impl Dataset {
             .into_iter()
             .map(|pair| {
                 let (lr, hr) = (pair.lr.volume.extent(), pair.hr.volume.extent());
-                assert_eq!(scale.up(lr), hr, "an LR volume of {lr:?} does not tile its HR volume of {hr:?}");
+                assert_eq!(
+                    scale.up(lr),
+                    hr,
+                    "an LR volume of {lr:?} does not tile its HR volume of {hr:?}"
+                );
                 let starts = starts(&pair.lr, &patch)?;
                 Ok((pair, starts))
             })
             .collect::<Result<Vec<_>>>()?;
-        let target = target.into_iter().map(|scan| Ok((starts(&scan.lr, &patch)?, scan)));
-        let target = target.map(|found| found.map(|(starts, scan)| (scan, starts))).collect::<Result<Vec<_>>>()?;
-        Ok(Self { source, target, scale, patch, seed })
+        let target = target
+            .into_iter()
+            .map(|scan| Ok((starts(&scan.lr, &patch)?, scan)));
+        let target = target
+            .map(|found| found.map(|(starts, scan)| (scan, starts)))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            source,
+            target,
+            scale,
+            patch,
+            seed,
+        })
     }
 
     /// How many people stand behind the source pool.
@@ -133,20 +152,48 @@ impl Dataset {
         let hr_extent = self.scale.up(lr_extent);
         let [mut hr, mut lr, mut hr_mask] = [Vec::new(), Vec::new(), Vec::new()];
         let mut stream = self.stream(step, Role::Source);
-        let names: Vec<&str> = self.source.iter().map(|(pair, _)| pair.hr.person.as_str()).collect();
+        let names: Vec<&str> = self
+            .source
+            .iter()
+            .map(|(pair, _)| pair.hr.person.as_str())
+            .collect();
         for which in spread(&names, n, &mut stream) {
             let (pair, starts) = &self.source[which];
             let (start, flip) = self.place(&pair.lr, starts, &mut stream);
             let hr_start = self.scale.up(start);
             let scaled = |v: f32| v / pair.factor;
             let first = lr.len();
-            cut(pair.lr.volume.data(), pair.lr.volume.extent(), start, lr_extent, flip, scaled, &mut lr);
+            cut(
+                pair.lr.volume.data(),
+                pair.lr.volume.extent(),
+                start,
+                lr_extent,
+                flip,
+                scaled,
+                &mut lr,
+            );
             if pair.noise > 0.0 {
                 rician(&mut lr[first..], pair.noise, &mut stream);
             }
-            cut(pair.hr.volume.data(), pair.hr.volume.extent(), hr_start, hr_extent, flip, scaled, &mut hr);
+            cut(
+                pair.hr.volume.data(),
+                pair.hr.volume.extent(),
+                hr_start,
+                hr_extent,
+                flip,
+                scaled,
+                &mut hr,
+            );
             let one = |inside: bool| f32::from(u8::from(inside));
-            cut(&pair.hr.foreground, pair.hr.volume.extent(), hr_start, hr_extent, flip, one, &mut hr_mask);
+            cut(
+                &pair.hr.foreground,
+                pair.hr.volume.extent(),
+                hr_start,
+                hr_extent,
+                flip,
+                one,
+                &mut hr_mask,
+            );
         }
         UnpairedBatch {
             hr_source: patches_to_tensor(hr, n, hr_extent, device),
@@ -160,12 +207,24 @@ impl Dataset {
         let (n, extent) = (self.patch.batch, self.patch.extent());
         let [mut lr, mut mask] = [Vec::new(), Vec::new()];
         let mut stream = self.stream(step, Role::Target);
-        let names: Vec<&str> = self.target.iter().map(|(scan, _)| scan.lr.person.as_str()).collect();
+        let names: Vec<&str> = self
+            .target
+            .iter()
+            .map(|(scan, _)| scan.lr.person.as_str())
+            .collect();
         for which in spread(&names, n, &mut stream) {
             let (scan, starts) = &self.target[which];
             let (start, flip) = self.place(&scan.lr, starts, &mut stream);
             let whole = scan.lr.volume.extent();
-            cut(scan.lr.volume.data(), whole, start, extent, flip, |v| v / scan.factor, &mut lr);
+            cut(
+                scan.lr.volume.data(),
+                whole,
+                start,
+                extent,
+                flip,
+                |v| v / scan.factor,
+                &mut lr,
+            );
             let one = |inside: bool| f32::from(u8::from(inside));
             cut(&scan.lr.foreground, whole, start, extent, flip, one, &mut mask);
         }
@@ -215,8 +274,13 @@ fn starts(scan: &Scan, patch: &PatchConfig) -> Result<Vec<u32>> {
     let whole = scan.volume.extent();
     let side = patch.extent();
     if (0..3).any(|a| whole[a] < side[a]) {
-        let expected = format!("at least {side:?} LR voxels, one patch; use larger scans or a smaller patch.size");
-        return Err(ModelError::data(format!("scan of {}", scan.person), format!("{whole:?} LR voxels"), expected));
+        let expected =
+            format!("at least {side:?} LR voxels, one patch; use larger scans or a smaller patch.size");
+        return Err(ModelError::data(
+            format!("scan of {}", scan.person),
+            format!("{whole:?} LR voxels"),
+            expected,
+        ));
     }
     let sums = summed(&scan.foreground, whole);
     let [nx, ny, nz] = whole;
@@ -236,9 +300,16 @@ fn starts(scan: &Scan, patch: &PatchConfig) -> Result<Vec<u32>> {
         }
     }
     if found.is_empty() {
-        let value = format!("no patch of {side:?} LR voxels with {} % foreground", patch.min_foreground * 100.0);
+        let value = format!(
+            "no patch of {side:?} LR voxels with {} % foreground",
+            patch.min_foreground * 100.0
+        );
         let expected = "a head larger than a patch, or a smaller patch.min_foreground";
-        return Err(ModelError::data(format!("scan of {}", scan.person), value, expected));
+        return Err(ModelError::data(
+            format!("scan of {}", scan.person),
+            value,
+            expected,
+        ));
     }
     Ok(found)
 }
@@ -289,22 +360,40 @@ mod tests {
         let geometry = Geometry::axis_aligned(extent, [1.0; 3]);
         let voxels = geometry.voxels();
         let volume = Volume::new((0..voxels).map(|i| i as f32).collect(), geometry);
-        Scan { person: person.into(), volume: Arc::new(volume), foreground: Arc::new(vec![true; voxels]) }
+        Scan {
+            person: person.into(),
+            volume: Arc::new(volume),
+            foreground: Arc::new(vec![true; voxels]),
+        }
     }
 
     fn pair(person: &str) -> SourcePair {
-        SourcePair { hr: ramp(person, [16, 12, 10]), lr: ramp(person, [8, 6, 5]), factor: 1.0, noise: 0.0 }
+        SourcePair {
+            hr: ramp(person, [16, 12, 10]),
+            lr: ramp(person, [8, 6, 5]),
+            factor: 1.0,
+            noise: 0.0,
+        }
     }
 
     fn config(flip: bool) -> PatchConfig {
-        PatchConfig { size: 4, batch: 3, min_foreground: 0.25, flip: [flip; 3] }
+        PatchConfig {
+            size: 4,
+            batch: 3,
+            min_foreground: 0.25,
+            flip: [flip; 3],
+        }
     }
 
     #[test]
     fn an_hr_patch_starts_at_the_scaled_index_of_its_lr_patch() {
         let data = Dataset::new(vec![pair("a")], vec![], Scale::isotropic(2), config(false), 3).unwrap();
         let batch = data.batch(0, &Device::flex());
-        let first = |t: Tensor<5>| -> Vec<f32> { (0..3).map(|n| t.clone().slice([n..n + 1, 0..1, 0..1, 0..1, 0..1]).into_scalar()).collect() };
+        let first = |t: Tensor<5>| -> Vec<f32> {
+            (0..3)
+                .map(|n| t.clone().slice([n..n + 1, 0..1, 0..1, 0..1, 0..1]).into_scalar())
+                .collect()
+        };
         for (lr, hr) in first(batch.lr_source).into_iter().zip(first(batch.hr_source)) {
             let (lr, hr) = (lr as usize, hr as usize);
             let (x, y, z) = (lr % 8, lr / 8 % 6, lr / 48);
@@ -314,7 +403,16 @@ mod tests {
 
     #[test]
     fn a_batch_depends_on_seed_and_step_alone() {
-        let make = |seed| Dataset::new(vec![pair("a"), pair("b")], vec![], Scale::isotropic(2), config(true), seed).unwrap();
+        let make = |seed| {
+            Dataset::new(
+                vec![pair("a"), pair("b")],
+                vec![],
+                Scale::isotropic(2),
+                config(true),
+                seed,
+            )
+            .unwrap()
+        };
         let voxels = |d: &Dataset, step| d.batch(step, &Device::flex()).hr_source.into_data();
         assert_eq!(voxels(&make(1), 7), voxels(&make(1), 7));
         assert_ne!(voxels(&make(1), 7), voxels(&make(1), 8));
@@ -338,7 +436,10 @@ mod tests {
         let mut inside = vec![false; 8 * 6 * 5];
         inside[0] = true;
         scan.lr.foreground = Arc::new(inside);
-        let few = PatchConfig { min_foreground: 1.0 / 64.0, ..config(false) };
+        let few = PatchConfig {
+            min_foreground: 1.0 / 64.0,
+            ..config(false)
+        };
         assert_eq!(starts(&scan.lr, &few).unwrap(), [0]);
         let message = starts(&scan.lr, &config(false)).unwrap_err().to_string();
         assert!(message.contains("no patch"), "{message}");
@@ -346,8 +447,16 @@ mod tests {
 
     #[test]
     fn a_scan_smaller_than_a_patch_is_refused() {
-        let large = PatchConfig { size: 7, ..config(false) };
-        let message = Dataset::new(vec![pair("a")], vec![], Scale::isotropic(2), large, 1).unwrap_err().to_string();
-        assert!(message.contains("[8, 6, 5]") && message.contains("patch.size"), "{message}");
+        let large = PatchConfig {
+            size: 7,
+            ..config(false)
+        };
+        let message = Dataset::new(vec![pair("a")], vec![], Scale::isotropic(2), large, 1)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("[8, 6, 5]") && message.contains("patch.size"),
+            "{message}"
+        );
     }
 }

@@ -24,7 +24,10 @@ impl DeviceChoice {
     /// When the device asked for is not there, or not built in.
     pub fn open(self) -> Result<(Device, String)> {
         let threads = rayon::current_num_threads();
-        Ok((Device::flex(), format!("cpu, {threads} thread{}", if threads == 1 { "" } else { "s" })))
+        Ok((
+            Device::flex(),
+            format!("cpu, {threads} thread{}", if threads == 1 { "" } else { "s" }),
+        ))
     }
 }
 

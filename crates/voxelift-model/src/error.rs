@@ -80,17 +80,29 @@ pub enum ModelError {
 impl ModelError {
     /// A [`ModelError::Config`].
     pub fn config(key: impl Into<String>, value: impl ToString, expected: impl Into<String>) -> Self {
-        Self::Config { key: key.into(), value: value.to_string(), expected: expected.into() }
+        Self::Config {
+            key: key.into(),
+            value: value.to_string(),
+            expected: expected.into(),
+        }
     }
 
     /// A [`ModelError::Data`].
     pub fn data(what: impl Into<String>, value: impl ToString, expected: impl Into<String>) -> Self {
-        Self::Data { what: what.into(), value: value.to_string(), expected: expected.into() }
+        Self::Data {
+            what: what.into(),
+            value: value.to_string(),
+            expected: expected.into(),
+        }
     }
 
     /// A [`ModelError::ModelFile`].
     pub fn model_file(path: &Path, what: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self::ModelFile { path: path.to_owned(), what: what.into(), expected: expected.into() }
+        Self::ModelFile {
+            path: path.to_owned(),
+            what: what.into(),
+            expected: expected.into(),
+        }
     }
 
     /// Whether the fault was found before any data was read (exit code 2 instead of 1).

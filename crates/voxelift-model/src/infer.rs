@@ -1,4 +1,4 @@
-//! Floor 8 · SuperResolver: Volume -> Volume by tiles.
+//! Floor 9 · SuperResolver: Volume -> Volume by tiles.
 
 use std::path::Path;
 
@@ -34,7 +34,12 @@ pub struct SuperResolver {
 impl SuperResolver {
     /// Wraps a generator; `tile` is the default tile in LR voxels.
     pub fn new(generator: Generator, scale: Scale, tile: usize, device: Device) -> Self {
-        Self { generator: generator.valid(), scale, tile, device }
+        Self {
+            generator: generator.valid(),
+            scale,
+            tile,
+            device,
+        }
     }
 
     /// Reads a model file: the resolver and the card of what it is.
@@ -77,7 +82,11 @@ impl SuperResolver {
         progress(0, plan.count());
         for tile in plan.tiles() {
             let image = volume_to_tensor(&normalised.crop(tile.start, tile.extent), &self.device);
-            let answer = if options.ensemble { self.ensemble(image) } else { self.generator.forward(image) };
+            let answer = if options.ensemble {
+                self.ensemble(image)
+            } else {
+                self.generator.forward(image)
+            };
             blend.add(&tile, &tensor_to_voxels(answer));
             progress(tile.index + 1, plan.count());
         }
@@ -87,11 +96,16 @@ impl SuperResolver {
 
     fn ensemble(&self, image: Tensor<5>) -> Tensor<5> {
         let answers = (0..8).map(|mirror: usize| {
-            let axes: Vec<isize> = (0..3).filter(|axis| mirror >> axis & 1 == 1).map(|axis| axis + 2).collect();
+            let axes: Vec<isize> = (0..3)
+                .filter(|axis| mirror >> axis & 1 == 1)
+                .map(|axis| axis + 2)
+                .collect();
             let flipped = |t: Tensor<5>| axes.iter().fold(t, |t, axis| t.flip([*axis]));
             flipped(self.generator.forward(flipped(image.clone())))
         });
-        let sum = answers.reduce(|sum, answer| sum + answer).expect("eight mirrorings");
+        let sum = answers
+            .reduce(|sum, answer| sum + answer)
+            .expect("eight mirrorings");
         sum / 8.0
     }
 }

@@ -8,20 +8,21 @@ pub mod error;
 pub mod batch;
 pub mod conv;
 pub mod device;
+
+pub mod dataset;
 pub mod layers;
 pub mod parameters;
 
-pub mod dataset;
-pub mod optimizer;
-pub mod tensor_file;
 pub mod losses;
 pub mod networks;
+pub mod optimizer;
+pub mod tensor_file;
 
 pub mod config;
-pub mod model_file;
 pub mod run;
+
+pub mod model_file;
 
 pub mod infer;
 
 pub mod train;
-

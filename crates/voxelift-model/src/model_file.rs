@@ -1,4 +1,4 @@
-//! Floor 7 · The exported model: safetensors + card.
+//! Floor 8 · The exported model: safetensors + card.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -85,13 +85,22 @@ pub fn write(path: &Path, generator: &Generator, card: &ModelCard) -> Result<()>
 pub fn read(path: &Path, device: &Device) -> Result<(Generator, ModelCard)> {
     let (values, card): (_, ModelCard) = tensor_file::read(path)?;
     if card.format != FORMAT {
-        let expected = format!("format {FORMAT}; use the version of voxelift that wrote it ({})", card.version);
-        return Err(ModelError::model_file(path, format!("model format {}", card.format), expected));
+        let expected = format!(
+            "format {FORMAT}; use the version of voxelift that wrote it ({})",
+            card.version
+        );
+        return Err(ModelError::model_file(
+            path,
+            format!("model format {}", card.format),
+            expected,
+        ));
     }
     let mut network = card.network.clone();
     let [x, y, z] = card.scale;
     network.scale = [z, y, x];
-    network.check().map_err(|e| ModelError::model_file(path, format!("its card says {e}"), "sizes of a real network"))?;
+    network
+        .check()
+        .map_err(|e| ModelError::model_file(path, format!("its card says {e}"), "sizes of a real network"))?;
     let generator = parameters::replaced(network.init(0, device), &values)
         .map_err(|what| ModelError::model_file(path, what, "the tensors that its card promises"))?;
     Ok((generator, card))

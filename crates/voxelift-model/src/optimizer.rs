@@ -46,7 +46,11 @@ impl OptimizerConfig {
     /// The rate of step `step` (from 0) of `steps`.
     pub fn rate(&self, step: u64, steps: u64) -> f64 {
         let warm = ((step + 1) as f64 / self.warmup_steps.max(1) as f64).min(1.0);
-        let halvings = self.halve_at.iter().filter(|at| step as f64 >= **at * steps as f64).count();
+        let halvings = self
+            .halve_at
+            .iter()
+            .filter(|at| step as f64 >= **at * steps as f64)
+            .count();
         self.learning_rate * warm * 0.5f64.powi(halvings as i32)
     }
 }
@@ -63,11 +67,24 @@ impl Adam {
     ///
     /// A parameter's own count of updates corrects its bias, so that a term that joins late (an adversarial ramp)
     /// starts like a fresh one.
-    pub fn step<M: Module>(&mut self, module: M, gradients: NamedTensors, rate: f64, config: &OptimizerConfig) -> M {
-        let OptimizerConfig { beta_1, beta_2, epsilon, .. } = *config;
+    pub fn step<M: Module>(
+        &mut self,
+        module: M,
+        gradients: NamedTensors,
+        rate: f64,
+        config: &OptimizerConfig,
+    ) -> M {
+        let OptimizerConfig {
+            beta_1,
+            beta_2,
+            epsilon,
+            ..
+        } = *config;
         let mut gradients = gradients;
         map_named(module, |name, value| {
-            let Some(gradient) = gradients.remove(name) else { return value };
+            let Some(gradient) = gradients.remove(name) else {
+                return value;
+            };
             let [first, second] = self.moments.remove(name).unwrap_or_else(|| {
                 let zeros = gradient.zeros_like();
                 [zeros.clone(), zeros]
@@ -87,9 +104,15 @@ impl Adam {
     /// The moments and counts, to be kept in a checkpoint: `NAME.first`, `NAME.second`, and the counts.
     pub fn state(&self) -> (BTreeMap<String, TensorData>, BTreeMap<String, u64>) {
         let named = self.moments.iter().flat_map(|(name, [first, second])| {
-            [(format!("{name}.first"), first), (format!("{name}.second"), second)]
+            [
+                (format!("{name}.first"), first),
+                (format!("{name}.second"), second),
+            ]
         });
-        (named.map(|(name, tensor)| (name, tensor.to_data())).collect(), self.time.clone())
+        (
+            named.map(|(name, tensor)| (name, tensor.to_data())).collect(),
+            self.time.clone(),
+        )
     }
 
     /// Puts back what [`Adam::state`] gave.
@@ -105,7 +128,9 @@ impl Adam {
         for name in time.keys() {
             let mut take = |which: &str| {
                 let key = format!("{name}.{which}");
-                let data = moments.remove(&key).ok_or_else(|| format!("optimiser moment {key} is missing"))?;
+                let data = moments
+                    .remove(&key)
+                    .ok_or_else(|| format!("optimiser moment {key} is missing"))?;
                 Ok::<_, String>(Tensor::<1>::from_data(data, device))
             };
             kept.insert(name.clone(), [take("first")?, take("second")?]);
@@ -128,5 +153,8 @@ pub fn clipped(gradients: NamedTensors, norm: f64, limit: f64) -> NamedTensors {
     if limit <= 0.0 || norm <= limit {
         return gradients;
     }
-    gradients.into_iter().map(|(name, g)| (name, g.mul_scalar(limit / norm))).collect()
+    gradients
+        .into_iter()
+        .map(|(name, g)| (name, g.mul_scalar(limit / norm)))
+        .collect()
 }

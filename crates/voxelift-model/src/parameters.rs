@@ -97,9 +97,14 @@ pub fn map_named<M: Module>(module: M, change: impl FnMut(&str, Tensor<1>) -> Te
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let (id, tensor, mapper) = param.consume();
-            let (autodiff, require_grad, dims) = (tensor.is_autodiff(), tensor.is_require_grad(), tensor.dims());
+            let (autodiff, require_grad, dims) =
+                (tensor.is_autodiff(), tensor.is_require_grad(), tensor.dims());
             let changed = (self.1)(&self.0.name(), tensor.inner().flatten(0, D - 1)).reshape(dims);
-            let changed = if autodiff { Tensor::from_inner(changed) } else { changed };
+            let changed = if autodiff {
+                Tensor::from_inner(changed)
+            } else {
+                changed
+            };
             Param::from_mapped_value(id, changed.set_require_grad(require_grad), mapper)
         }
     }
@@ -113,7 +118,9 @@ pub fn map_named<M: Module>(module: M, change: impl FnMut(&str, Tensor<1>) -> Te
 pub fn average<M: Module>(average: M, live: &M, decay: f64) -> M {
     let live = values(live);
     map_named(average, |name, mean| {
-        let data = live.get(name).unwrap_or_else(|| panic!("no parameter {name} to average with"));
+        let data = live
+            .get(name)
+            .unwrap_or_else(|| panic!("no parameter {name} to average with"));
         let live = flat(data.clone(), &mean.device());
         mean.mul_scalar(decay) + live.mul_scalar(1.0 - decay)
     })
@@ -129,7 +136,10 @@ pub fn replaced<M: Module>(module: M, values: &BTreeMap<String, TensorData>) -> 
         match values.get(name) {
             None => return Err(format!("tensor {name} is missing")),
             Some(data) if data.shape().as_slice() != shape.as_slice() => {
-                return Err(format!("tensor {name} has shape {:?}, the network wants {shape:?}", data.shape().as_slice()));
+                return Err(format!(
+                    "tensor {name} has shape {:?}, the network wants {shape:?}",
+                    data.shape().as_slice()
+                ));
             }
             Some(_) => {}
         }
@@ -137,12 +147,17 @@ pub fn replaced<M: Module>(module: M, values: &BTreeMap<String, TensorData>) -> 
     if let Some(name) = values.keys().find(|name| !shapes.contains_key(*name)) {
         return Err(format!("tensor {name} belongs to no layer"));
     }
-    Ok(map_named(module, |name, old| flat(values[name].clone(), &old.device())))
+    Ok(map_named(module, |name, old| {
+        flat(values[name].clone(), &old.device())
+    }))
 }
 
 fn flat(data: TensorData, device: &Device) -> Tensor<1> {
     let (bytes, shape, dtype) = data.into_parts();
-    Tensor::from_data(TensorData::from_bytes(bytes, [shape.num_elements()], dtype), device)
+    Tensor::from_data(
+        TensorData::from_bytes(bytes, [shape.num_elements()], dtype),
+        device,
+    )
 }
 
 /// The names from the root to where a traversal is.

@@ -69,7 +69,9 @@ impl RunDir {
     /// # Errors
     /// When it cannot be made.
     pub fn create(root: &Path) -> Result<Self> {
-        let run = Self { root: root.to_owned() };
+        let run = Self {
+            root: root.to_owned(),
+        };
         for folder in [run.root.clone(), run.checkpoints(), run.previews()] {
             fs::create_dir_all(&folder).map_err(|e| VolumeError::io(&folder, "create the folder", e))?;
         }
@@ -81,10 +83,15 @@ impl RunDir {
     /// # Errors
     /// When there is no `config.toml` in it.
     pub fn open(root: &Path) -> Result<Self> {
-        let run = Self { root: root.to_owned() };
+        let run = Self {
+            root: root.to_owned(),
+        };
         if !run.config().is_file() {
             let what = "is not a run folder: config.toml is missing; name the folder given to `train --run`";
-            return Err(ModelError::Run { path: root.to_owned(), what: what.into() });
+            return Err(ModelError::Run {
+                path: root.to_owned(),
+                what: what.into(),
+            });
         }
         Ok(run)
     }
@@ -150,7 +157,11 @@ impl RunDir {
             .filter_map(|entry| {
                 let path = entry.ok()?.path();
                 let name = path.file_name()?.to_str()?;
-                let step = name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()?;
+                let step = name
+                    .strip_prefix("step-")?
+                    .strip_suffix(".safetensors")?
+                    .parse()
+                    .ok()?;
                 Some((step, path))
             })
             .collect();
@@ -177,7 +188,13 @@ impl RunDir {
         let path = self.log();
         let mut line = serde_json::to_string(record).expect("a record is plain data");
         line.push('\n');
-        let write = || OpenOptions::new().create(true).append(true).open(&path)?.write_all(line.as_bytes());
+        let write = || {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&path)?
+                .write_all(line.as_bytes())
+        };
         Ok(write().map_err(|e| VolumeError::io(&path, "append to", e))?)
     }
 

@@ -110,7 +110,13 @@ pub enum SourceOperator {
 impl SourceOperator {
     /// The copies of `"mixture"`.
     pub fn mixture() -> [Operators; 4] {
-        [Operator::KSpace, Operator::Cubic, Operator::Box, Operator::GAUSSIAN].map(Operators::isotropic)
+        [
+            Operator::KSpace,
+            Operator::Cubic,
+            Operator::Box,
+            Operator::GAUSSIAN,
+        ]
+        .map(Operators::isotropic)
     }
 }
 
@@ -142,7 +148,10 @@ pub struct PhantomSource {
 
 impl Default for PhantomSource {
     fn default() -> Self {
-        Self { extent: [96, 112, 96], spacing_mm: 1.6 }
+        Self {
+            extent: [96, 112, 96],
+            spacing_mm: 1.6,
+        }
     }
 }
 
@@ -158,12 +167,18 @@ impl DataConfig {
         if self.hr.is_empty() {
             return Err(ModelError::config("data.hr", "[]", needed));
         }
-        if self.lr.files().is_empty() && (mode == Mode::Unpaired || self.source_operator == SourceOperator::default()) {
+        if self.lr.files().is_empty()
+            && (mode == Mode::Unpaired || self.source_operator == SourceOperator::default())
+        {
             let why = "LR scans of other people are what the unpaired method and source_operator = \"auto\" learn from";
             return Err(ModelError::config("data.lr", "[]", format!("{needed}: {why}")));
         }
         if matches!(&self.source_operator, SourceOperator::Several(list) if list.is_empty()) {
-            return Err(ModelError::config("data.source_operator", "[]", "expected at least one operator"));
+            return Err(ModelError::config(
+                "data.source_operator",
+                "[]",
+                "expected at least one operator",
+            ));
         }
         Ok(())
     }

@@ -128,7 +128,12 @@ pub struct ScheduleConfig {
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        Self { quiet: 0.05, ramp: 0.05, n_gen: 1, ema_decay: 0.999 }
+        Self {
+            quiet: 0.05,
+            ramp: 0.05,
+            n_gen: 1,
+            ema_decay: 0.999,
+        }
     }
 }
 
@@ -200,7 +205,10 @@ impl Config {
             origin: path.display().to_string(),
             message: format!("cannot read the configuration: {e}"),
         })?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         Self::from_text(&text, &path.display().to_string(), folder, set)
     }
 
@@ -226,19 +234,27 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn from_resolved(text: &str, path: &Path) -> Result<Self> {
-        let table = toml::from_str(text).map_err(|e| text::parse_error(&e, text, &path.display().to_string()))?;
+        let table =
+            toml::from_str(text).map_err(|e| text::parse_error(&e, text, &path.display().to_string()))?;
         text::deserialized(table, text, &path.display().to_string(), &[])
     }
 
     /// The generator's sizes with the scale in tensor order.
     pub fn generator(&self) -> GeneratorConfig {
         let [x, y, z] = self.scale.scale().0;
-        GeneratorConfig { scale: [z, y, x], ..self.network.clone() }
+        GeneratorConfig {
+            scale: [z, y, x],
+            ..self.network.clone()
+        }
     }
 
     /// LR voxels along an inference tile.
     pub fn tile(&self) -> usize {
-        if self.validation.tile > 0 { self.validation.tile } else { 2 * self.patch.size }
+        if self.validation.tile > 0 {
+            self.validation.tile
+        } else {
+            2 * self.patch.size
+        }
     }
 
     /// The dotted keys whose values differ.
@@ -246,13 +262,19 @@ impl Config {
         let flat = |config: &Self| text::flattened(&config.to_toml());
         let (mine, theirs) = (flat(self), flat(other));
         let keys: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
-        keys.into_iter().filter(|key| mine.get(*key) != theirs.get(*key)).cloned().collect()
+        keys.into_iter()
+            .filter(|key| mine.get(*key) != theirs.get(*key))
+            .cloned()
+            .collect()
     }
 
     /// Whether a run may go on with another value of `key`: those that do not change what a step computes, and
     /// `steps`, which extends a run (the schedule's fractions are then of the new length).
     pub fn may_change(key: &str) -> bool {
-        key == "steps" || ["validation.every", "checkpoint.", "data.notes"].iter().any(|free| key.starts_with(free))
+        key == "steps"
+            || ["validation.every", "checkpoint.", "data.notes"]
+                .iter()
+                .any(|free| key.starts_with(free))
     }
 
     fn check(&self) -> Result<()> {
@@ -261,7 +283,11 @@ impl Config {
         };
         let factors = self.scale.scale().0;
         if factors.iter().any(|f| !(1..=8).contains(f)) || factors == [1; 3] {
-            return wrong("scale", &format!("{factors:?}"), "expected factors of 1 to 8, at least one above 1");
+            return wrong(
+                "scale",
+                &format!("{factors:?}"),
+                "expected factors of 1 to 8, at least one above 1",
+            );
         }
         if self.steps == 0 {
             return wrong("steps", &self.steps, "expected at least 1");
@@ -273,13 +299,21 @@ impl Config {
             return wrong("patch.batch", &self.patch.batch, "expected at least 1");
         }
         if self.optimizer.learning_rate.is_nan() || self.optimizer.learning_rate <= 0.0 {
-            return wrong("optimizer.learning_rate", &self.optimizer.learning_rate, "expected a rate above 0");
+            return wrong(
+                "optimizer.learning_rate",
+                &self.optimizer.learning_rate,
+                "expected a rate above 0",
+            );
         }
         if self.schedule.n_gen == 0 {
             return wrong("schedule.n_gen", &0, "expected at least 1");
         }
         if self.checkpoint.every == 0 || self.checkpoint.keep == 0 {
-            return wrong("checkpoint", &format!("every {}, keep {}", self.checkpoint.every, self.checkpoint.keep), "expected at least 1 of each");
+            return wrong(
+                "checkpoint",
+                &format!("every {}, keep {}", self.checkpoint.every, self.checkpoint.keep),
+                "expected at least 1 of each",
+            );
         }
         for (key, share) in [
             ("schedule.quiet", self.schedule.quiet),
@@ -293,7 +327,11 @@ impl Config {
             }
         }
         // The supervised twin has no contrastive term that would want negatives.
-        let negatives = if self.mode == Mode::Unpaired { self.patch.batch } else { usize::MAX };
+        let negatives = if self.mode == Mode::Unpaired {
+            self.patch.batch
+        } else {
+            usize::MAX
+        };
         let parts = [
             ("loss", self.loss.check(negatives)),
             ("network", self.network.check()),
@@ -302,7 +340,10 @@ impl Config {
         ];
         for (part, found) in parts {
             if let Err(message) = found {
-                return Err(ModelError::ConfigText { origin: "configuration".into(), message: format!("{part}.{message}") });
+                return Err(ModelError::ConfigText {
+                    origin: "configuration".into(),
+                    message: format!("{part}.{message}"),
+                });
             }
         }
         self.data.check(self.mode)

@@ -12,8 +12,13 @@ pub fn with_overrides(text: &str, origin: &str, set: &[String]) -> Result<(Table
     let mut table: Table = toml::from_str(text).map_err(|e| parse_error(&e, text, origin))?;
     let mut overrides = Vec::new();
     for argument in set {
-        let wrong = |message: &str| ModelError::ConfigText { origin: format!("--set {argument}"), message: message.into() };
-        let (key, value) = argument.split_once('=').ok_or_else(|| wrong("expected key=value"))?;
+        let wrong = |message: &str| ModelError::ConfigText {
+            origin: format!("--set {argument}"),
+            message: message.into(),
+        };
+        let (key, value) = argument
+            .split_once('=')
+            .ok_or_else(|| wrong("expected key=value"))?;
         let (key, value) = (key.trim(), value.trim());
         let value = toml::from_str::<Table>(&format!("v = {value}"))
             .ok()
@@ -31,14 +36,21 @@ pub fn with_overrides(text: &str, origin: &str, set: &[String]) -> Result<(Table
                 break;
             }
             let next = here.entry(part).or_insert_with(|| Value::Table(Table::new()));
-            here = next.as_table_mut().ok_or_else(|| wrong("the key goes through a value that is not a table"))?;
+            here = next
+                .as_table_mut()
+                .ok_or_else(|| wrong("the key goes through a value that is not a table"))?;
         }
     }
     Ok((table, overrides))
 }
 
 /// The typed value of a table.
-pub fn deserialized<T: DeserializeOwned>(table: Table, text: &str, origin: &str, overrides: &[String]) -> Result<T> {
+pub fn deserialized<T: DeserializeOwned>(
+    table: Table,
+    text: &str,
+    origin: &str,
+    overrides: &[String],
+) -> Result<T> {
     // Without overrides the text itself is read again: its errors know their line.
     if overrides.is_empty() {
         return toml::from_str(text).map_err(|e| parse_error(&e, text, origin));
@@ -52,10 +64,16 @@ pub fn deserialized<T: DeserializeOwned>(table: Table, text: &str, origin: &str,
 /// A parser's error on one line, with the line it points at.
 pub fn parse_error(error: &toml::de::Error, text: &str, origin: &str) -> ModelError {
     let origin = match error.span() {
-        Some(span) => format!("{origin}:{}", text[..span.start.min(text.len())].matches('\n').count() + 1),
+        Some(span) => format!(
+            "{origin}:{}",
+            text[..span.start.min(text.len())].matches('\n').count() + 1
+        ),
         None => origin.to_owned(),
     };
-    ModelError::ConfigText { origin, message: one_line(error.message()) }
+    ModelError::ConfigText {
+        origin,
+        message: one_line(error.message()),
+    }
 }
 
 fn one_line(message: &str) -> String {
@@ -66,7 +84,11 @@ fn one_line(message: &str) -> String {
 pub fn flattened(text: &str) -> BTreeMap<String, Value> {
     fn walk(prefix: &str, table: Table, leaves: &mut BTreeMap<String, Value>) {
         for (key, value) in table {
-            let key = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+            let key = if prefix.is_empty() {
+                key
+            } else {
+                format!("{prefix}.{key}")
+            };
             match value {
                 Value::Table(inner) => walk(&key, inner, leaves),
                 leaf => {

@@ -6,6 +6,7 @@ use super::grid::Grid;
 use super::lanes::{Array8, Lanes};
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{F32x8, F32x16};
+use super::peak::SPINNING;
 
 /// What one call of a sweep kernel computes: every output voxel is a weighted sum over rows of taps, and in
 /// channels-last memory a row of taps is `run` consecutive input values.
@@ -81,6 +82,8 @@ pub(super) struct Kernels {
     pub axpy: CorrelateFn,
     pub axpy_items: usize,
     pub lanes: usize,
+    /// Rounds of multiply-adds on registers, for [`fma_peak`](super::fma_peak).
+    pub spin: unsafe fn(usize) -> f32,
 }
 
 impl Kernels {
@@ -341,6 +344,26 @@ unsafe fn axpy<V: Lanes, const ITEMS: usize>(
     }
 }
 
+/// # Safety
+/// The instruction set of `V`.
+#[inline(always)]
+unsafe fn spin<V: Lanes>(rounds: usize) -> f32 {
+    // SAFETY: the contract of this function.
+    unsafe {
+        let (shrink, step) = (
+            V::splat(std::hint::black_box(0.999)),
+            V::splat(std::hint::black_box(0.001)),
+        );
+        let mut registers = [step; SPINNING];
+        for _ in 0..rounds {
+            for register in &mut registers {
+                *register = step.add_product(*register, shrink);
+            }
+        }
+        registers.iter().map(|register| register.sum()).sum()
+    }
+}
+
 /// Compiles the kernels of one x86 instruction set: `#[target_feature]` goes on the outermost function, into
 /// which everything above is inlined.
 #[cfg(target_arch = "x86_64")]
@@ -372,6 +395,11 @@ macro_rules! compile {
                 // SAFETY: the caller's contract, and the instruction set of this version.
                 unsafe { super::axpy::<$lanes, $axpy>(c, places, sums) }
             }
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn spin(rounds: usize) -> f32 {
+                // SAFETY: the instruction set of this version.
+                unsafe { super::spin::<$lanes>(rounds) }
+            }
         }
         static $table: Kernels = Kernels {
             #[cfg(test)]
@@ -386,6 +414,7 @@ macro_rules! compile {
             axpy: $module::axpy,
             axpy_items: $axpy,
             lanes: <$lanes>::COUNT,
+            spin: $module::spin,
         };
     };
 }
@@ -416,4 +445,5 @@ static PORTABLE: Kernels = Kernels {
     axpy: axpy::<Array8, 4>,
     axpy_items: 4,
     lanes: Array8::COUNT,
+    spin: spin::<Array8>,
 };

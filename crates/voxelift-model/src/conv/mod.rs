@@ -22,6 +22,8 @@ mod kernels;
 mod lanes;
 #[cfg(feature = "cpu")]
 mod layout;
+#[cfg(feature = "cpu")]
+mod peak;
 mod problem;
 #[cfg(feature = "cpu")]
 mod rcab;
@@ -36,6 +38,8 @@ use burn::tensor::activation::{leaky_relu, relu, sigmoid};
 use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
 
+#[cfg(feature = "cpu")]
+pub use peak::fma_peak;
 use problem::Problem;
 
 /// What is applied to a convolution's result.

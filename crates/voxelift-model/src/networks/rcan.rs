@@ -61,7 +61,13 @@ impl Rcab {
     /// `[N, F, Z, Y, X]` to the same.
     pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
         let ChannelAttention { down, up } = &self.attention;
-        rcab(x, self.conv1.affine(), self.conv2.affine(), down.affine(), up.affine())
+        rcab(
+            x,
+            self.conv1.affine(),
+            self.conv2.affine(),
+            down.affine(),
+            up.affine(),
+        )
     }
 }
 

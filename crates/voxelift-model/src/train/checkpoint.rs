@@ -65,7 +65,11 @@ pub fn write(path: &Path, state: &TrainState, best_psnr_db: Option<f64>) -> Resu
 pub fn read(path: &Path, config: &Config, device: &Device) -> Result<(TrainState, Option<f64>)> {
     let (mut tensors, metadata): (_, Metadata) = tensor_file::read(path)?;
     let wrong = |what: String| {
-        ModelError::model_file(path, what, "a checkpoint of this configuration; train into another --run folder")
+        ModelError::model_file(
+            path,
+            what,
+            "a checkpoint of this configuration; train into another --run folder",
+        )
     };
     let fresh = TrainState::new(config, device);
     let mut part = |prefix: &str| take(&mut tensors, prefix);
@@ -91,11 +95,20 @@ fn restored_option<M: Module>(
 }
 
 fn put(all: &mut BTreeMap<String, TensorData>, prefix: &str, part: BTreeMap<String, TensorData>) {
-    all.extend(part.into_iter().map(|(name, data)| (format!("{prefix}{name}"), data)));
+    all.extend(
+        part.into_iter()
+            .map(|(name, data)| (format!("{prefix}{name}"), data)),
+    );
 }
 
 fn take(all: &mut BTreeMap<String, TensorData>, prefix: &str) -> BTreeMap<String, TensorData> {
-    let names: Vec<String> = all.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
+    let names: Vec<String> = all
+        .keys()
+        .filter(|name| name.starts_with(prefix))
+        .cloned()
+        .collect();
     let taken = names.into_iter().filter_map(|name| all.remove_entry(&name));
-    taken.map(|(name, data)| (name[prefix.len()..].to_owned(), data)).collect()
+    taken
+        .map(|(name, data)| (name[prefix.len()..].to_owned(), data))
+        .collect()
 }

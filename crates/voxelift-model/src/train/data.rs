@@ -54,7 +54,10 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
     let hr = load_role(&cohort, Role::Hr, data, note)?;
     let mut lr = load_role(&cohort, Role::Lr, data, note)?;
     if let Some(degrade) = data.lr.degradation() {
-        let degradation = Degradation { grid: Grid::Scale(scale), ..*degrade };
+        let degradation = Degradation {
+            grid: Grid::Scale(scale),
+            ..*degrade
+        };
         for (index, scan) in lr.iter_mut().enumerate() {
             scan.volume = degradation.apply(&scan.volume, seed_of(config, Role::Lr, index))?;
         }
@@ -68,20 +71,38 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
         let hr_scan = patch_source(&scan.person, padded);
         for degradation in &degradations {
             // Noise is drawn anew for each patch.
-            let clean = Degradation { noise: 0.0, ..*degradation };
+            let clean = Degradation {
+                noise: 0.0,
+                ..*degradation
+            };
             let seed = seed_of(config, Role::Hr, pairs.len());
             let lr_scan = patch_source(&scan.person, clean.apply(&scan.volume, seed)?);
             let factor = Normalization::of(&lr_scan.volume)?.factor;
-            pairs.push(SourcePair { hr: hr_scan.clone(), lr: lr_scan, factor, noise: degradation.noise });
+            pairs.push(SourcePair {
+                hr: hr_scan.clone(),
+                lr: lr_scan,
+                factor,
+                noise: degradation.noise,
+            });
         }
     }
 
     let mut validation = Vec::new();
     let operator = data.lr.degradation().unwrap_or(&degradations[0]);
-    for (index, scan) in load_role(&cohort, Role::Validation, data, note)?.into_iter().enumerate() {
-        let degradation = Degradation { grid: Grid::Scale(scale), ..*operator };
+    for (index, scan) in load_role(&cohort, Role::Validation, data, note)?
+        .into_iter()
+        .enumerate()
+    {
+        let degradation = Degradation {
+            grid: Grid::Scale(scale),
+            ..*operator
+        };
         let lr = degradation.apply(&scan.volume, seed_of(config, Role::Validation, index))?;
-        validation.push(ValidationHead::new(scan.name, pad_to_scale(&scan.volume, scale), lr)?);
+        validation.push(ValidationHead::new(
+            scan.name,
+            pad_to_scale(&scan.volume, scale),
+            lr,
+        )?);
     }
 
     let names = |scans: &[Loaded]| scans.iter().map(|scan| scan.name.clone()).collect::<Vec<_>>();
@@ -90,7 +111,10 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
     if config.mode == Mode::Unpaired {
         for scan in lr {
             let factor = Normalization::of(&scan.volume)?.factor;
-            target.push(TargetScan { lr: patch_source(&scan.person, scan.volume), factor });
+            target.push(TargetScan {
+                lr: patch_source(&scan.person, scan.volume),
+                factor,
+            });
         }
     }
     let dataset = Dataset::new(pairs, target, scale, config.patch.clone(), config.seed)?;
@@ -131,8 +155,11 @@ fn cohort(data: &DataConfig) -> Result<Cohort> {
     for names in &data.people {
         cohort.same_person(names)?;
     }
-    let roles =
-        [(Role::Hr, "data.hr", &data.hr[..]), (Role::Lr, "data.lr", data.lr.files()), (Role::Validation, "data.validation", &data.validation)];
+    let roles = [
+        (Role::Hr, "data.hr", &data.hr[..]),
+        (Role::Lr, "data.lr", data.lr.files()),
+        (Role::Validation, "data.validation", &data.validation),
+    ];
     for (role, key, globs) in roles {
         for glob in globs {
             for path in expand(glob, key, &data.root)? {
@@ -151,9 +178,15 @@ fn expand(text: &str, key: &str, root: &Path) -> Result<Vec<PathBuf>> {
     if let Some(seeds) = text.strip_prefix(PHANTOM) {
         let (first, last) = seeds.split_once('-').unwrap_or((seeds, seeds));
         let (Ok(first), Ok(last)) = (first.parse::<u64>(), last.parse::<u64>()) else {
-            return Err(ModelError::config(key, text, "expected phantom:SEED or phantom:FIRST-LAST"));
+            return Err(ModelError::config(
+                key,
+                text,
+                "expected phantom:SEED or phantom:FIRST-LAST",
+            ));
         };
-        return Ok((first..=last).map(|seed| PathBuf::from(format!("{PHANTOM}{seed}"))).collect());
+        return Ok((first..=last)
+            .map(|seed| PathBuf::from(format!("{PHANTOM}{seed}")))
+            .collect());
     }
     let pattern = root.join(text);
     let matches = glob::glob(&pattern.to_string_lossy())
@@ -161,41 +194,79 @@ fn expand(text: &str, key: &str, root: &Path) -> Result<Vec<PathBuf>> {
     let mut paths: Vec<PathBuf> = matches.filter_map(std::result::Result::ok).collect();
     paths.sort();
     if paths.is_empty() {
-        return Err(ModelError::data(key, format!("{} finds no file", pattern.display()), "at least one NIfTI file"));
+        return Err(ModelError::data(
+            key,
+            format!("{} finds no file", pattern.display()),
+            "at least one NIfTI file",
+        ));
     }
     Ok(paths)
 }
 
-fn load_role(cohort: &Cohort, role: Role, data: &DataConfig, note: &mut dyn FnMut(String)) -> Result<Vec<Loaded>> {
+fn load_role(
+    cohort: &Cohort,
+    role: Role,
+    data: &DataConfig,
+    note: &mut dyn FnMut(String),
+) -> Result<Vec<Loaded>> {
     let scans = cohort.scans(role);
-    scans.map(|scan| Ok(Loaded { person: scan.subject.clone(), ..load(&scan.path, data, note)? })).collect()
+    scans
+        .map(|scan| {
+            Ok(Loaded {
+                person: scan.subject.clone(),
+                ..load(&scan.path, data, note)?
+            })
+        })
+        .collect()
 }
 
 fn load(path: &Path, data: &DataConfig, note: &mut dyn FnMut(String)) -> Result<Loaded> {
     let text = path.to_string_lossy();
     if let Some(seed) = text.strip_prefix(PHANTOM) {
         let seed = seed.parse().expect("made by `expand`");
-        let config =
-            PhantomConfig { seed, extent: data.phantom.extent, spacing_mm: [data.phantom.spacing_mm; 3] };
-        return Ok(Loaded { person: String::new(), name: text.clone().into_owned(), volume: phantom::head(&config)? });
+        let config = PhantomConfig {
+            seed,
+            extent: data.phantom.extent,
+            spacing_mm: [data.phantom.spacing_mm; 3],
+        };
+        return Ok(Loaded {
+            person: String::new(),
+            name: text.clone().into_owned(),
+            volume: phantom::head(&config)?,
+        });
     }
     let image = nifti::read(path, &ReadOptions::default())?;
-    let name = path.file_name().map_or_else(|| text.to_string(), |name| name.to_string_lossy().into_owned());
+    let name = path
+        .file_name()
+        .map_or_else(|| text.to_string(), |name| name.to_string_lossy().into_owned());
     for warning in &image.warnings {
         note(format!("{name}: {warning}"));
     }
-    Ok(Loaded { person: String::new(), name, volume: image.into_single()? })
+    Ok(Loaded {
+        person: String::new(),
+        name,
+        volume: image.into_single()?,
+    })
 }
 
 fn patch_source(person: &str, volume: Volume) -> Scan {
     let foreground = Arc::new(Mask::foreground(&volume).data().to_vec());
-    Scan { person: person.to_owned(), volume: Arc::new(volume), foreground }
+    Scan {
+        person: person.to_owned(),
+        volume: Arc::new(volume),
+        foreground,
+    }
 }
 
 /// Calibration asks for scans of one sampling: LR voxels `scale` times the HR ones, within a tenth.
 fn check_spacing(hr: &[Loaded], lr: &[Loaded], scale: Scale, note: &mut dyn FnMut(String)) {
-    let (Some(hr), Some(lr)) = (hr.first(), lr.first()) else { return };
-    let (fine, coarse) = (hr.volume.geometry().spacing_mm(), lr.volume.geometry().spacing_mm());
+    let (Some(hr), Some(lr)) = (hr.first(), lr.first()) else {
+        return;
+    };
+    let (fine, coarse) = (
+        hr.volume.geometry().spacing_mm(),
+        lr.volume.geometry().spacing_mm(),
+    );
     if (0..3).any(|a| (coarse[a] / (fine[a] * scale.0[a] as f64) - 1.0).abs() > 0.1) {
         note(format!(
             "LR voxels of {coarse:.3?} mm are not {scale} times the HR voxels of {fine:.3?} mm: the model will learn a \

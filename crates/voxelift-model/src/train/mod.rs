@@ -1,14 +1,17 @@
-//! Floor 9 · The training loop: data in, records out, a model at the end.
+//! Floor 10 · The training loop: data in, records out, a model at the end.
 
 mod checkpoint;
 mod data;
+mod embeddings;
+mod objective;
 mod state;
 mod step;
 mod validate;
+mod views;
 
 pub use data::{Prepared, prepare};
 pub use state::{GeneratorSide, TrainState};
-pub use step::step;
+pub use step::{generator_gradients, step};
 pub use validate::{Validation, ValidationHead};
 
 use std::collections::BTreeMap;
@@ -86,17 +89,27 @@ pub fn train(
         let batch = prepared.dataset.batch(state.step, device);
         let skipped = state.skipped;
         let terms = step(&mut state, &batch, config);
-        skipped_in_a_row = if state.skipped > skipped { skipped_in_a_row + 1 } else { 0 };
+        skipped_in_a_row = if state.skipped > skipped {
+            skipped_in_a_row + 1
+        } else {
+            0
+        };
         let record = Record::Step {
             step: state.step,
             seconds: begin.elapsed().as_secs_f64(),
             learning_rate,
-            terms: terms.iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            terms: terms
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
         };
         run.append(&record)?;
         sink(Event::Record(&record))?;
         if skipped_in_a_row > 0 {
-            sink(Event::Warning(format!("step {}: the gradient is not finite; the step is left out", state.step)))?;
+            sink(Event::Warning(format!(
+                "step {}: the gradient is not finite; the step is left out",
+                state.step
+            )))?;
         }
         if skipped_in_a_row == MOST_SKIPPED {
             let what = format!(
@@ -104,14 +117,20 @@ pub fn train(
                  from the checkpoints in {}",
                 run.checkpoints().display()
             );
-            return Err(ModelError::Diverged { step: state.step, what });
+            return Err(ModelError::Diverged {
+                step: state.step,
+                what,
+            });
         }
         let last = state.step == config.steps;
         let due = |every: u64| last || (every > 0 && state.step.is_multiple_of(every));
         if due(config.validation.every) && !prepared.validation.is_empty() {
             let resolver = resolver(config, &state, device);
             let validation = validate::validate(&resolver, &prepared.validation)?;
-            let record = Record::Validation { step: state.step, scores: validation.scores.clone() };
+            let record = Record::Validation {
+                step: state.step,
+                scores: validation.scores.clone(),
+            };
             run.append(&record)?;
             sink(Event::Record(&record))?;
             let head = &prepared.validation[0];
@@ -147,24 +166,38 @@ pub fn train(
 
 /// The averaged generator, ready to be applied.
 fn resolver(config: &Config, state: &TrainState, device: &Device) -> SuperResolver {
-    SuperResolver::new(state.average.clone(), config.scale.scale(), config.tile(), device.clone())
+    SuperResolver::new(
+        state.average.clone(),
+        config.scale.scale(),
+        config.tile(),
+        device.clone(),
+    )
 }
 
 /// Makes the folder ours: writes the resolved configuration, or checks that it is the one already there.
 fn claim(config: &Config, run: &RunDir, sink: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
     let path = run.config();
     if path.is_file() {
-        let text = std::fs::read_to_string(&path).map_err(|e| voxelift_volume::VolumeError::io(&path, "read", e))?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|e| voxelift_volume::VolumeError::io(&path, "read", e))?;
         let there = Config::from_resolved(&text, &path)?;
         let differing = there.differing_keys(config);
-        let (may, must_not): (Vec<&String>, Vec<&String>) = differing.iter().partition(|key| Config::may_change(key));
+        let (may, must_not): (Vec<&String>, Vec<&String>) =
+            differing.iter().partition(|key| Config::may_change(key));
         if !must_not.is_empty() {
             let keys = must_not.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", ");
-            let what = format!("holds a run with another {keys}; give another --run folder, or the same configuration");
-            return Err(ModelError::Run { path: run.root().to_owned(), what });
+            let what = format!(
+                "holds a run with another {keys}; give another --run folder, or the same configuration"
+            );
+            return Err(ModelError::Run {
+                path: run.root().to_owned(),
+                what,
+            });
         }
         for key in may {
-            sink(Event::Note(format!("{key} differs from the earlier part of this run; going on with the new value")))?;
+            sink(Event::Note(format!(
+                "{key} differs from the earlier part of this run; going on with the new value"
+            )))?;
         }
     }
     let text = config.to_toml();

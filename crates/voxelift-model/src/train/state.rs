@@ -49,7 +49,9 @@ impl TrainState {
         let patch = [z, y, x];
         let head = |weight: f64, name: &str, map: [usize; 3]| {
             let wanted = unpaired && weight > 0.0;
-            wanted.then(|| ProjectionHead::new(&config.projection, network.n_feats, map, name, config.seed, &live))
+            wanted.then(|| {
+                ProjectionHead::new(&config.projection, network.n_feats, map, name, config.seed, &live)
+            })
         };
         let hr_map = if config.loss.embed_crop {
             patch

@@ -42,14 +42,27 @@ impl ValidationHead {
     pub fn new(name: String, hr: Volume, lr: Volume) -> Result<Self> {
         let (mask, _) = default_mask(&hr)?;
         let extremes = |(low, high): (f32, f32), v: &f32| (low.min(*v), high.max(*v));
-        let (low, high) = hr.data().iter().fold((f32::INFINITY, f32::NEG_INFINITY), extremes);
-        let range = DataRange { full: f64::from(high) - f64::from(low), p995: None };
+        let (low, high) = hr
+            .data()
+            .iter()
+            .fold((f32::INFINITY, f32::NEG_INFINITY), extremes);
+        let range = DataRange {
+            full: f64::from(high) - f64::from(low),
+            p995: None,
+        };
         let floors = vec![
             ("zero-fill", kspace::zero_fill(&lr, hr.extent())),
             ("trilinear", resize(&lr, hr.extent(), Interpolation::Trilinear)),
             ("cubic", resize(&lr, hr.extent(), Interpolation::CubicBSpline)),
         ];
-        Ok(Self { name, hr, lr, mask, range, floors })
+        Ok(Self {
+            name,
+            hr,
+            lr,
+            mask,
+            range,
+            floors,
+        })
     }
 
     /// The floor that the others stand on.
@@ -74,14 +87,22 @@ pub fn validate(resolver: &SuperResolver, heads: &[ValidationHead]) -> Result<Va
         first.get_or_insert(sr);
     }
     let scores = sums.into_iter().map(|(name, all)| (name, mean(&all))).collect();
-    Ok(Validation { scores, first: first.expect("at least one head") })
+    Ok(Validation {
+        scores,
+        first: first.expect("at least one head"),
+    })
 }
 
 fn scores(head: &ValidationHead, image: &Volume) -> Result<ValidationScores> {
     let pair = Pair::new(&head.hr, image, &head.mask)?;
-    let as_it_is = Regions { whole: IntensityMatch::IDENTITY, masked: IntensityMatch::IDENTITY };
+    let as_it_is = Regions {
+        whole: IntensityMatch::IDENTITY,
+        masked: IntensityMatch::IDENTITY,
+    };
     let fidelity = fidelity(&pair, head.range, &as_it_is);
-    let ssim = structure(&pair, head.range.full, &as_it_is).ssim.each(|ssim| ssim.unwrap_or(f64::NAN));
+    let ssim = structure(&pair, head.range.full, &as_it_is)
+        .ssim
+        .each(|ssim| ssim.unwrap_or(f64::NAN));
     Ok(ValidationScores {
         psnr_db: fidelity.whole.psnr_db,
         ssim: ssim.whole,

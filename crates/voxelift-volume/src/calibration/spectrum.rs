@@ -92,7 +92,7 @@ pub(super) fn head_box(volume: &Volume, threshold: f32) -> ([usize; 3], [usize; 
 }
 
 /// The mean over each band; a bin fills the frequencies nearer to it than to its neighbours.
-fn banded(power: &[f64], n: usize) -> [f64; BANDS] {
+pub(super) fn banded(power: &[f64], n: usize) -> [f64; BANDS] {
     let edge = |k: f64| 2.0 * BANDS as f64 * k / n as f64;
     std::array::from_fn(|band| {
         let (low, high) = (band as f64, band as f64 + 1.0);

@@ -145,3 +145,28 @@ fn axes_are_matched_by_their_direction_in_the_world() {
             .contains("storage order")
     );
 }
+
+#[test]
+fn spectra_agree_with_numpy() {
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/golden/calibration.json")).unwrap();
+    let numbers = |value: &serde_json::Value| -> Vec<f64> { serde_json::from_value(value.clone()).unwrap() };
+    let extent: [usize; 3] = serde_json::from_value(golden["extent"].clone()).unwrap();
+    let voxels = numbers(&golden["volume"]).iter().map(|&v| v as f32).collect();
+    let volume = Volume::new(voxels, Geometry::axis_aligned(extent, [1.0; 3]));
+    let agree = |ours: &[f64], theirs: Vec<f64>, within: f64| {
+        assert_eq!(ours.len(), theirs.len());
+        for (a, b) in ours.iter().zip(&theirs) {
+            assert!((a - b).abs() < within * b, "{ours:?} against {theirs:?}");
+        }
+    };
+    for axis in 0..3 {
+        agree(
+            &crate::kspace::mean_power(&volume, axis),
+            numbers(&golden["power"][axis]),
+            1e-5,
+        );
+    }
+    let bands = spectrum::banded(&crate::kspace::mean_power(&volume, 0), extent[0]);
+    agree(&bands, numbers(&golden["bands"]), 1e-3);
+}

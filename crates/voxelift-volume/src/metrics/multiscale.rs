@@ -47,8 +47,7 @@ pub(super) fn ms_ssim(
         masked: Some(1.0),
     };
     let (mut level, mut means_here) = (Level::finest(pair), finest);
-    for scale in 0..scales {
-        let weight = SCALE_WEIGHTS[scale] / total;
+    for (scale, weight) in SCALE_WEIGHTS[..scales].iter().map(|w| w / total).enumerate() {
         let factor = |m: Means| {
             let mean = if scale + 1 == scales { m.ssim } else { m.contrast };
             mean.max(0.0).powf(weight)

@@ -1,0 +1,102 @@
+//! The contrastive terms: where they look, and what they compare.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use voxelift_volume::random::Stream;
+
+use super::state::GeneratorSide;
+use super::views::{DecoderViews, Views};
+use crate::config::Config;
+use crate::losses::{LossConfig, Routing, contrastive};
+use crate::networks::{ProjectionConfig, draw_positions};
+
+/// Where the contrastive losses look: the same places for both views of a pair.
+pub(super) struct Embeddings {
+    stream: Stream,
+    projection: ProjectionConfig,
+    /// Size of a feature map of `E` on an LR patch (Z, Y, X).
+    map: [usize; 3],
+}
+
+/// Number of the random streams that serve the embeddings; the data set's are below it.
+const EMBEDDING_STREAMS: u64 = 1 << 62;
+
+impl Embeddings {
+    pub(super) fn new(step: u64, config: &Config) -> Self {
+        let [x, y, z] = config.patch.extent();
+        let stream = Stream::new(config.seed, EMBEDDING_STREAMS + step);
+        Self {
+            stream,
+            projection: config.projection.clone(),
+            map: [z, y, x],
+        }
+    }
+
+    fn positions(&self, [z, y, x]: [usize; 3]) -> Vec<usize> {
+        draw_positions(&mut self.stream.clone(), self.projection.positions, z * y * x)
+    }
+
+    /// `1/2 [J(p(F_st), p(F_s)) + J(p(F_tt), p(F_t))]`.
+    pub(super) fn feature_loss(
+        &self,
+        networks: &GeneratorSide,
+        views: &mut DecoderViews,
+        loss: &LossConfig,
+    ) -> Tensor<1> {
+        let head = networks
+            .feature_projection
+            .as_ref()
+            .expect("a head for a term with a weight");
+        let positions = self.positions(self.map);
+        let distance = |features: Tensor<5>, aim: Tensor<5>| {
+            let (u, v) = (head.forward(features, &positions), head.forward(aim, &positions));
+            contrastive(u, v, loss.temperature, loss.symmetric)
+        };
+        let source = distance(views.feat_styled(), views.aim_source.clone());
+        let target = distance(views.feat_target_rec(), views.aim_target.clone());
+        (source + target) * 0.5
+    }
+
+    /// `1/2 [J(q(E(Y_ss)), q(E(Y_s))) + J(q(E(Y_sts)), q(E(Y_s)))]`, `E` held constant.
+    pub(super) fn reconstruction_loss(
+        &self,
+        networks: &GeneratorSide,
+        views: &Views,
+        hr_source: &Tensor<5>,
+        loss: &LossConfig,
+    ) -> Tensor<1> {
+        let head = networks
+            .reconstruction_projection
+            .as_ref()
+            .expect("a head for a term with a weight");
+        let encoder = networks.generator.encoder.valid();
+        let [_, _, z, y, x] = hr_source.dims();
+        let (start, size) = self.crop([z, y, x], loss.embed_crop);
+        let crop = |image: Tensor<5>| {
+            (0..3).fold(image, |image, axis| {
+                image.narrow(2 + axis, start[axis], size[axis])
+            })
+        };
+        let positions = self.positions(size);
+        let embed = |image: Tensor<5>| head.forward(encoder.forward(crop(image)), &positions);
+        let sr_styled = match loss.routing {
+            // Run again from the detached image: G_t is not to answer for this term.
+            Routing::Routed => networks.generator.forward(views.lr_styled.clone().detach()),
+            Routing::Joint => views.sr_styled.clone(),
+        };
+        let aim = embed(hr_source.clone());
+        let distance =
+            |image: Tensor<5>| contrastive(embed(image), aim.clone(), loss.temperature, loss.symmetric);
+        (distance(views.sr_source.clone()) + distance(sr_styled)) * 0.5
+    }
+
+    /// A random block of the size of an LR patch, or the whole.
+    fn crop(&self, whole: [usize; 3], embed_crop: bool) -> ([usize; 3], [usize; 3]) {
+        if !embed_crop {
+            return ([0; 3], whole);
+        }
+        let mut stream = self.stream.clone();
+        let start = std::array::from_fn(|axis| stream.below(whole[axis] - self.map[axis] + 1));
+        (start, self.map)
+    }
+}
