@@ -1,4 +1,4 @@
-//! Floor 9 · The scores as people see them: names, order, and which way is better.
+//! Floor 11 · The scores as people see them: names, order, and which way is better.
 //!
 //! Works on the JSON that `evaluate` writes, so that a report needs nothing but that file.
 

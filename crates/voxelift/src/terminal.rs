@@ -1,4 +1,4 @@
-//! Floor 9 · What a command says while it works: log lines, warnings and progress on stderr, results on stdout.
+//! Floor 11 · What a command says while it works: log lines, warnings and progress on stderr, results on stdout.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

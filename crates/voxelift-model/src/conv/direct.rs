@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::buffer::{Buffer, SLACK};
 use super::grid::{Grid, Places};
 use super::kernels::{Finish, Kernels, Sweep, SweepFn};
-use super::layout::{Buffer, Padded};
+use super::layout::{Extent, Margin, Padded};
 use super::problem::Problem;
 
 /// Voxels of one task, a multiple of every tile.
@@ -37,10 +38,21 @@ pub(super) struct Target<'a> {
     pub finish: Finish<'a>,
 }
 
+impl<'a> Target<'a> {
+    /// Memory of these values and nothing else.
+    pub fn dense(values: &'a mut [f32], extent: Extent, finish: Finish<'a>) -> Self {
+        Self {
+            values,
+            places: Places::dense(extent.size, extent.channels),
+            finish,
+        }
+    }
+}
+
 /// `y[o] = finish(b + sum_k w[k] x[stride o + k - padding])`, channels-last.
 ///
 /// # Shapes
-/// `x` padded by [`Problem::padding`]; `weight` `[Cout,Cin,kz,ky,kx]`; target `[N,Z,Y,X,Cout]`.
+/// `x` with [`Problem::margin`]; `weight` `[Cout,Cin,kz,ky,kx]`; target `[N,Z,Y,X,Cout]`.
 pub(super) fn forward(
     kernels: &Kernels,
     problem: &Problem,
@@ -85,7 +97,7 @@ pub(super) fn forward(
 /// each remainder of `i` by the stride.
 ///
 /// # Shapes
-/// `gradient` padded by [`gradient_padding`]; target `[N,Z,Y,X,Cin]`.
+/// `gradient` with [`gradient_margin`]; target `[N,Z,Y,X,Cin]`.
 pub(super) fn input_gradient(
     kernels: &Kernels,
     problem: &Problem,
@@ -94,7 +106,7 @@ pub(super) fn input_gradient(
     target: Target,
 ) {
     let steps = gradient.steps();
-    let (low, _) = gradient_padding(problem);
+    let low = gradient.margin.low;
     let places = &target.places;
     let classes: [Vec<AxisClass>; 3] = std::array::from_fn(|axis| {
         (0..problem.stride[axis])
@@ -150,18 +162,20 @@ pub(super) fn input_gradient(
     run(kernels, &passes, gradient, &weights, None, target);
 }
 
-/// Zeros that [`input_gradient`] needs around the output's gradient: (before, after) on z, y, x.
-pub(super) fn gradient_padding(problem: &Problem) -> ([usize; 3], [usize; 3]) {
+/// Zeros that [`input_gradient`] needs around the output's gradient.
+pub(super) fn gradient_margin(problem: &Problem) -> Margin {
     let output = problem.output();
-    let (mut low, mut high) = ([0; 3], [0; 3]);
+    let mut margin = Margin::default();
     for axis in 0..3 {
         for class in (0..problem.stride[axis]).map(|class| axis_class(problem, axis, class)) {
             let last = class.first_offset + (class.taps.len() + class.count) as isize - 1;
-            low[axis] = low[axis].max((-class.first_offset).max(0) as usize);
-            high[axis] = high[axis].max((last - output[axis] as isize).max(0) as usize);
+            let low = &mut margin.low[axis];
+            *low = (*low).max((-class.first_offset).max(0) as usize);
+            let high = &mut margin.high[axis];
+            *high = (*high).max((last - output[axis] as isize).max(0) as usize);
         }
     }
-    (low, high)
+    margin
 }
 
 fn axis_class(problem: &Problem, axis: usize, class: usize) -> AxisClass {
@@ -351,8 +365,8 @@ impl Pass {
             .rows
             .iter()
             .max()
-            .map_or(0, |row| row + self.taps_x.len() * input.channels);
-        self.last(&self.grid.input) + row <= input.buffer.values().len() - super::layout::SLACK
+            .map_or(0, |row| row + self.taps_x.len() * input.extent.channels);
+        self.last(&self.grid.input) + row <= input.buffer.values().len() - SLACK
     }
 
     fn writes_inside(&self, len: usize, channels: usize) -> bool {

@@ -12,10 +12,9 @@ use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, ExtensionType, 
 use burn::tensor::{DType, TensorData};
 
 use super::attention::AttentionWeights;
-use super::direct::{Target, forward, gradient_padding, input_gradient};
-use super::grid::Places;
+use super::direct::{Target, forward, gradient_margin, input_gradient};
 use super::kernels::{Finish, Kernels};
-use super::layout::{Gate, Padded, Source, to_channels_last};
+use super::layout::{Extent, Gate, Margin, Padded, Source, to_channels_last};
 use super::problem::Problem;
 use super::rcab::{self, RcabTrace, RcabWeights};
 use super::weight_gradient::{bias_gradient, weight_gradient};
@@ -239,17 +238,17 @@ impl<const PARENTS: usize> Backward<Flex, PARENTS> for ConvBackward {
                 .and_then(Option::as_ref)
                 .map(|node| node.id)
         };
-        let (kernels, batch) = (Kernels::best(), problem.batch);
+        let kernels = Kernels::best();
         if let Some(skip) = parent(3) {
             grads.register::<Flex>(skip, gradient.clone());
         }
         if [0, 1, 2].iter().all(|&index| parent(index).is_none()) {
             return;
         }
-        let (low, high) = if parent(0).is_some() {
-            gradient_padding(problem)
+        let margin = if parent(0).is_some() {
+            gradient_margin(problem)
         } else {
-            ([0; 3], [0; 3])
+            Margin::default()
         };
         let output = saved.output.as_ref().map(channels_last);
         let gate = output.as_ref().map(|output| Gate {
@@ -257,28 +256,20 @@ impl<const PARENTS: usize> Backward<Flex, PARENTS> for ConvBackward {
             slope: saved.activation.slope(),
         });
         let gradient = ordered(&gradient);
-        let gradient = Padded::copy(
-            source(&gradient),
-            batch,
-            problem.channels_out,
-            problem.output(),
-            low,
-            high,
-            gate,
-        );
+        let gradient = Padded::copy(source(&gradient), problem.output_extent(), margin, gate);
         if let Some(node) = parent(0) {
-            let weight = saved.weight.to_contiguous();
-            let mut result = vec![0.0; batch * problem.input_voxels() * problem.channels_in];
-            let target = dense_target(&mut result, problem.input, problem.channels_in, Finish::NONE);
+            let (weight, extent) = (saved.weight.to_contiguous(), problem.input_extent());
+            let mut result = vec![0.0; extent.values()];
+            let target = Target::dense(&mut result, extent, Finish::NONE);
             input_gradient(kernels, problem, &gradient, values(&weight), target);
-            grads.register::<Flex>(node, voxels(result, batch, problem.input, problem.channels_in));
+            grads.register::<Flex>(node, voxels(result, extent));
         }
         if let Some(node) = parent(1) {
-            let result = weight_gradient(kernels, problem, &padded(&saved.x, problem), &gradient, low);
+            let result = weight_gradient(kernels, problem, &padded(&saved.x, problem), &gradient);
             grads.register::<Flex>(node, tensor(result, &saved.weight));
         }
         if let Some(node) = parent(2) {
-            let result = bias_gradient(problem, &gradient, low);
+            let result = bias_gradient(&gradient);
             grads.register::<Flex>(
                 node,
                 FlexTensor::from_data(TensorData::new(result, [problem.channels_out])),
@@ -325,10 +316,7 @@ impl Backward<Flex, 9> for RcabBackward {
             weights_too,
         );
         if let Some(node) = &ops.parents[0] {
-            grads.register::<Flex>(
-                node.id,
-                voxels(found.x, problem.batch, problem.input, problem.channels_in),
-            );
+            grads.register::<Flex>(node.id, voxels(found.x, problem.input_extent()));
         }
         let layers = [
             found.conv1,
@@ -361,8 +349,9 @@ fn convolve(
         add: skip.as_ref().map(values),
         ..Finish::NONE
     };
-    let mut output = vec![0.0; problem.batch * problem.output_voxels() * problem.channels_out];
-    let target = dense_target(&mut output, problem.output(), problem.channels_out, finish);
+    let extent = problem.output_extent();
+    let mut output = vec![0.0; extent.values()];
+    let target = Target::dense(&mut output, extent, finish);
     let x = padded(&inputs.x, problem);
     forward(
         Kernels::best(),
@@ -372,7 +361,7 @@ fn convolve(
         Some(values(&bias)),
         target,
     );
-    voxels(output, problem.batch, problem.output(), problem.channels_out)
+    voxels(output, extent)
 }
 
 fn attend(x: &FlexTensor, weights: &[FlexTensor; 8], problem: &Problem) -> (FlexTensor, RcabTrace) {
@@ -382,10 +371,7 @@ fn attend(x: &FlexTensor, weights: &[FlexTensor; 8], problem: &Problem) -> (Flex
         padded(x, problem),
         &rcab_weights(weights),
     );
-    (
-        voxels(y, problem.batch, problem.input, problem.channels_in),
-        trace,
-    )
+    (voxels(y, problem.input_extent()), trace)
 }
 
 fn rcab_weights(weights: &[FlexTensor; 8]) -> RcabWeights<'_> {
@@ -400,35 +386,19 @@ fn rcab_weights(weights: &[FlexTensor; 8]) -> RcabWeights<'_> {
     }
 }
 
-fn dense_target<'a>(
-    values: &'a mut [f32],
-    size: [usize; 3],
-    channels: usize,
-    finish: Finish<'a>,
-) -> Target<'a> {
-    Target {
-        values,
-        places: Places::dense(size, channels),
-        finish,
-    }
-}
-
 /// The input of a forward pass.
 fn padded(x: &FlexTensor, problem: &Problem) -> Padded {
-    let (x, padding) = (ordered(x), problem.padding());
-    Padded::copy(
-        source(&x),
-        problem.batch,
-        problem.channels_in,
-        problem.input,
-        padding,
-        padding,
-        None,
-    )
+    let x = ordered(x);
+    Padded::copy(source(&x), problem.input_extent(), problem.margin(), None)
 }
 
 /// `[N,Z,Y,X,C]` values as a tensor of the logical shape `[N,C,Z,Y,X]`.
-fn voxels(values: Vec<f32>, batch: usize, [z, y, x]: [usize; 3], channels: usize) -> FlexTensor {
+fn voxels(values: Vec<f32>, extent: Extent) -> FlexTensor {
+    let Extent {
+        batch,
+        channels,
+        size: [z, y, x],
+    } = extent;
     FlexTensor::from_data(TensorData::new(values, [batch, z, y, x, channels])).permute(&[0, 4, 1, 2, 3])
 }
 
@@ -462,12 +432,12 @@ fn channels_last(tensor: &FlexTensor) -> FlexTensor {
     }
     let shape = view.layout().shape().clone();
     let planar = tensor.to_contiguous();
-    let copy = to_channels_last(
-        values(&planar),
-        shape[0],
-        shape[4],
-        shape[1] * shape[2] * shape[3],
-    );
+    let extent = Extent {
+        batch: shape[0],
+        channels: shape[4],
+        size: [shape[1], shape[2], shape[3]],
+    };
+    let copy = to_channels_last(values(&planar), extent);
     FlexTensor::from_data(TensorData::new(copy, shape))
 }
 

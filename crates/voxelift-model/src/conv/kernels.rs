@@ -11,7 +11,7 @@ use super::peak::SPINNING;
 /// What one call of a sweep kernel computes: every output voxel is a weighted sum over rows of taps, and in
 /// channels-last memory a row of taps is `run` consecutive input values.
 pub(super) struct Sweep<'a> {
-    /// Padded, channels-last; at least [`SLACK`](super::layout::SLACK) values follow the last voxel.
+    /// Padded, channels-last; at least [`SLACK`](super::buffer::SLACK) values follow the last voxel.
     pub input: &'a [f32],
     /// Where each row of taps begins, from a voxel's origin.
     pub rows: &'a [usize],
@@ -43,6 +43,10 @@ impl Finish<'_> {
         slope: 1.0,
         add: None,
     };
+
+    fn is_none(&self) -> bool {
+        self.gate.is_none() && self.slope == 1.0 && self.add.is_none()
+    }
 }
 
 /// Sums over voxels of one value times another: `sums[item][lane] += a * b`.
@@ -179,6 +183,14 @@ unsafe fn sweep<V: Lanes, const TILE: usize, const VECTORS: usize>(
                     sum.store(std::ptr::from_mut(finished).cast());
                 }
             }
+            if sweep.channels == width && sweep.finish.is_none() {
+                for (values, (_, to)) in finished.iter().zip(places) {
+                    for (vector, value) in values.iter().enumerate() {
+                        value.store(output.add(to + vector * V::COUNT));
+                    }
+                }
+                continue;
+            }
             for (values, (_, to)) in finished.iter().zip(places) {
                 for (vector, value) in values.iter().enumerate() {
                     let first = vector * V::COUNT;
@@ -291,7 +303,8 @@ unsafe fn correlate<V: Lanes, const ITEMS: usize, const VECTORS: usize>(
             for (registers, item) in registers.iter_mut().zip(items) {
                 let value = V::splat(*item.add(origin));
                 for (register, gradient) in registers.iter_mut().zip(gradient) {
-                    *register = register.add_product(value, gradient);
+                    // Kept in order, or the compiler loads all items first and has no registers left for the sums.
+                    *register = register.add_product(value, gradient).in_order();
                 }
             }
         }
@@ -369,7 +382,7 @@ unsafe fn spin<V: Lanes>(rounds: usize) -> f32 {
 #[cfg(target_arch = "x86_64")]
 macro_rules! compile {
     ($table:ident, $module:ident, $name:literal, $features:literal, $lanes:ty, dot $dot:literal, axpy $axpy:literal,
-     blocks [$($block:ident: $block_lanes:ty, $vectors:literal vectors, $tile:literal tile;)+]) => {
+     blocks [$($block:ident: $block_lanes:ty, $vectors:literal vectors, $tile:literal tile, $items:literal items;)+]) => {
         mod $module {
             use super::*;
             $(pub(super) mod $block {
@@ -382,7 +395,7 @@ macro_rules! compile {
                 #[target_feature(enable = $features)]
                 pub(in super::super) unsafe fn correlate(c: &Correlation, places: &[(usize, usize)], sums: &mut [f32]) {
                     // SAFETY: the caller's contract, and the instruction set of this version.
-                    unsafe { super::super::correlate::<$block_lanes, $tile, $vectors>(c, places, sums) }
+                    unsafe { super::super::correlate::<$block_lanes, $items, $vectors>(c, places, sums) }
                 }
             })+
             #[target_feature(enable = $features)]
@@ -408,7 +421,7 @@ macro_rules! compile {
                 width: $vectors * <$block_lanes>::COUNT,
                 sweep: $module::$block::sweep,
                 correlate: $module::$block::correlate,
-                items: $tile,
+                items: $items,
             }),+],
             dot: $module::dot,
             axpy: $module::axpy,
@@ -422,14 +435,14 @@ macro_rules! compile {
 // Tile sizes fill the register file: 32 registers with AVX-512 (14 x 2 sums, 2 weights, 1 value), 16 without.
 #[cfg(target_arch = "x86_64")]
 compile!(AVX512, avx512, "avx512", "avx2,fma,avx512f,avx512vl", F32x16, dot 8, axpy 12, blocks [
-    wide: F32x16, 2 vectors, 14 tile;
-    middle: F32x16, 1 vectors, 14 tile;
-    narrow: F32x8, 1 vectors, 14 tile;
+    wide: F32x16, 2 vectors, 14 tile, 14 items;
+    middle: F32x16, 1 vectors, 14 tile, 14 items;
+    narrow: F32x8, 1 vectors, 14 tile, 14 items;
 ]);
 #[cfg(target_arch = "x86_64")]
 compile!(AVX2, avx2, "avx2", "avx2,fma", F32x8, dot 8, axpy 8, blocks [
-    wide: F32x8, 2 vectors, 6 tile;
-    narrow: F32x8, 1 vectors, 10 tile;
+    wide: F32x8, 2 vectors, 6 tile, 6 items;
+    narrow: F32x8, 1 vectors, 10 tile, 10 items;
 ]);
 
 static PORTABLE: Kernels = Kernels {

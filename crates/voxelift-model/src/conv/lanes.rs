@@ -22,12 +22,15 @@ pub(super) trait Lanes: Copy {
     unsafe fn add(self, other: Self) -> Self;
     /// Lanes where `gate` is above zero, zero elsewhere.
     unsafe fn where_positive(self, gate: Self) -> Self;
+    /// The same value, computed before any memory access that comes later in the program.
+    unsafe fn in_order(self) -> Self;
     unsafe fn sum(self) -> f32;
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Lanes;
+    use std::arch::asm;
     use std::arch::x86_64::*;
 
     /// 16 lanes, AVX-512F.
@@ -37,6 +40,24 @@ mod x86 {
     /// 8 lanes, AVX2 and FMA.
     #[derive(Clone, Copy)]
     pub(in super::super) struct F32x8(__m256);
+
+    /// No instruction, but one that the compiler moves no memory access across.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn in_order_16(mut value: __m512) -> __m512 {
+        // SAFETY: no instruction.
+        unsafe { asm!("/* {0} */", inout(zmm_reg) value, options(nostack, preserves_flags)) }
+        value
+    }
+
+    /// As [`in_order_16`].
+    #[inline]
+    #[target_feature(enable = "avx")]
+    fn in_order_8(mut value: __m256) -> __m256 {
+        // SAFETY: no instruction.
+        unsafe { asm!("/* {0} */", inout(ymm_reg) value, options(nostack, preserves_flags)) }
+        value
+    }
 
     /// All bits set in the first `count` of 8 lanes.
     #[inline(always)]
@@ -119,6 +140,12 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn in_order(self) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(in_order_16(self.0)) }
+        }
+
+        #[inline(always)]
         unsafe fn sum(self) -> f32 {
             // SAFETY: the trait's contract.
             unsafe { _mm512_reduce_add_ps(self.0) }
@@ -190,6 +217,12 @@ mod x86 {
                 let positive = _mm256_cmp_ps::<_CMP_GT_OQ>(gate.0, _mm256_setzero_ps());
                 Self(_mm256_and_ps(positive, self.0))
             }
+        }
+
+        #[inline(always)]
+        unsafe fn in_order(self) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(in_order_8(self.0)) }
         }
 
         #[inline(always)]
@@ -281,6 +314,11 @@ impl Lanes for Array8 {
         for (value, gate) in self.0.iter_mut().zip(gate.0) {
             *value = if gate > 0.0 { *value } else { 0.0 };
         }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn in_order(self) -> Self {
         self
     }
 

@@ -8,29 +8,20 @@
 //! On the CPU the ops return tensors of the logical shape `[N,C,Z,Y,X]` whose memory is channels-last, and
 //! read both orders: a chain of them converts nothing. All `unsafe` code of the project is in this room.
 
-#[cfg(feature = "cpu")]
 mod attention;
-#[cfg(feature = "cpu")]
+mod buffer;
 mod direct;
-#[cfg(feature = "cpu")]
 mod extension;
-#[cfg(feature = "cpu")]
 mod grid;
-#[cfg(feature = "cpu")]
 mod kernels;
-#[cfg(feature = "cpu")]
 mod lanes;
-#[cfg(feature = "cpu")]
 mod layout;
-#[cfg(feature = "cpu")]
 mod peak;
 mod problem;
-#[cfg(feature = "cpu")]
 mod rcab;
-#[cfg(feature = "cpu")]
 mod weight_gradient;
 
-#[cfg(all(test, feature = "cpu"))]
+#[cfg(test)]
 mod tests;
 
 use burn::Tensor;
@@ -38,7 +29,6 @@ use burn::tensor::activation::{leaky_relu, relu, sigmoid};
 use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
 
-#[cfg(feature = "cpu")]
 pub use peak::fma_peak;
 use problem::Problem;
 
@@ -55,7 +45,6 @@ pub enum Activation {
 
 impl Activation {
     /// Factor of values below zero.
-    #[cfg(feature = "cpu")]
     fn slope(self) -> f32 {
         match self {
             Self::None => 1.0,
@@ -90,7 +79,6 @@ pub fn conv3d(
             "conv3d: slope {slope} of LeakyRelu, must be above zero"
         );
     }
-    #[cfg(feature = "cpu")]
     if extension::runs_on_cpu(&x) {
         return extension::conv3d(x, weight, bias, None, &problem, activation);
     }
@@ -119,7 +107,6 @@ pub fn conv3d_add(x: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, skip
         weight.dims(),
         skip.dims()
     );
-    #[cfg(feature = "cpu")]
     if extension::runs_on_cpu(&x) {
         return extension::conv3d(x, weight, bias, Some(skip), &problem, Activation::None);
     }
@@ -155,7 +142,6 @@ pub fn rcab(x: Tensor<5>, conv1: Affine, conv2: Affine, down: Affine, up: Affine
         down.0.dims(),
         up.0.dims()
     );
-    #[cfg(feature = "cpu")]
     if extension::runs_on_cpu(&x) {
         return extension::rcab(x, [conv1, conv2, down, up], &first);
     }

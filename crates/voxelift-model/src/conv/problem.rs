@@ -1,5 +1,7 @@
 //! The sizes of one convolution, and what its passes read.
 
+use super::layout::{Extent, Margin};
+
 /// Sizes of a "same"-padded convolution: kernel 1 or 3, stride 1 or 2, padding `kernel / 2` on each axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
@@ -52,12 +54,30 @@ impl Problem {
         std::array::from_fn(|axis| self.input[axis].div_ceil(self.stride[axis]))
     }
 
-    pub fn input_voxels(&self) -> usize {
-        self.input.iter().product()
+    /// What a forward pass reads.
+    pub fn input_extent(&self) -> Extent {
+        Extent {
+            batch: self.batch,
+            channels: self.channels_in,
+            size: self.input,
+        }
     }
 
-    pub fn output_voxels(&self) -> usize {
-        self.output().iter().product()
+    /// What it writes.
+    pub fn output_extent(&self) -> Extent {
+        Extent {
+            batch: self.batch,
+            channels: self.channels_out,
+            size: self.output(),
+        }
+    }
+
+    /// Zeros that it needs around its input.
+    pub fn margin(&self) -> Margin {
+        Margin {
+            low: self.padding(),
+            high: self.padding(),
+        }
     }
 
     pub fn taps(&self) -> usize {

@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use super::attention::{Attention, AttentionGradients, AttentionWeights};
-use super::direct::{Target, forward as convolve, gradient_padding, input_gradient};
+use super::direct::{Target, forward as convolve, gradient_margin, input_gradient};
 use super::grid::Places;
 use super::kernels::{Finish, Kernels};
-use super::layout::Padded;
+use super::layout::{Extent, Padded};
 use super::problem::Problem;
 use super::weight_gradient::{bias_gradient, weight_gradient};
 
@@ -35,23 +35,23 @@ pub(super) struct RcabGradients {
     pub attention: AttentionGradients,
 }
 
-/// `y = x + a r`, `[N,Z,Y,X,F]`, from an `x` padded by [`Problem::padding`].
+/// `y = x + a r`, `[N,Z,Y,X,F]`, from an `x` with [`Problem::margin`].
 pub(super) fn forward(
     kernels: &Kernels,
     problem: &Problem,
     x: Padded,
     weights: &RcabWeights,
 ) -> (Vec<f32>, RcabTrace) {
-    let (padding, feats, size) = (problem.padding(), problem.channels_in, problem.input);
-    let mut hidden = Padded::zeros(problem.batch, feats, size, padding, padding);
-    let places = hidden.places(padding);
+    let (extent, feats) = (problem.input_extent(), problem.channels_in);
+    let mut hidden = Padded::unfilled(extent, problem.margin());
+    let relu = Finish {
+        slope: 0.0,
+        ..Finish::NONE
+    };
     let target = Target {
+        places: hidden.places(),
         values: hidden.buffer.values_mut(),
-        places,
-        finish: Finish {
-            slope: 0.0,
-            ..Finish::NONE
-        },
+        finish: relu,
     };
     convolve(
         kernels,
@@ -62,12 +62,8 @@ pub(super) fn forward(
         target,
     );
 
-    let mut branch = vec![0.0; problem.batch * problem.input_voxels() * feats];
-    let target = Target {
-        values: &mut branch,
-        places: Places::dense(size, feats),
-        finish: Finish::NONE,
-    };
+    let mut branch = vec![0.0; extent.values()];
+    let target = Target::dense(&mut branch, extent, Finish::NONE);
     convolve(
         kernels,
         problem,
@@ -77,27 +73,28 @@ pub(super) fn forward(
         target,
     );
 
-    let voxels = problem.input_voxels() as f32;
-    let mut mean = channel_sums(problem, &branch, None);
-    mean.iter_mut().for_each(|sum| *sum /= voxels);
+    let mut mean = channel_sums(extent, &branch, None);
+    mean.iter_mut().for_each(|sum| *sum /= extent.voxels() as f32);
     let attention = Attention::forward(&weights.attention, mean);
 
     let mut y = vec![0.0; branch.len()];
-    let row = size[2] * feats;
-    let (steps, base) = (x.steps(), x.places(padding).base);
-    y.par_chunks_exact_mut(row * size[1])
+    let row = extent.size[2] * feats;
+    let Places { base, step } = x.places();
+    y.par_chunks_exact_mut(row)
         .enumerate()
-        .for_each(|(plane, to)| {
-            let (n, z) = (plane / size[0], plane % size[0]);
+        .with_min_len(16)
+        .for_each(|(line, to)| {
+            let (n, z, y) = (
+                line / lines(extent),
+                line % lines(extent) / extent.size[1],
+                line % extent.size[1],
+            );
+            let x = &x.buffer.values()[base + n * step[0] + z * step[1] + y * step[2]..][..row];
             let factor = &attention.factor[n * feats..][..feats];
-            let branch = &branch[plane * row * size[1]..];
-            for (line, to) in to.chunks_exact_mut(row).enumerate() {
-                let x = &x.buffer.values()[base + n * steps[0] + z * steps[1] + line * steps[2]..];
-                let voxels = to.chunks_exact_mut(feats).zip(x.chunks_exact(feats));
-                for ((to, x), r) in voxels.zip(branch[line * row..].chunks_exact(feats)) {
-                    for (((to, x), r), a) in to.iter_mut().zip(x).zip(r).zip(factor) {
-                        *to = x + r * a;
-                    }
+            let voxels = to.chunks_exact_mut(feats).zip(x.chunks_exact(feats));
+            for ((to, x), r) in voxels.zip(branch[line * row..].chunks_exact(feats)) {
+                for (((to, x), r), a) in to.iter_mut().zip(x).zip(r).zip(factor) {
+                    *to = x + r * a;
                 }
             }
         });
@@ -121,74 +118,62 @@ pub(super) fn backward(
     gradient: &[f32],
     weights_too: bool,
 ) -> RcabGradients {
-    let (padding, feats, size) = (problem.padding(), problem.channels_in, problem.input);
-    debug_assert_eq!(gradient_padding(problem), (padding, padding), "stride 1");
-    let of_factor = channel_sums(problem, gradient, Some(&trace.branch));
+    let (extent, feats, margin) = (
+        problem.input_extent(),
+        problem.channels_in,
+        gradient_margin(problem),
+    );
+    let of_factor = channel_sums(extent, gradient, Some(&trace.branch));
     let attention = trace.attention.backward(&weights.attention, of_factor);
+    let of_convolution = |x: &Padded, gradient: &Padded| {
+        (
+            weight_gradient(kernels, problem, x, gradient),
+            bias_gradient(gradient),
+        )
+    };
 
     // dr = a g + dm / voxels, where conv2's gradients need it: with zeros around.
-    let mut of_branch = Padded::zeros(problem.batch, feats, size, padding, padding);
-    let (steps, base) = (of_branch.steps(), of_branch.places(padding).base);
-    let row = size[2] * feats;
-    let voxels = problem.input_voxels() as f32;
-    let inside = &mut of_branch.buffer.values_mut()[..problem.batch * steps[0]];
-    inside
-        .par_chunks_exact_mut(steps[1])
-        .enumerate()
-        .for_each(|(plane, to)| {
-            let (n, z) = (
-                plane * steps[1] / steps[0],
-                plane * steps[1] % steps[0] / steps[1],
-            );
-            if z < padding[0] || z >= padding[0] + size[0] {
-                return;
+    let voxels = extent.voxels();
+    let of_branch = Padded::rows(extent, margin, |first, row| {
+        let sample = first / voxels * feats;
+        let (factor, mean) = (&trace.attention.factor[sample..], &attention.mean[sample..]);
+        let gradient = gradient[first * feats..].chunks_exact(feats);
+        for (to, g) in row.chunks_exact_mut(feats).zip(gradient) {
+            for (((to, g), a), m) in to.iter_mut().zip(g).zip(factor).zip(mean) {
+                *to = g * a + m / voxels as f32;
             }
-            let factor = &trace.attention.factor[n * feats..][..feats];
-            let mean = &attention.mean[n * feats..][..feats];
-            let first = base % steps[1];
-            for line in 0..size[1] {
-                let gradient = &gradient[((n * size[0] + z - padding[0]) * size[1] + line) * row..][..row];
-                let to = &mut to[first + line * steps[2]..][..row];
-                for (to, g) in to.chunks_exact_mut(feats).zip(gradient.chunks_exact(feats)) {
-                    for (((to, g), a), m) in to.iter_mut().zip(g).zip(factor).zip(mean) {
-                        *to = g * a + m / voxels;
-                    }
-                }
-            }
-        });
-    let conv2 = weights_too.then(|| {
-        (
-            weight_gradient(kernels, problem, &trace.hidden, &of_branch, padding),
-            bias_gradient(problem, &of_branch, padding),
-        )
+        }
     });
+    let conv2 = weights_too.then(|| of_convolution(&trace.hidden, &of_branch));
 
-    let mut of_hidden = Padded::zeros(problem.batch, feats, size, padding, padding);
-    let places = of_hidden.places(padding);
-    let gate = Some(trace.hidden.buffer.values());
-    let target = Target {
-        values: of_hidden.buffer.values_mut(),
-        places,
-        finish: Finish { gate, ..Finish::NONE },
-    };
-    input_gradient(kernels, problem, &of_branch, weights.conv2.0, target);
-    let conv1 = weights_too.then(|| {
-        (
-            weight_gradient(kernels, problem, &trace.x, &of_hidden, padding),
-            bias_gradient(problem, &of_hidden, padding),
-        )
-    });
-
-    let mut x = vec![0.0; gradient.len()];
+    let mut of_hidden = Padded::unfilled(extent, margin);
+    // The gate is read at the places of the target.
+    assert!(
+        trace.hidden.margin == margin,
+        "rcab: margins {:?} and {margin:?}",
+        trace.hidden.margin
+    );
     let finish = Finish {
-        add: Some(gradient),
+        gate: Some(trace.hidden.buffer.values()),
         ..Finish::NONE
     };
     let target = Target {
-        values: &mut x,
-        places: Places::dense(size, feats),
+        places: of_hidden.places(),
+        values: of_hidden.buffer.values_mut(),
         finish,
     };
+    input_gradient(kernels, problem, &of_branch, weights.conv2.0, target);
+    let conv1 = weights_too.then(|| of_convolution(&trace.x, &of_hidden));
+
+    let mut x = vec![0.0; extent.values()];
+    let target = Target::dense(
+        &mut x,
+        extent,
+        Finish {
+            add: Some(gradient),
+            ..Finish::NONE
+        },
+    );
     input_gradient(kernels, problem, &of_hidden, weights.conv1.0, target);
     RcabGradients {
         x,
@@ -198,9 +183,18 @@ pub(super) fn backward(
     }
 }
 
+/// Rows of voxels in one sample.
+fn lines(extent: Extent) -> usize {
+    extent.size[0] * extent.size[1]
+}
+
 /// Sums over the voxels of each sample and channel, of `values` or of `values * other`; plane by plane, in order.
-fn channel_sums(problem: &Problem, values: &[f32], other: Option<&[f32]>) -> Vec<f32> {
-    let (feats, [depth, height, width]) = (problem.channels_in, problem.input);
+fn channel_sums(extent: Extent, values: &[f32], other: Option<&[f32]>) -> Vec<f32> {
+    let Extent {
+        channels: feats,
+        size: [depth, height, width],
+        ..
+    } = extent;
     let plane = height * width * feats;
     let sum = |(index, values): (usize, &[f32])| {
         let mut sums = vec![0.0; feats];

@@ -2,8 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::direct::{Target, forward, gradient_padding, input_gradient};
-use super::grid::Places;
+use super::direct::{Target, forward, gradient_margin, input_gradient};
 use super::kernels::{Finish, Kernels};
 use super::layout::{Padded, Source};
 use super::problem::Problem;
@@ -66,45 +65,19 @@ fn naive(p: &Problem, x: &[f32], w: &[f32], b: &[f32], g: &[f32]) -> Results<f64
 }
 
 fn ours(kernels: &Kernels, p: &Problem, x: &[f32], w: &[f32], b: &[f32], g: &[f32]) -> Results<f32> {
-    let pad = p.padding();
-    let padded = Padded::copy(
-        Source::Planar(x),
-        p.batch,
-        p.channels_in,
-        p.input,
-        pad,
-        pad,
-        |_| 1.0,
-    );
+    let padded = Padded::copy(Source::Planar(x), p.input_extent(), p.margin(), None);
     let mut y = vec![0.0; g.len()];
-    let target = Target {
-        values: &mut y,
-        places: Places::dense(p.output(), p.channels_out),
-        finish: Finish::NONE,
-    };
+    let target = Target::dense(&mut y, p.output_extent(), Finish::NONE);
     forward(kernels, p, &padded, w, Some(b), target);
-    let (low, high) = gradient_padding(p);
-    let gradient = Padded::copy(
-        Source::Planar(g),
-        p.batch,
-        p.channels_out,
-        p.output(),
-        low,
-        high,
-        |_| 1.0,
-    );
+    let gradient = Padded::copy(Source::Planar(g), p.output_extent(), gradient_margin(p), None);
     let mut dx = vec![0.0; x.len()];
-    let target = Target {
-        values: &mut dx,
-        places: Places::dense(p.input, p.channels_in),
-        finish: Finish::NONE,
-    };
+    let target = Target::dense(&mut dx, p.input_extent(), Finish::NONE);
     input_gradient(kernels, p, &gradient, w, target);
     [
         planar(&y, p.batch, p.channels_out),
         planar(&dx, p.batch, p.channels_in),
-        weight_gradient(kernels, p, &padded, &gradient, low),
-        bias_gradient(p, &gradient, low),
+        weight_gradient(kernels, p, &padded, &gradient),
+        bias_gradient(&gradient),
     ]
 }
 
@@ -117,14 +90,14 @@ fn planar(last: &[f32], batch: usize, channels: usize) -> Vec<f32> {
 }
 
 fn check(p: &Problem, seed: u64) -> Result<(), TestCaseError> {
-    let x = noise(p.batch * p.channels_in * p.input_voxels(), seed);
+    let x = noise(p.batch * p.channels_in * p.input_extent().voxels(), seed);
     let w = noise(p.weights(), seed + 1);
     let b = noise(p.channels_out, seed + 2);
-    let g = noise(p.batch * p.channels_out * p.output_voxels(), seed + 3);
+    let g = noise(p.batch * p.channels_out * p.output_extent().voxels(), seed + 3);
     let expected = naive(p, &x, &w, &b, &g);
     for kernels in Kernels::available() {
         let found = ours(kernels, p, &x, &w, &b, &g);
-        let inside = p.batch * p.output_voxels();
+        let inside = p.batch * p.output_extent().voxels();
         let terms = [
             p.channels_in * p.taps(),
             p.channels_out * p.taps(),

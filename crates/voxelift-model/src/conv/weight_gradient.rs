@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::grid::{Grid, Places};
 use super::kernels::{CorrelateFn, Correlation, Kernels};
-use super::layout::Padded;
+use super::layout::{Extent, Padded};
 use super::problem::Problem;
 
 /// Parts of the voxels with a partial sum of their own. Fixed, so that the order of additions does not
@@ -12,7 +12,7 @@ use super::problem::Problem;
 const PARTS: usize = 8;
 
 /// Voxels read again by every tile of items while they are in the first-level cache.
-const STRIP_VOXELS: usize = 64;
+const STRIP_VOXELS: usize = 128;
 
 /// Tiles of items in one task.
 const TASK_TILES: usize = 8;
@@ -20,15 +20,14 @@ const TASK_TILES: usize = 8;
 /// `dw[k] = sum_o g[o] x[stride o + k - padding]`.
 ///
 /// # Shapes
-/// `x` padded by [`Problem::padding`], `gradient` by `low` zeros before each axis; result `[Cout,Cin,kz,ky,kx]`.
+/// `x` with [`Problem::margin`], `gradient` with any; result `[Cout,Cin,kz,ky,kx]`.
 pub(super) fn weight_gradient(
     kernels: &Kernels,
     problem: &Problem,
     x: &Padded,
     gradient: &Padded,
-    low: [usize; 3],
 ) -> Vec<f32> {
-    let grid = grid(problem, x, gradient, low);
+    let grid = grid(problem, x, gradient);
     let taps = taps(problem, x);
     let few = problem.channels_out <= 2;
     let mut result = vec![0.0; problem.weights()];
@@ -70,17 +69,23 @@ pub(super) fn weight_gradient(
 }
 
 /// `db = sum_o g[o]`.
-pub(super) fn bias_gradient(problem: &Problem, gradient: &Padded, low: [usize; 3]) -> Vec<f32> {
-    let [n, z, y, x] = gradient.steps();
-    let output = problem.output();
-    let channels = problem.channels_out;
-    let planes: Vec<Vec<f32>> = (0..problem.batch * output[0])
+pub(super) fn bias_gradient(gradient: &Padded) -> Vec<f32> {
+    let Places {
+        base,
+        step: [n, z, y, _],
+    } = gradient.places();
+    let Extent {
+        batch,
+        channels,
+        size,
+    } = gradient.extent;
+    let planes: Vec<Vec<f32>> = (0..batch * size[0])
         .into_par_iter()
         .map(|plane| {
-            let base = plane / output[0] * n + (plane % output[0] + low[0]) * z + low[1] * y + low[2] * x;
+            let base = base + plane / size[0] * n + plane % size[0] * z;
             let mut sums = vec![0.0; channels];
-            for row in 0..output[1] {
-                let voxels = &gradient.buffer.values()[base + row * y..][..output[2] * channels];
+            for row in 0..size[1] {
+                let voxels = &gradient.buffer.values()[base + row * y..][..size[2] * channels];
                 for voxel in voxels.chunks_exact(channels) {
                     sums.iter_mut().zip(voxel).for_each(|(sum, value)| *sum += value);
                 }
@@ -96,7 +101,7 @@ pub(super) fn bias_gradient(problem: &Problem, gradient: &Padded, low: [usize; 3
 }
 
 /// Every output voxel's place in `x` and in `gradient`.
-fn grid(problem: &Problem, x: &Padded, gradient: &Padded, low: [usize; 3]) -> Grid {
+fn grid(problem: &Problem, x: &Padded, gradient: &Padded) -> Grid {
     let output = problem.output();
     let from = x.steps();
     let stride = problem.stride;
@@ -111,7 +116,7 @@ fn grid(problem: &Problem, x: &Padded, gradient: &Padded, low: [usize; 3]) -> Gr
                 from[3] * stride[2],
             ],
         },
-        output: gradient.places(low),
+        output: gradient.places(),
     }
 }
 

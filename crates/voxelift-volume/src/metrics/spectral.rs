@@ -22,7 +22,9 @@
 //!   does not.
 //!
 //! Limits: a shell averages over directions, so a blur along one axis shows only in part. The index charges a misplaced
-//! edge like an invented one.
+//! edge like an invented one. A mask that follows a skull-stripped head closely cuts the ringing around it, which
+//! lifts zero-fill itself beyond Nyquist (to 0.6 on a head, where Otsu's mask gives 0.05 and the whole volume 0.003):
+//! the gain is less that, and steadiest over the whole volume.
 
 use serde::Serialize;
 

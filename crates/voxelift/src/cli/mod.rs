@@ -1,4 +1,4 @@
-//! Floor 12 · The command line: one file a command, each from raw arguments to an outcome.
+//! Floor 13 · The command line: one file a command, each from raw arguments to an outcome.
 
 mod batch;
 mod degrade;

@@ -1,4 +1,4 @@
-//! Floor 9 · Pictures of volumes: planes side by side, grey, with their window and labels, as PNG bytes.
+//! Floor 11 · Pictures of volumes: planes side by side, grey, with their window and labels, as PNG bytes.
 
 mod canvas;
 mod font;

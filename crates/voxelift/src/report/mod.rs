@@ -1,4 +1,4 @@
-//! Floor 10 · One self-contained page from a run or an evaluation.
+//! Floor 12 · One self-contained page from a run or an evaluation.
 
 mod chart;
 mod evaluation;
