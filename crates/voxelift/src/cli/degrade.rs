@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use voxelift_volume::degrade::{Degradation, Grid, Operators};
 use voxelift_volume::nifti::NiftiImage;
@@ -24,13 +25,13 @@ pub struct DegradeArguments {
     #[arg(long, value_parser = Scale::parse, conflicts_with = "spacing")]
     scale: Option<Scale>,
     /// The LR voxel size in mm: one number, or x,y,z in file order
-    #[arg(long, value_name = "MM")]
+    #[arg(long, value_name = "MM", allow_negative_numbers = true)]
     spacing: Option<Spacing>,
     /// How voxels become fewer: kspace, cubic, gaussian[:SIGMA in LR voxels], box
     #[arg(long, default_value = "kspace")]
     operator: Operators,
     /// Rician noise, as a fraction of the 99.5th percentile of the foreground
-    #[arg(long, value_name = "FRACTION", default_value = "0", value_parser = fraction)]
+    #[arg(long, value_name = "FRACTION", default_value = "0", value_parser = fraction, allow_negative_numbers = true)]
     noise: f64,
     /// Seed of the noise
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -59,13 +60,14 @@ pub fn run(arguments: &DegradeArguments, terminal: &Terminal) -> anyhow::Result<
     degradation.check()?;
 
     let image = files::read(&arguments.input, &arguments.read.options(), terminal)?;
-    terminal.say(&degradation);
     let degraded = image
         .frames
         .iter()
         .zip(arguments.seed..)
         .map(|(frame, seed)| degradation.apply(frame, seed));
-    let frames = degraded.collect::<Result<Vec<_>, _>>()?;
+    let frames = degraded.collect::<Result<Vec<_>, _>>();
+    let frames = frames.with_context(|| arguments.input.display().to_string())?;
+    terminal.say(&degradation);
     let (hr, lr) = (image.header.extent, frames[0].extent());
     let padded = match grid {
         Grid::Scale(scale) => scale.up(lr),

@@ -44,8 +44,9 @@ pub fn add_run(page: &mut Page, run: &RunDir) -> anyhow::Result<()> {
     let config = fs::read_to_string(run.config()).unwrap_or_default();
     page.folded("The resolved configuration (config.toml)", &config);
     scores(page, &records);
+    preview(page, run, &records)?;
     curves(page, &records);
-    preview(page, run, &records)
+    Ok(())
 }
 
 fn facts(records: &[Record]) -> Vec<(&'static str, String)> {

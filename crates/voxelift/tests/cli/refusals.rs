@@ -212,7 +212,7 @@ fn data_fails_with_exit_code_1_naming_the_file() {
                 "--image",
                 "constant.nii",
             ],
-            &["constant", "3"],
+            &["constant.nii", "same value"],
         ),
         (
             &[

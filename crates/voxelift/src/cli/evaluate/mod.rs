@@ -4,6 +4,7 @@ mod pairs;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 use voxelift_volume::files::write_atomically;
@@ -37,10 +38,10 @@ pub struct EvaluateArguments {
     #[arg(long, value_name = "TABLE.csv", conflicts_with_all = ["reference", "image", "mask"])]
     pairs: Option<PathBuf>,
     /// The range L of PSNR and SSIM [default: the reference's maximum minus its minimum]
-    #[arg(long, value_name = "L")]
+    #[arg(long, value_name = "L", allow_negative_numbers = true)]
     data_range: Option<f64>,
     /// Voxel size of the LR image behind SR: adds the scores beyond the frequencies it holds
-    #[arg(long, value_name = "MM")]
+    #[arg(long, value_name = "MM", allow_negative_numbers = true)]
     lr_spacing: Option<Spacing>,
     /// Write the scores as JSON; - for stdout, in place of the table
     #[arg(long, value_name = "FILE|-")]
@@ -122,6 +123,7 @@ impl Protocol {
     ) -> anyhow::Result<Scores> {
         let read =
             |path: &Path| Ok::<_, anyhow::Error>(files::read(path, &self.read, terminal)?.into_single()?);
+        let pair = || format!("{} against {}", image.display(), reference.display());
         let (reference, image) = (read(reference)?, read(image)?);
         let mask = match mask {
             Some(path) => {
@@ -136,12 +138,7 @@ impl Protocol {
             }
             None => None,
         };
-        Ok(metrics::evaluate(
-            &reference,
-            &image,
-            mask.as_ref(),
-            &self.options,
-        )?)
+        metrics::evaluate(&reference, &image, mask.as_ref(), &self.options).with_context(pair)
     }
 }
 

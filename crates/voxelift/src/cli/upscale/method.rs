@@ -10,6 +10,7 @@ use voxelift_model::model_file::ModelCard;
 use voxelift_volume::resample::{Interpolation, resize};
 use voxelift_volume::{Geometry, Scale, Volume, kspace};
 
+use super::super::words::number;
 use super::target::Target;
 use crate::terminal::Terminal;
 
@@ -92,10 +93,12 @@ impl Model {
             let fits = (least / SPACING_TOLERANCE..=largest * SPACING_TOLERANCE).contains(&spacing[axis]);
             if !fits && !self.allow_out_of_range {
                 anyhow::bail!(
-                    "voxels of {} mm along {}; the model was trained on {least} to {largest} mm; bring the scan there, or \
-                     pass --allow-out-of-range",
-                    spacing[axis],
+                    "voxels of {} mm along {}; the model was trained on {} to {} mm; bring the scan there, or pass \
+                     --allow-out-of-range",
+                    number(spacing[axis]),
                     ["x", "y", "z"][axis],
+                    number(least),
+                    number(largest),
                 );
             }
         }

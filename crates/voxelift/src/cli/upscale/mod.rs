@@ -42,7 +42,12 @@ pub struct UpscaleArguments {
     #[arg(long, value_parser = Scale::parse, conflicts_with_all = ["spacing", "like"])]
     scale: Option<Scale>,
     /// The SR voxel size in mm: one number, or x,y,z in file order
-    #[arg(long, value_name = "MM", conflicts_with = "like")]
+    #[arg(
+        long,
+        value_name = "MM",
+        conflicts_with = "like",
+        allow_negative_numbers = true
+    )]
     spacing: Option<Spacing>,
     /// Write on this file's grid
     #[arg(long, value_name = "REF")]

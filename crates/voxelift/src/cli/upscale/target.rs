@@ -4,6 +4,8 @@ use voxelift_volume::nifti::Header;
 use voxelift_volume::resample::{Interpolation, extent_for_spacing, resample_like};
 use voxelift_volume::{Geometry, Result, Scale, Volume, VolumeError, VoxelMap, kspace};
 
+use super::super::words::number;
+
 /// The grid that is asked for.
 #[derive(Clone, Debug)]
 pub enum Target {
@@ -42,8 +44,8 @@ impl Target {
             Self::Like(reference) => extent_for_spacing(input, spacing_along(input, &reference.geometry()))?,
         };
         if let Some(a) = (0..3).find(|a| extent[*a] < input.extent[*a]) {
-            let (axis, found) = (["x", "y", "z"][a], input.spacing_mm()[a]);
-            let spacing = found * input.extent[a] as f64 / extent[a] as f64;
+            let (axis, found) = (["x", "y", "z"][a], number(input.spacing_mm()[a]));
+            let spacing = number(input.spacing_mm()[a] * input.extent[a] as f64 / extent[a] as f64);
             let expected = format!(
                 "coarser than the input's {found} mm along {axis}; `voxelift degrade` makes coarser grids"
             );
