@@ -166,13 +166,13 @@ pub(super) fn input_gradient(
 pub(super) fn gradient_margin(problem: &Problem) -> Margin {
     let output = problem.output();
     let mut margin = Margin::default();
-    for axis in 0..3 {
+    for (axis, &length) in output.iter().enumerate() {
         for class in (0..problem.stride[axis]).map(|class| axis_class(problem, axis, class)) {
             let last = class.first_offset + (class.taps.len() + class.count) as isize - 1;
             let low = &mut margin.low[axis];
             *low = (*low).max((-class.first_offset).max(0) as usize);
             let high = &mut margin.high[axis];
-            *high = (*high).max((last - output[axis] as isize).max(0) as usize);
+            *high = (*high).max((last - length as isize).max(0) as usize);
         }
     }
     margin
