@@ -1,5 +1,7 @@
 //! Every command on generated files, and on real ones where they are.
 
+use std::io::Write;
+
 use crate::support::{Bench, oblique, shared_data, text};
 use serde_json::Value;
 use voxelift_volume::Volume;
