@@ -167,7 +167,8 @@ impl Padded {
 fn interleave(from: &[f32], stride: usize, channels: usize, to: &mut [f32]) {
     for channel in 0..channels {
         let to = to[channel..].iter_mut().step_by(channels);
-        to.zip(&from[channel * stride..]).for_each(|(to, from)| *to = *from);
+        to.zip(&from[channel * stride..])
+            .for_each(|(to, from)| *to = *from);
     }
 }
 
