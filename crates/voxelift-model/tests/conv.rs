@@ -4,7 +4,7 @@ use burn::Tensor;
 use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, TensorData};
-use voxelift_model::conv::{Activation, Affine, conv3d, conv3d_add, conv3d_shuffle, rcab};
+use voxelift_model::conv::{Activation, Affine, conv3d, conv3d_add, conv3d_shuffle, rcab, voxel_shuffle};
 
 const STRIDES: [[usize; 3]; 3] = [[1, 1, 1], [2, 2, 2], [1, 2, 2]];
 
@@ -277,7 +277,7 @@ fn a_shuffled_convolution_is_its_parts() {
             [1; 3],
             Activation::None,
         );
-        let apart = result(voxelift_model::layers::voxel_shuffle(apart, scale));
+        let apart = result(voxel_shuffle(apart, scale));
         for (index, (found, expected)) in fused.iter().zip(&apart).enumerate() {
             assert_close(&format!("scale {scale:?}, result {index}"), found, expected);
         }
