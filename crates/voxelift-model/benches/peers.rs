@@ -1,4 +1,6 @@
-//! Our side of `scripts/reference/bench_pytorch.py`: reads a case a line, runs it for a moment, answers with its seconds.
+//! The convolution ops, timed. `cargo bench -p voxelift-model` prints a table of our own; without `--bench` the
+//! program is our side of `scripts/reference/bench_pytorch.py`: it reads a case a line, runs it for a moment,
+//! answers with the seconds of one run.
 //!
 //! Cases: `peak`, and `<conv|rcab|body> <forward|both> <batch> <channels in> <channels out> <size>`; `both` is
 //! forward and backward from the sum, with gradients of input and weights. `pool N` sets the number of threads;
@@ -146,12 +148,29 @@ fn thread_nanoseconds() -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-fn main() {
-    let mut answers = std::io::stdout().lock();
+const TABLE: [&str; 8] = [
+    "conv forward 8 16 16 16",
+    "conv both 8 16 16 16",
+    "conv forward 1 32 32 48",
+    "conv both 1 32 32 48",
+    "conv both 8 1 8 32",
+    "conv both 8 16 1 32",
+    "rcab both 8 16 16 16",
+    "body forward 1 32 32 48",
+];
+
+fn main() -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    if std::env::args().any(|argument| argument == "--bench") {
+        writeln!(output, "FMA peak {:.0} GFLOP/s", fma_peak() * 1e-9)?;
+        for case in TABLE {
+            writeln!(output, "{case:26} {:8.2} ms", run(case) * 1e3)?;
+        }
+        return Ok(());
+    }
     let mut pool = rayon::ThreadPoolBuilder::new().build().expect("a thread pool");
-    // Under `cargo bench` arguments come too; the cases come on the standard input.
     for line in std::io::stdin().lock().lines() {
-        let line = line.expect("a line of text");
+        let line = line?;
         let answer = match line.strip_prefix("pool ") {
             Some(threads) => {
                 let threads = threads.trim().parse().expect("a number of threads");
@@ -163,8 +182,8 @@ fn main() {
             }
             None => pool.install(|| run(&line)),
         };
-        writeln!(answers, "{answer}")
-            .and_then(|()| answers.flush())
-            .expect("an open pipe");
+        writeln!(output, "{answer}")?;
+        output.flush()?;
     }
+    Ok(())
 }
