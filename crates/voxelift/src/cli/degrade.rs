@@ -67,7 +67,7 @@ pub fn run(arguments: &DegradeArguments, terminal: &Terminal) -> anyhow::Result<
         .map(|(frame, seed)| degradation.apply(frame, seed));
     let frames = degraded.collect::<Result<Vec<_>, _>>();
     let frames = frames.with_context(|| arguments.input.display().to_string())?;
-    terminal.say(&degradation);
+    terminal.say(degradation);
     let (hr, lr) = (image.header.extent, frames[0].extent());
     let padded = match grid {
         Grid::Scale(scale) => scale.up(lr),

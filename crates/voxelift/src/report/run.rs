@@ -80,7 +80,10 @@ fn validations(records: &[Record]) -> Vec<Validation<'_>> {
     scores.collect()
 }
 
-const COLUMNS: [(&str, fn(&ValidationScores) -> f64, usize); 4] = [
+/// A score: its name, its value, its digits.
+type Column = (&'static str, fn(&ValidationScores) -> f64, usize);
+
+const COLUMNS: [Column; 4] = [
     ("PSNR in the mask (dB)", |s| s.masked_psnr_db, 2),
     ("SSIM in the mask", |s| s.masked_ssim, 4),
     ("PSNR (dB)", |s| s.psnr_db, 2),
