@@ -1,4 +1,4 @@
-//! Our side of `scripts/reference/bench_pytorch.py`: reads a case a line, runs it once, answers with its seconds.
+//! Our side of `scripts/reference/bench_pytorch.py`: reads a case a line, runs it for a moment, answers with its seconds.
 //!
 //! Cases: `peak`, and `<conv|rcab|body> <forward|both> <batch> <channels in> <channels out> <size>`; `both` is
 //! forward and backward from the sum, with gradients of input and weights. `pool N` sets the number of threads;
@@ -99,16 +99,21 @@ fn run(line: &str) -> f64 {
         case.layers = case.layers.into_iter().map(leaf).collect();
     }
     let once = || {
-        let start = Clock::start();
         let y = case.forward();
         if both {
             let gradients = y.sum().backward();
             assert!(case.x.grad(&gradients).is_some());
         }
-        start.seconds()
     };
     once();
-    once()
+    let clock = Clock::start();
+    let mut times = 0.0;
+    // Long enough for a coarse clock.
+    while times == 0.0 || clock.wall.elapsed().as_secs_f64() < 0.05 {
+        once();
+        times += 1.0;
+    }
+    clock.seconds() / times
 }
 
 /// Time that has passed, or of this thread alone where it is the only one and Linux tells.

@@ -354,6 +354,7 @@ fn cut<T: Copy>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::Tensor;
     use voxelift_volume::Geometry;
 
     fn ramp(person: &str, extent: [usize; 3]) -> Scan {

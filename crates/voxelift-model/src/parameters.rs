@@ -30,25 +30,6 @@ pub fn values<M: Module>(module: &M) -> BTreeMap<String, TensorData> {
     visitor.1
 }
 
-/// The shape of every parameter.
-pub fn shapes<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
-    struct Shapes(Path, BTreeMap<String, Vec<usize>>);
-    impl ModuleVisitor for Shapes {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.0.enter(name);
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.0.exit();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.insert(self.0.name(), param.val().dims().to_vec());
-        }
-    }
-    let mut visitor = Shapes(Path::default(), BTreeMap::new());
-    module.visit(&mut visitor);
-    visitor.1
-}
-
 /// Takes the gradient of every parameter of `module` that has one out of `gradients`, detached and flattened.
 pub fn take_gradients<M: Module>(module: &M, gradients: &mut Gradients) -> NamedTensors {
     struct Take<'a>(Path, &'a mut Gradients, NamedTensors);
@@ -131,20 +112,21 @@ pub fn average<M: Module>(average: M, live: &M, decay: f64) -> M {
 /// # Errors
 /// One line naming the first parameter that is missing, has another shape, or belongs to no parameter.
 pub fn replaced<M: Module>(module: M, values: &BTreeMap<String, TensorData>) -> Result<M, String> {
-    let shapes = shapes(&module);
-    for (name, shape) in &shapes {
+    let there = self::values(&module);
+    for (name, now) in &there {
+        let shape = now.shape().as_slice();
         match values.get(name) {
             None => return Err(format!("tensor {name} is missing")),
-            Some(data) if data.shape().as_slice() != shape.as_slice() => {
+            Some(data) if data.shape().as_slice() != shape => {
+                let found = data.shape().as_slice();
                 return Err(format!(
-                    "tensor {name} has shape {:?}, the network wants {shape:?}",
-                    data.shape().as_slice()
+                    "tensor {name} has shape {found:?}, the network wants {shape:?}"
                 ));
             }
             Some(_) => {}
         }
     }
-    if let Some(name) = values.keys().find(|name| !shapes.contains_key(*name)) {
+    if let Some(name) = values.keys().find(|name| !there.contains_key(*name)) {
         return Err(format!("tensor {name} belongs to no layer"));
     }
     Ok(map_named(module, |name, old| {

@@ -4,7 +4,7 @@ use burn::Tensor;
 use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, TensorData};
-use voxelift_model::conv::{Activation, Affine, conv3d, conv3d_add, rcab};
+use voxelift_model::conv::{Activation, Affine, conv3d, conv3d_add, conv3d_shuffle, rcab, voxel_shuffle};
 
 const STRIDES: [[usize; 3]; 3] = [[1, 1, 1], [2, 2, 2], [1, 2, 2]];
 
@@ -243,6 +243,43 @@ fn a_closing_convolution_adds_the_skip() {
                 found,
                 expected,
             );
+        }
+    }
+}
+
+#[test]
+fn a_shuffled_convolution_is_its_parts() {
+    let device = device().autodiff();
+    for (channels, scale) in [(3, [2, 2, 2]), (1, [1, 2, 2]), (16, [2, 1, 3])] {
+        let sub_voxels: usize = scale.iter().product();
+        let x = random([2, 5, 4, 3, 6], &device).require_grad();
+        let weight = random([channels * sub_voxels, 5, 3, 3, 3], &device).require_grad();
+        let bias = random([channels * sub_voxels], &device).require_grad();
+        let result = |y: Tensor<5>| {
+            let gradients = (y.clone() * y.clone() + y.clone()).sum().backward();
+            [
+                values(y),
+                values(x.grad(&gradients).expect("dx")),
+                values(weight.grad(&gradients).expect("dw")),
+                values(bias.grad(&gradients).expect("db")),
+            ]
+        };
+        let fused = result(conv3d_shuffle(
+            x.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            scale,
+        ));
+        let apart = burn_reference(
+            x.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            [1; 3],
+            Activation::None,
+        );
+        let apart = result(voxel_shuffle(apart, scale));
+        for (index, (found, expected)) in fused.iter().zip(&apart).enumerate() {
+            assert_close(&format!("scale {scale:?}, result {index}"), found, expected);
         }
     }
 }

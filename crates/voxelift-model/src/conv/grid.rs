@@ -24,6 +24,15 @@ impl Places {
         }
     }
 
+    /// Every `stride`-th voxel along z, y, x, from voxel `first`.
+    pub fn every(&self, stride: [usize; 3], first: [usize; 3]) -> Self {
+        let [n, z, y, x] = self.step;
+        Self {
+            base: self.base + first[0] * z + first[1] * y + first[2] * x,
+            step: [n, z * stride[0], y * stride[1], x * stride[2]],
+        }
+    }
+
     fn of(&self, index: [usize; 4]) -> usize {
         self.base
             + index

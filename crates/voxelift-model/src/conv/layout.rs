@@ -163,16 +163,12 @@ impl Padded {
     }
 }
 
-/// `to[voxel][channel] = from[channel * stride + voxel]`, in blocks that stay in the first-level cache.
+/// `to[voxel][channel] = from[channel * stride + voxel]`.
 fn interleave(from: &[f32], stride: usize, channels: usize, to: &mut [f32]) {
-    const BLOCK: usize = 16;
-    for first in (0..channels).step_by(BLOCK) {
-        for (voxel, to) in to.chunks_exact_mut(channels).enumerate() {
-            let to = &mut to[first..channels.min(first + BLOCK)];
-            for (channel, to) in to.iter_mut().enumerate() {
-                *to = from[(first + channel) * stride + voxel];
-            }
-        }
+    for channel in 0..channels {
+        let to = to[channel..].iter_mut().step_by(channels);
+        to.zip(&from[channel * stride..])
+            .for_each(|(to, from)| *to = *from);
     }
 }
 

@@ -16,9 +16,13 @@ mod grid;
 mod kernels;
 mod lanes;
 mod layout;
+mod loops;
+mod memory;
 mod peak;
 mod problem;
 mod rcab;
+mod sweep;
+mod tracked;
 mod weight_gradient;
 
 #[cfg(test)]
@@ -30,7 +34,7 @@ use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
 
 pub use peak::fma_peak;
-use problem::Problem;
+use problem::{Plan, Problem};
 
 /// What is applied to a convolution's result.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,7 +84,17 @@ pub fn conv3d(
         );
     }
     if extension::runs_on_cpu(&x) {
-        return extension::conv3d(x, weight, bias, None, &problem, activation);
+        return extension::conv3d(
+            x,
+            weight,
+            bias,
+            None,
+            Plan {
+                problem,
+                activation,
+                scale: [1; 3],
+            },
+        );
     }
     let y = burn_conv3d(x, weight, bias, options(&problem));
     match activation {
@@ -108,9 +122,77 @@ pub fn conv3d_add(x: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, skip
         skip.dims()
     );
     if extension::runs_on_cpu(&x) {
-        return extension::conv3d(x, weight, bias, Some(skip), &problem, Activation::None);
+        let plan = Plan {
+            problem,
+            activation: Activation::None,
+            scale: [1; 3],
+        };
+        return extension::conv3d(x, weight, bias, Some(skip), plan);
     }
     skip + burn_conv3d(x, weight, bias, options(&problem))
+}
+
+/// A convolution and the voxel shuffle of its result, stride 1: channel `c sz sy sx + (dz sy + dy) sx + dx`
+/// becomes sub-voxel `(dz, dy, dx)` of channel `c` (Shi et al., CVPR 2016, in three dimensions).
+///
+/// # Shapes
+/// As [`conv3d`], with `Cout` a multiple of `sz sy sx`; result `[N,Cout/(sz sy sx),sz Z,sy Y,sx X]`.
+///
+/// # Panics
+/// As [`conv3d`], and where `Cout` is no such multiple.
+pub fn conv3d_shuffle(
+    x: Tensor<5>,
+    weight: Tensor<5>,
+    bias: Option<Tensor<1>>,
+    scale: [usize; 3],
+) -> Tensor<5> {
+    let problem = problem(&x, &weight, bias.as_ref(), [1; 3]);
+    let [sz, sy, sx] = scale;
+    let sub_voxels = sz * sy * sx;
+    let fits = sub_voxels > 0 && problem.channels_out.is_multiple_of(sub_voxels);
+    assert!(
+        fits,
+        "conv3d_shuffle: weight {:?}, scale {scale:?}",
+        weight.dims()
+    );
+    if extension::runs_on_cpu(&x) {
+        return extension::conv3d(
+            x,
+            weight,
+            bias,
+            None,
+            Plan {
+                problem,
+                activation: Activation::None,
+                scale,
+            },
+        );
+    }
+    voxel_shuffle(burn_conv3d(x, weight, bias, options(&problem)), scale)
+}
+
+/// Moves channel `c sz sy sx + (dz sy + dy) sx + dx` to sub-voxel `(dz, dy, dx)` of channel `c`: the pixel
+/// shuffle of Shi et al. (CVPR 2016) in three dimensions.
+///
+/// # Shapes
+///
+/// `[N, C sz sy sx, Z, Y, X]` -> `[N, C, sz Z, sy Y, sx X]`.
+///
+/// # Panics
+///
+/// If the channels are not a multiple of `sz sy sx`.
+pub fn voxel_shuffle(x: Tensor<5>, [sz, sy, sx]: [usize; 3]) -> Tensor<5> {
+    let [n, channels, z, y, x_size] = x.dims();
+    let c = channels / (sz * sy * sx);
+    assert!(
+        c * sz * sy * sx == channels,
+        "{:?} cannot be shuffled by {:?}",
+        x.dims(),
+        [sz, sy, sx]
+    );
+    x.reshape([n, c, sz, sy, sx, z, y, x_size])
+        .permute([0, 1, 5, 2, 6, 3, 7, 4]) // [n, c, z, sz, y, sy, x, sx]
+        .reshape([n, c, z * sz, y * sy, x_size * sx])
 }
 
 /// A layer's weight and bias.

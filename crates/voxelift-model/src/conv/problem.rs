@@ -1,5 +1,6 @@
 //! The sizes of one convolution, and what its passes read.
 
+use super::Activation;
 use super::layout::{Extent, Margin};
 
 /// Sizes of a "same"-padded convolution: kernel 1 or 3, stride 1 or 2, padding `kernel / 2` on each axis.
@@ -86,5 +87,30 @@ impl Problem {
 
     pub fn weights(&self) -> usize {
         self.channels_out * self.channels_in * self.taps()
+    }
+}
+
+/// A convolution and what follows it in the same op.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub problem: Problem,
+    pub activation: Activation,
+    /// Voxel shuffle, `[1; 3]` for none; not together with an activation.
+    pub scale: [usize; 3],
+}
+
+impl Plan {
+    pub fn output_extent(&self) -> Extent {
+        let Extent {
+            batch,
+            channels,
+            size,
+        } = self.problem.output_extent();
+        let sub_voxels: usize = self.scale.iter().product();
+        Extent {
+            batch,
+            channels: channels / sub_voxels,
+            size: std::array::from_fn(|axis| size[axis] * self.scale[axis]),
+        }
     }
 }

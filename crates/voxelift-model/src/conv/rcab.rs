@@ -3,11 +3,12 @@
 use rayon::prelude::*;
 
 use super::attention::{Attention, AttentionGradients, AttentionWeights};
-use super::direct::{Target, forward as convolve, gradient_margin, input_gradient};
+use super::direct::{forward as convolve, gradient_margin, input_gradient};
 use super::grid::Places;
 use super::kernels::{Finish, Kernels};
 use super::layout::{Extent, Padded};
 use super::problem::Problem;
+use super::sweep::Target;
 use super::weight_gradient::{bias_gradient, weight_gradient};
 
 /// Weight and bias of each of the four layers.
@@ -53,25 +54,11 @@ pub(super) fn forward(
         values: hidden.buffer.values_mut(),
         finish: relu,
     };
-    convolve(
-        kernels,
-        problem,
-        &x,
-        weights.conv1.0,
-        Some(weights.conv1.1),
-        target,
-    );
+    convolve(kernels, problem, &x, weights.conv1, [1; 3], target);
 
     let mut branch = vec![0.0; extent.values()];
     let target = Target::dense(&mut branch, extent, Finish::NONE);
-    convolve(
-        kernels,
-        problem,
-        &hidden,
-        weights.conv2.0,
-        Some(weights.conv2.1),
-        target,
-    );
+    convolve(kernels, problem, &hidden, weights.conv2, [1; 3], target);
 
     let mut mean = channel_sums(extent, &branch, None);
     mean.iter_mut().for_each(|sum| *sum /= extent.voxels() as f32);

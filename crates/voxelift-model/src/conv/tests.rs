@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::direct::{Target, forward, gradient_margin, input_gradient};
+use super::direct::{forward, gradient_margin, input_gradient};
 use super::kernels::{Finish, Kernels};
 use super::layout::{Padded, Source};
 use super::problem::Problem;
+use super::sweep::Target;
 use super::weight_gradient::{bias_gradient, weight_gradient};
 
 /// All results of one convolution: output, dx, dw, db, planar.
@@ -68,7 +69,7 @@ fn ours(kernels: &Kernels, p: &Problem, x: &[f32], w: &[f32], b: &[f32], g: &[f3
     let padded = Padded::copy(Source::Planar(x), p.input_extent(), p.margin(), None);
     let mut y = vec![0.0; g.len()];
     let target = Target::dense(&mut y, p.output_extent(), Finish::NONE);
-    forward(kernels, p, &padded, w, Some(b), target);
+    forward(kernels, p, &padded, (w, b), [1; 3], target);
     let gradient = Padded::copy(Source::Planar(g), p.output_extent(), gradient_margin(p), None);
     let mut dx = vec![0.0; x.len()];
     let target = Target::dense(&mut dx, p.input_extent(), Finish::NONE);

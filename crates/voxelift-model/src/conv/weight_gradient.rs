@@ -103,19 +103,13 @@ pub(super) fn bias_gradient(gradient: &Padded) -> Vec<f32> {
 /// Every output voxel's place in `x` and in `gradient`.
 fn grid(problem: &Problem, x: &Padded, gradient: &Padded) -> Grid {
     let output = problem.output();
-    let from = x.steps();
-    let stride = problem.stride;
     Grid {
         size: [problem.batch, output[0], output[1], output[2]],
         input: Places {
             base: 0,
-            step: [
-                from[0],
-                from[1] * stride[0],
-                from[2] * stride[1],
-                from[3] * stride[2],
-            ],
-        },
+            step: x.steps(),
+        }
+        .every(problem.stride, [0; 3]),
         output: gradient.places(),
     }
 }

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::Init;
-use crate::conv::{Activation, Affine, conv3d, conv3d_add};
+use crate::conv::{Activation, Affine, conv3d, conv3d_add, conv3d_shuffle};
 
 /// Negative slope of every LeakyReLU of the method, and of the initialisation that goes with it.
 pub const LEAKY_SLOPE: f32 = 0.2;
@@ -121,6 +121,15 @@ impl Conv {
     /// `x [N, input, Z, Y, X]`, `skip [N, output, Z, Y, X]` -> like `skip`.
     pub fn forward_add(&self, x: Tensor<5>, skip: Tensor<5>) -> Tensor<5> {
         conv3d_add(x, self.weight.val(), Some(self.bias.val()), skip)
+    }
+
+    /// The convolution and the voxel shuffle of its result, stride 1.
+    ///
+    /// # Shapes
+    ///
+    /// `[N, input, Z, Y, X]` -> `[N, output / (sz sy sx), sz Z, sy Y, sx X]`.
+    pub fn forward_shuffle(&self, x: Tensor<5>, scale: [usize; 3]) -> Tensor<5> {
+        conv3d_shuffle(x, self.weight.val(), Some(self.bias.val()), scale)
     }
 
     /// Weight and bias, for an op that fuses several layers.

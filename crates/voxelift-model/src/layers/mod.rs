@@ -1,4 +1,4 @@
-//! Floor 5 · Conv, linear, norms, voxel shuffle, fixed resamplers and pools on [N,C,Z,Y,X].
+//! Floor 5 · Conv, linear, norms, fixed resamplers and pools on [N,C,Z,Y,X].
 
 mod conv;
 mod gaussian;
@@ -7,7 +7,6 @@ mod linear;
 mod norm;
 mod pool;
 mod separable;
-mod shuffle;
 mod upsampler;
 
 pub use conv::{Conv, ConvConfig, LEAKY_SLOPE};
@@ -17,5 +16,4 @@ pub use linear::Linear;
 pub use norm::{Norm, NormKind};
 pub use pool::{adaptive_mean, global_mean, ordered_mean, unit_rows};
 pub use separable::{along_axis, matrix};
-pub use shuffle::voxel_shuffle;
 pub use upsampler::upsample;

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::{GeneratorConfig, ResidualGroup};
 use crate::conv::Activation;
-use crate::layers::{Conv, ConvConfig, Init, voxel_shuffle};
+use crate::layers::{Conv, ConvConfig, Init};
 
 /// RCAN on the encoder's features: a `body` at LR size (the paper's "SR encoder") and an upsampling `tail`
 /// (its "SR decoder").
@@ -71,9 +71,8 @@ impl SrDecoder {
 
     /// From deep features to the HR image.
     pub fn tail(&self, deep: Tensor<5>) -> Tensor<5> {
-        let expanded = self.expand.forward(deep, Activation::None);
-        self.last
-            .forward(voxel_shuffle(expanded, self.scale), Activation::None)
+        let expanded = self.expand.forward_shuffle(deep, self.scale);
+        self.last.forward(expanded, Activation::None)
     }
 
     /// Body, then tail.
