@@ -80,10 +80,10 @@ fn validations(records: &[Record]) -> Vec<Validation<'_>> {
     scores.collect()
 }
 
-/// A score: its name, its value, its digits.
-type Column = (&'static str, fn(&ValidationScores) -> f64, usize);
+/// A score's heading, where it stands, and its digits.
+type ScoreColumn = (&'static str, fn(&ValidationScores) -> f64, usize);
 
-const COLUMNS: [Column; 4] = [
+const COLUMNS: [ScoreColumn; 4] = [
     ("PSNR in the mask (dB)", |s| s.masked_psnr_db, 2),
     ("SSIM in the mask", |s| s.masked_ssim, 4),
     ("PSNR (dB)", |s| s.psnr_db, 2),
