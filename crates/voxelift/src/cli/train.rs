@@ -12,11 +12,10 @@ use voxelift_model::error::Result;
 use voxelift_model::run::{Record, RunDir, ValidationScores};
 use voxelift_model::train::{self, Event, Prepared};
 use voxelift_volume::files::write_atomically;
-use voxelift_volume::resample::{Interpolation, resize};
 
 use super::report;
 use crate::failure::Outcome;
-use crate::picture::{Column, Plane, Window, montage};
+use crate::picture::comparison;
 use crate::report::of_run;
 use crate::terminal::{self, Progress, Terminal};
 
@@ -138,17 +137,7 @@ fn show(event: Event<'_>, run: &RunDir, progress: &mut Progress<'_>, terminal: &
             sr,
             hr,
         } => {
-            let window = Window::of(hr);
-            let blocks = resize(lr, hr.extent(), Interpolation::Nearest);
-            let columns =
-                [("LR", &blocks), ("zero-fill", zero_fill), ("SR", sr), ("HR", hr)].map(|(label, volume)| {
-                    Column {
-                        label,
-                        volume,
-                        window,
-                    }
-                });
-            let png = montage(&columns, &[Plane::Axial, Plane::Coronal, Plane::Sagittal]);
+            let png = comparison(lr, &[("zero-fill", zero_fill), ("SR", sr)], Some(hr));
             write_atomically(&run.preview(step), true, |out| out.write_all(&png))?;
         }
     }
