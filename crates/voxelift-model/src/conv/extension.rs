@@ -8,9 +8,9 @@ use burn::tensor::DType;
 
 use super::Affine;
 use super::attention::AttentionWeights;
-use super::direct::forward;
 use super::kernels::{Finish, Kernels};
 use super::memory::{channels_last, contiguous, padded, values, voxels};
+use super::passes::forward;
 use super::problem::{Plan, Problem};
 use super::rcab::{self, RcabTrace, RcabWeights};
 use super::sweep::Target;

@@ -7,6 +7,7 @@ use super::lanes::{Array8, Lanes};
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{F32x8, F32x16};
 use super::loops;
+use super::winograd::{self, GatherFn, ProductsFn, ScatterFn, SpreadFn};
 
 /// What one call of a sweep kernel computes: every output voxel is a weighted sum over rows of taps, and in
 /// channels-last memory a row of taps is `run` consecutive input values.
@@ -44,6 +45,15 @@ impl Finish<'_> {
         add: None,
     };
 
+    /// For an output that begins at this channel.
+    pub fn from_channel(self, channel: usize) -> Self {
+        Self {
+            gate: self.gate.map(|gate| &gate[channel..]),
+            add: self.add.map(|add| &add[channel..]),
+            ..self
+        }
+    }
+
     pub fn is_none(&self) -> bool {
         self.gate.is_none() && self.slope == 1.0 && self.add.is_none()
     }
@@ -72,6 +82,15 @@ pub(super) struct Block {
     pub correlate: CorrelateFn,
     /// Items of one `correlate` call.
     pub items: usize,
+    /// The stages of Winograd's convolution, and its `correlate` with fewer items.
+    pub gather: GatherFn,
+    pub products: ProductsFn,
+    pub scatter: ScatterFn,
+    pub spread: SpreadFn,
+    pub outer: CorrelateFn,
+    pub outer_items: usize,
+    /// Values of one register.
+    lanes: usize,
 }
 
 /// All kernels of one instruction set.
@@ -122,6 +141,18 @@ impl Kernels {
             .find(fits)
             .unwrap_or(&self.blocks[self.blocks.len() - 1])
     }
+
+    /// The widest transform of Winograd's tiles whose registers the channels fill.
+    ///
+    /// # Panics
+    /// Where the channels are no multiple of 8.
+    pub fn gather(&self, channels: usize) -> GatherFn {
+        let fills = |block: &&Block| channels.is_multiple_of(block.lanes);
+        let block = self.blocks.iter().find(fills);
+        block
+            .unwrap_or_else(|| panic!("winograd: {channels} channels"))
+            .gather
+    }
 }
 
 /// Compiles the kernels of one x86 instruction set: `#[target_feature]` goes on the outermost function, into
@@ -129,7 +160,7 @@ impl Kernels {
 #[cfg(target_arch = "x86_64")]
 macro_rules! compile {
     ($table:ident, $module:ident, $name:literal, $features:literal, $lanes:ty, dot $dot:literal, axpy $axpy:literal,
-     blocks [$($block:ident: $block_lanes:ty, $vectors:literal vectors, $tile:literal tile, $items:literal items;)+]) => {
+     blocks [$($block:ident: $block_lanes:ty, $vectors:literal vectors, $tile:literal tile, $items:literal items, $outer:literal outer;)+]) => {
         mod $module {
             use super::*;
             $(pub(super) mod $block {
@@ -143,6 +174,31 @@ macro_rules! compile {
                 pub(in super::super) unsafe fn correlate(c: &Correlation, places: &[(usize, usize)], sums: &mut [f32]) {
                     // SAFETY: the caller's contract, and the instruction set of this version.
                     unsafe { $crate::conv::loops::correlate::<$block_lanes, $items, $vectors>(c, places, sums) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn outer(c: &Correlation, places: &[(usize, usize)], sums: &mut [f32]) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { $crate::conv::loops::correlate::<$block_lanes, $outer, $vectors>(c, places, sums) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn gather(with: &winograd::Gather, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { winograd::gather::<$block_lanes>(with, to) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn products(with: &winograd::Products, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { winograd::products::<$block_lanes, $tile, $vectors>(with, to) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn scatter(with: &winograd::Scatter, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { winograd::scatter::<$block_lanes, $vectors>(with, to) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn spread(with: &winograd::Spread, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { winograd::spread::<$block_lanes, $vectors>(with, to) }
                 }
             })+
             #[target_feature(enable = $features)]
@@ -169,6 +225,13 @@ macro_rules! compile {
                 sweep: $module::$block::sweep,
                 correlate: $module::$block::correlate,
                 items: $items,
+                gather: $module::$block::gather,
+                products: $module::$block::products,
+                scatter: $module::$block::scatter,
+                spread: $module::$block::spread,
+                outer: $module::$block::outer,
+                outer_items: $outer,
+                lanes: <$block_lanes>::COUNT,
             }),+],
             dot: $module::dot,
             axpy: $module::axpy,
@@ -182,14 +245,14 @@ macro_rules! compile {
 // Tile sizes fill the register file: 32 registers with AVX-512 (14 x 2 sums, 2 weights, 1 value), 16 without.
 #[cfg(target_arch = "x86_64")]
 compile!(AVX512, avx512, "avx512", "avx2,fma,avx512f,avx512vl", F32x16, dot 8, axpy 12, blocks [
-    wide: F32x16, 2 vectors, 14 tile, 14 items;
-    middle: F32x16, 1 vectors, 14 tile, 14 items;
-    narrow: F32x8, 1 vectors, 14 tile, 14 items;
+    wide: F32x16, 2 vectors, 14 tile, 14 items, 8 outer;
+    middle: F32x16, 1 vectors, 14 tile, 14 items, 16 outer;
+    narrow: F32x8, 1 vectors, 14 tile, 14 items, 8 outer;
 ]);
 #[cfg(target_arch = "x86_64")]
 compile!(AVX2, avx2, "avx2", "avx2,fma", F32x8, dot 8, axpy 8, blocks [
-    wide: F32x8, 2 vectors, 6 tile, 6 items;
-    narrow: F32x8, 1 vectors, 10 tile, 10 items;
+    wide: F32x8, 2 vectors, 6 tile, 6 items, 4 outer;
+    narrow: F32x8, 1 vectors, 10 tile, 10 items, 8 outer;
 ]);
 
 static PORTABLE: Kernels = Kernels {
@@ -200,6 +263,13 @@ static PORTABLE: Kernels = Kernels {
         sweep: loops::sweep::<Array8, 6, 1>,
         correlate: loops::correlate::<Array8, 6, 1>,
         items: 6,
+        gather: winograd::gather::<Array8>,
+        products: winograd::products::<Array8, 6, 1>,
+        scatter: winograd::scatter::<Array8, 1>,
+        spread: winograd::spread::<Array8, 1>,
+        outer: loops::correlate::<Array8, 4, 1>,
+        outer_items: 4,
+        lanes: Array8::COUNT,
     }],
     dot: loops::dot::<Array8, 4>,
     axpy: loops::axpy::<Array8, 4>,

@@ -20,6 +20,7 @@ pub(super) trait Lanes: Copy {
     /// Lanes below zero times `slope`; NaN stays NaN.
     unsafe fn scale_negative(self, slope: f32) -> Self;
     unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
     /// Lanes where `gate` is above zero, zero elsewhere.
     unsafe fn where_positive(self, gate: Self) -> Self;
     /// The same value, computed before any memory access that comes later in the program.
@@ -131,6 +132,12 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(_mm512_sub_ps(self.0, other.0)) }
+        }
+
+        #[inline(always)]
         unsafe fn where_positive(self, gate: Self) -> Self {
             // SAFETY: the trait's contract.
             unsafe {
@@ -208,6 +215,12 @@ mod x86 {
         unsafe fn add(self, other: Self) -> Self {
             // SAFETY: the trait's contract.
             unsafe { Self(_mm256_add_ps(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the trait's contract.
+            unsafe { Self(_mm256_sub_ps(self.0, other.0)) }
         }
 
         #[inline(always)]
@@ -306,6 +319,12 @@ impl Lanes for Array8 {
     #[inline(always)]
     unsafe fn add(mut self, other: Self) -> Self {
         self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a += b);
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn sub(mut self, other: Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a -= b);
         self
     }
 

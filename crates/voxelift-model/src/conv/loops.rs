@@ -90,7 +90,13 @@ pub(super) unsafe fn sweep<V: Lanes, const TILE: usize, const VECTORS: usize>(
 /// # Safety
 /// The instruction set of `V`; `count` values at `to` inside the output, the gate and what is added.
 #[inline(always)]
-unsafe fn store_finished<V: Lanes>(mut value: V, finish: &Finish, to: usize, count: usize, output: *mut f32) {
+pub(super) unsafe fn store_finished<V: Lanes>(
+    mut value: V,
+    finish: &Finish,
+    to: usize,
+    count: usize,
+    output: *mut f32,
+) {
     // SAFETY: the contract of this function.
     unsafe {
         if let Some(gate) = finish.gate {

@@ -2,7 +2,8 @@
 //!
 //! A direct convolution on channels-last data with zeros around it: some voxels by some output channels stay
 //! in registers while all taps pass (`kernels`). The same kernels give the input gradient (`direct`), a
-//! second kind the weight gradient (`weight_gradient`). Results do not depend on the number of threads:
+//! second kind the weight gradient (`weight_gradient`). Kernels of 3x3x3 taps between 16 channels and more take
+//! Winograd's way in all three passes, with a third of the products (`winograd`); `passes` decides. Results do not depend on the number of threads:
 //! every output value is one task's own sum, and weight gradients are summed over fixed parts in order.
 //!
 //! On the CPU the ops return tensors of the logical shape `[N,C,Z,Y,X]` whose memory is channels-last, and
@@ -18,12 +19,14 @@ mod lanes;
 mod layout;
 mod loops;
 mod memory;
+mod passes;
 mod peak;
 mod problem;
 mod rcab;
 mod sweep;
 mod tracked;
 mod weight_gradient;
+mod winograd;
 
 #[cfg(test)]
 mod tests;

@@ -3,13 +3,14 @@
 use rayon::prelude::*;
 
 use super::attention::{Attention, AttentionGradients, AttentionWeights};
-use super::direct::{forward as convolve, gradient_margin, input_gradient};
+use super::direct::gradient_margin;
 use super::grid::Places;
 use super::kernels::{Finish, Kernels};
 use super::layout::{Extent, Padded};
+use super::passes::{forward as convolve, input_gradient, weight_gradient};
 use super::problem::Problem;
 use super::sweep::Target;
-use super::weight_gradient::{bias_gradient, weight_gradient};
+use super::weight_gradient::bias_gradient;
 
 /// Weight and bias of each of the four layers.
 pub(super) struct RcabWeights<'a> {

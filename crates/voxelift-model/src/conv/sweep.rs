@@ -58,7 +58,7 @@ pub(super) struct Weights<'a> {
 }
 
 impl Weights<'_> {
-    fn at(&self, from: usize, to: usize, group: usize, [z, y, x]: [usize; 3]) -> f32 {
+    pub fn at(&self, from: usize, to: usize, group: usize, [z, y, x]: [usize; 3]) -> f32 {
         let channels = if self.transposed {
             from * self.to + to
         } else {
@@ -108,9 +108,9 @@ impl Weights<'_> {
 }
 
 impl Weights<'_> {
-    /// Of the channels `first..first + channels` of a pass, zeros up to `width`.
-    fn biases(&self, pass: &Pass, first: usize, channels: usize, width: usize) -> Vec<f32> {
-        let bias = |to: usize| self.bias.map_or(0.0, |bias| bias[to * self.groups + pass.group]);
+    /// Of the channels `first..first + channels` of a group, zeros up to `width`.
+    pub fn biases(&self, group: usize, first: usize, channels: usize, width: usize) -> Vec<f32> {
+        let bias = |to: usize| self.bias.map_or(0.0, |bias| bias[to * self.groups + group]);
         (0..width)
             .map(|lane| if lane < channels { bias(first + lane) } else { 0.0 })
             .collect()
@@ -119,15 +119,19 @@ impl Weights<'_> {
 
 /// A pointer that tasks write disjoint voxels through.
 #[derive(Clone, Copy)]
-struct Shared(*mut f32);
+pub(super) struct Shared(*mut f32);
 
-// SAFETY: `run` gives each voxel and block of channels to exactly one task.
+// SAFETY: whoever makes one gives each voxel and block of channels to exactly one task.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    fn pointer(&self) -> *mut f32 {
+    pub fn new(values: &mut [f32]) -> Self {
+        Self(values.as_mut_ptr())
+    }
+
+    pub fn pointer(&self) -> *mut f32 {
         self.0
     }
 }
@@ -154,7 +158,7 @@ pub(super) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
             work.push(Work {
                 pass,
                 packed: weights.packed_rows(pass, kernels.lanes),
-                bias: weights.biases(pass, 0, weights.to, weights.to),
+                bias: weights.biases(pass.group, 0, weights.to, weights.to),
                 first: 0,
                 channels: weights.to,
                 kernel: kernels.dot,
@@ -169,7 +173,7 @@ pub(super) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
             work.push(Work {
                 pass,
                 packed,
-                bias: weights.biases(pass, first, channels, block.width),
+                bias: weights.biases(pass.group, first, channels, block.width),
                 first,
                 channels,
                 kernel: block.sweep,
@@ -186,7 +190,7 @@ pub(super) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
                 .map(move |at| (at, index))
         })
         .collect();
-    let output = Shared(values.as_mut_ptr());
+    let output = Shared::new(values);
     tasks.par_iter().for_each(|&(start, index)| {
         let work = &work[index];
         let sweep = Sweep {
@@ -196,11 +200,7 @@ pub(super) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
             weights: work.packed.values(),
             bias: &work.bias,
             channels: work.channels,
-            finish: Finish {
-                gate: finish.gate.map(|gate| &gate[work.first..]),
-                add: finish.add.map(|add| &add[work.first..]),
-                ..finish
-            },
+            finish: finish.from_channel(work.first),
         };
         let range = start..(start + TASK_VOXELS).min(work.pass.grid.voxels());
         // SAFETY: the kernels are of this processor (`Kernels::available`); reads and writes were checked

@@ -2,15 +2,28 @@
 
 use proptest::prelude::*;
 
-use super::direct::{forward, gradient_margin, input_gradient};
+use super::direct::gradient_margin;
 use super::kernels::{Finish, Kernels};
 use super::layout::{Padded, Source};
 use super::problem::Problem;
 use super::sweep::Target;
-use super::weight_gradient::{bias_gradient, weight_gradient};
+use super::weight_gradient::bias_gradient;
+use super::{direct, passes, weight_gradient, winograd};
 
 /// All results of one convolution: output, dx, dw, db, planar.
 type Results<T> = [Vec<T>; 4];
+
+type Forward = fn(&Kernels, &Problem, &Padded, (&[f32], &[f32]), [usize; 3], Target);
+type InputGradient = fn(&Kernels, &Problem, &Padded, &[f32], Target);
+type WeightGradient = fn(&Kernels, &Problem, &Padded, &Padded) -> Vec<f32>;
+
+const DIRECT: (Forward, InputGradient, WeightGradient) = (
+    direct::forward,
+    direct::input_gradient,
+    weight_gradient::weight_gradient,
+);
+const CHOSEN: (Forward, InputGradient, WeightGradient) =
+    (passes::forward, passes::input_gradient, passes::weight_gradient);
 
 /// Numbers without structure in [-1, 1].
 fn noise(len: usize, seed: u64) -> Vec<f32> {
@@ -65,7 +78,15 @@ fn naive(p: &Problem, x: &[f32], w: &[f32], b: &[f32], g: &[f32]) -> Results<f64
     results
 }
 
-fn ours(kernels: &Kernels, p: &Problem, x: &[f32], w: &[f32], b: &[f32], g: &[f32]) -> Results<f32> {
+fn ours(
+    kernels: &Kernels,
+    (forward, input_gradient, weight_gradient): (Forward, InputGradient, WeightGradient),
+    p: &Problem,
+    x: &[f32],
+    w: &[f32],
+    b: &[f32],
+    g: &[f32],
+) -> Results<f32> {
     let padded = Padded::copy(Source::Planar(x), p.input_extent(), p.margin(), None);
     let mut y = vec![0.0; g.len()];
     let target = Target::dense(&mut y, p.output_extent(), Finish::NONE);
@@ -96,27 +117,32 @@ fn check(p: &Problem, seed: u64) -> Result<(), TestCaseError> {
     let b = noise(p.channels_out, seed + 2);
     let g = noise(p.batch * p.channels_out * p.output_extent().voxels(), seed + 3);
     let expected = naive(p, &x, &w, &b, &g);
+    // Winograd's sums are of larger terms with both signs; their error is stated in `winograd`.
+    let ways = [("direct", DIRECT, 2e-6), ("winograd", CHOSEN, 4e-6)];
+    let count = if winograd::pays(p) { 2 } else { 1 };
     for kernels in Kernels::available() {
-        let found = ours(kernels, p, &x, &w, &b, &g);
-        let inside = p.batch * p.output_extent().voxels();
-        let terms = [
-            p.channels_in * p.taps(),
-            p.channels_out * p.taps(),
-            inside,
-            inside,
-        ];
-        for (index, name) in ["y", "dx", "dw", "db"].iter().enumerate() {
-            let (found, expected) = (&found[index], &expected[index]);
-            prop_assert_eq!(found.len(), expected.len());
-            // The spread of a sum of that many products: a sum may cancel, its rounding errors do not.
-            let scale = (terms[index] as f64).sqrt();
-            for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
-                let error = (f64::from(*found) - expected).abs() / scale;
-                prop_assert!(
-                    error < 2e-6,
-                    "{} {name}[{index}] = {found}, expected {expected}, {p:?}",
-                    kernels.name
-                );
+        for (way, passes, limit) in &ways[..count] {
+            let found = ours(kernels, *passes, p, &x, &w, &b, &g);
+            let inside = p.batch * p.output_extent().voxels();
+            let terms = [
+                p.channels_in * p.taps(),
+                p.channels_out * p.taps(),
+                inside,
+                inside,
+            ];
+            for (index, name) in ["y", "dx", "dw", "db"].iter().enumerate() {
+                let (found, expected) = (&found[index], &expected[index]);
+                prop_assert_eq!(found.len(), expected.len());
+                // The spread of a sum of that many products: a sum may cancel, its rounding errors do not.
+                let scale = (terms[index] as f64).sqrt();
+                for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+                    let error = (f64::from(*found) - expected).abs() / scale;
+                    prop_assert!(
+                        error < *limit,
+                        "{way} {} {name}[{index}] = {found}, expected {expected}, {p:?}",
+                        kernels.name
+                    );
+                }
             }
         }
     }
@@ -142,6 +168,23 @@ proptest! {
             batch, channels_in, channels_out,
             input: [z.0, y.0, x.0], kernel: [z.1, y.1, x.1], stride: [z.2, y.2, x.2],
         };
+        check(&p, seed)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn tiles_of_two_voxels_agree_with_a_plain_loop(
+        batch in 1..3usize,
+        channels_in in prop_oneof![Just(16usize), Just(24), Just(32)],
+        channels_out in prop_oneof![Just(16usize), Just(24), Just(40)],
+        input in [4..9usize, 4..9usize, 4..12usize],
+        seed in 0..1000u64,
+    ) {
+        let p = Problem { batch, channels_in, channels_out, input, kernel: [3; 3], stride: [1; 3] };
+        prop_assert!(winograd::pays(&p));
         check(&p, seed)?;
     }
 }

@@ -11,15 +11,16 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::TensorData;
 
 use super::Activation;
-use super::direct::{gradient_margin, input_gradient, sub_voxel};
+use super::direct::{gradient_margin, sub_voxel};
 use super::extension::{ConvBackend, ConvInputs, RcabInputs, attend, convolve, rcab_weights};
 use super::kernels::{Finish, Kernels};
 use super::layout::{Gate, Margin, Padded};
 use super::memory::{channels_last, contiguous, ordered, padded, shaped, source, values, voxels};
+use super::passes::{input_gradient, weight_gradient};
 use super::problem::{Plan, Problem};
 use super::rcab::{self, RcabTrace};
 use super::sweep::Target;
-use super::weight_gradient::{bias_gradient, weight_gradient};
+use super::weight_gradient::bias_gradient;
 
 impl<C: CheckpointStrategy> ConvBackend for Autodiff<Flex, C> {
     fn conv3d(inputs: ConvInputs<Self>, plan: Plan) -> FloatTensor<Self> {

@@ -1,0 +1,167 @@
+//! Forward pass and input gradient: one map of channels over a padded, channels-last input.
+
+use rayon::prelude::*;
+
+use super::super::buffer::Buffer;
+use super::super::grid::Places;
+use super::super::kernels::{Block, Finish, Kernels};
+use super::super::layout::Padded;
+use super::super::sweep::{Shared, Target, Weights};
+use super::loops::{Gather, Products, Scatter};
+use super::tiles::{Row, Tiles};
+use super::{BLOCK_TILES, FREQUENCIES, weights};
+
+/// Where each group of the weights' channels goes.
+pub(in super::super) struct Map<'a> {
+    pub weights: Weights<'a>,
+    /// One a group.
+    pub places: Vec<Places>,
+}
+
+/// Output channels that one matrix kernel computes.
+struct Column<'a> {
+    block: &'static Block,
+    places: &'a Places,
+    packed: Buffer,
+    bias: Vec<f32>,
+    first: usize,
+    channels: usize,
+}
+
+/// `y[o] = finish(b + sum_k w[k] x[o + k - 1])`, or with transposed weights `sum_k w[k]^T x[o + 1 - k]`.
+///
+/// Every output value is one task's own, so threads do not change it.
+///
+/// # Shapes
+/// `input` with one voxel of zeros around; its channels a multiple of 8.
+pub(in super::super) fn run(kernels: &Kernels, map: &Map, input: &Padded, target: Target) {
+    let from = map.weights.from;
+    assert!(
+        from == input.extent.channels && input.margin.low == [1; 3],
+        "winograd: {from} channels from {:?} within {:?}",
+        input.extent,
+        input.margin
+    );
+    let Target { values, finish, .. } = target;
+    let columns = columns(kernels, map);
+    let tiles = Tiles::new(input.extent.batch, input.extent.size);
+    let reach = [finish.gate, finish.add]
+        .into_iter()
+        .flatten()
+        .fold(values.len(), |len, side| len.min(side.len()));
+    let [z, y, x] = input.extent.size.map(|size| size - 1);
+    for column in &columns {
+        let Places { base, step } = column.places;
+        let last = base + (input.extent.batch - 1) * step[0] + z * step[1] + y * step[2] + x * step[3];
+        assert!(last + column.first + column.channels <= reach);
+    }
+    let width = columns.iter().map(|column| column.block.width).max();
+    let output = Shared::new(values);
+    (0..tiles.total().div_ceil(BLOCK_TILES))
+        .into_par_iter()
+        .for_each(|block| {
+            let first = block * BLOCK_TILES;
+            let end = (first + BLOCK_TILES).min(tiles.total());
+            let gathered = gathered(kernels, &tiles, first..end, input);
+            let mut products = Buffer::any(FREQUENCIES * BLOCK_TILES * width.unwrap_or(0));
+            for column in &columns {
+                multiply(column, &gathered, from, end - first, &mut products);
+                for row in tiles.rows(first, end) {
+                    for tile in 0..row.tiles {
+                        scatter(column, &tiles, &row, tile, &products, finish, output);
+                    }
+                }
+            }
+        });
+}
+
+fn columns<'a>(kernels: &Kernels, map: &'a Map) -> Vec<Column<'a>> {
+    let mut columns = Vec::new();
+    for (group, places) in map.places.iter().enumerate() {
+        let mut first = 0;
+        while first < map.weights.to {
+            let block = kernels.block(map.weights.to - first);
+            let channels = block.width.min(map.weights.to - first);
+            columns.push(Column {
+                block,
+                places,
+                packed: weights::packed(&map.weights, group, first, channels, block.width),
+                bias: map.weights.biases(group, first, channels, block.width),
+                first,
+                channels,
+            });
+            first += channels;
+        }
+    }
+    columns
+}
+
+/// `[frequencies][BLOCK_TILES][channels]` of some tiles.
+pub(super) fn gathered(
+    kernels: &Kernels,
+    tiles: &Tiles,
+    range: std::ops::Range<usize>,
+    x: &Padded,
+) -> Buffer {
+    let channels = x.extent.channels;
+    let pitch = BLOCK_TILES * channels;
+    let mut buffer = Buffer::any(FREQUENCIES * pitch);
+    let kernel = kernels.gather(channels);
+    for row in tiles.rows(range.start, range.end) {
+        let (lines, last_column) = tiles.lines(&row, x);
+        let with = Gather {
+            input: x.buffer.values(),
+            lines,
+            last_column,
+            channels,
+            tiles: row.tiles,
+            pitch,
+        };
+        let to = &mut buffer.values_mut()[row.at * channels..];
+        // SAFETY: the kernel is of this processor (`Kernels::available`) and its lanes divide the channels; lines
+        // and columns were cut to the padded input; the last frequency's tiles end inside the buffer.
+        unsafe { kernel(&with, to.as_mut_ptr()) }
+    }
+    buffer
+}
+
+/// All frequencies of one column, `[frequencies][BLOCK_TILES][width]`.
+fn multiply(column: &Column, gathered: &Buffer, from: usize, tiles: usize, to: &mut Buffer) {
+    let width = column.block.width;
+    let to = &mut to.values_mut()[..FREQUENCIES * BLOCK_TILES * width];
+    let inputs = gathered.values().chunks_exact(BLOCK_TILES * from);
+    let weights = column.packed.values().chunks_exact(from * width);
+    for ((input, weights), to) in inputs.zip(weights).zip(to.chunks_exact_mut(BLOCK_TILES * width)) {
+        let with = Products {
+            input,
+            weights,
+            from,
+            tiles,
+        };
+        // SAFETY: the kernel is of this processor; the chunks hold BLOCK_TILES tiles or more.
+        unsafe { (column.block.products)(&with, to.as_mut_ptr()) }
+    }
+}
+
+fn scatter(
+    column: &Column,
+    tiles: &Tiles,
+    row: &Row,
+    tile: usize,
+    products: &Buffer,
+    finish: Finish,
+    output: Shared,
+) {
+    let width = column.block.width;
+    let with = Scatter {
+        input: &products.values()[(row.at + tile) * width..],
+        pitch: BLOCK_TILES * width,
+        bias: &column.bias,
+        channels: column.channels,
+        finish: finish.from_channel(column.first),
+        voxels: tiles.voxels(row, tile, column.places),
+    };
+    // SAFETY: the kernel is of this processor; `run` checked the last voxel of every column against the output, the
+    // gate and what is added; voxels and channels of two tasks do not overlap.
+    unsafe { (column.block.scatter)(&with, output.pointer().add(column.first)) }
+}

@@ -1,0 +1,136 @@
+//! Weight gradient: correlations of transformed tiles.
+
+use rayon::prelude::*;
+
+use super::super::buffer::Buffer;
+use super::super::kernels::{Block, Correlation, Kernels};
+use super::super::layout::Padded;
+use super::super::problem::Problem;
+use super::forward::gathered;
+use super::loops::Spread;
+use super::tiles::Tiles;
+use super::{BLOCK_TILES, FREQUENCIES, weights};
+
+/// Parts of the tiles with a partial sum of their own. Fixed, so that the order of additions does not depend on the
+/// number of threads.
+const PARTS: usize = 16;
+
+/// `dw[k] = sum_o g[o] x[o + k - 1]`.
+///
+/// # Shapes
+/// `x` with one voxel of zeros around, `gradient` with any; result `[Cout,Cin,3,3,3]`.
+pub(in super::super) fn weight_gradient(
+    kernels: &Kernels,
+    problem: &Problem,
+    x: &Padded,
+    gradient: &Padded,
+) -> Vec<f32> {
+    assert!(x.margin.low == [1; 3], "winograd: an input within {:?}", x.margin);
+    let tiles = Tiles::new(problem.batch, problem.input);
+    let blocks = tiles.total().div_ceil(BLOCK_TILES);
+    let parts = PARTS.min(blocks);
+    let columns = columns(kernels, problem.channels_out);
+    let widths: usize = columns.iter().map(|(block, _)| block.width).sum();
+    let mut partial = Buffer::zeros(parts * FREQUENCIES * problem.channels_in * widths);
+    let size = FREQUENCIES * problem.channels_in * widths;
+    let sums = &mut partial.values_mut()[..parts * size];
+    sums.par_chunks_exact_mut(size)
+        .enumerate()
+        .for_each(|(part, sums)| {
+            for block in part * blocks / parts..(part + 1) * blocks / parts {
+                let first = block * BLOCK_TILES;
+                let end = (first + BLOCK_TILES).min(tiles.total());
+                let gathered = gathered(kernels, &tiles, first..end, x);
+                let mut rest = &mut *sums;
+                for &(block, at) in &columns {
+                    let (sums, after) = rest.split_at_mut(FREQUENCIES * problem.channels_in * block.width);
+                    rest = after;
+                    let channels = block.width.min(problem.channels_out - at);
+                    let spread = spread(block, &tiles, first..end, gradient, at, channels);
+                    correlate(block, &gathered, &spread, problem.channels_in, end - first, sums);
+                }
+            }
+        });
+    let (total, rest) = sums.split_at_mut(size);
+    for part in rest.chunks_exact(size) {
+        total.iter_mut().zip(part).for_each(|(total, sum)| *total += sum);
+    }
+    let mut result = vec![0.0; problem.weights()];
+    let mut rest = &*total;
+    for (block, first) in columns {
+        let (sums, after) = rest.split_at(FREQUENCIES * problem.channels_in * block.width);
+        rest = after;
+        for to in first..problem.channels_out.min(first + block.width) {
+            for from in 0..problem.channels_in {
+                let at = |frequency: usize| {
+                    sums[(frequency * problem.channels_in + from) * block.width + to - first]
+                };
+                let taps = weights::taps_gradient(&std::array::from_fn(at));
+                result[(to * problem.channels_in + from) * 27..][..27].copy_from_slice(&taps);
+            }
+        }
+    }
+    result
+}
+
+/// Blocks of output channels, with the first of each.
+fn columns(kernels: &Kernels, channels: usize) -> Vec<(&'static Block, usize)> {
+    let mut columns = Vec::new();
+    let mut first = 0;
+    while first < channels {
+        let block = kernels.block(channels - first);
+        columns.push((block, first));
+        first += block.width;
+    }
+    columns
+}
+
+/// `[frequencies][BLOCK_TILES][width]` of some tiles' gradients.
+fn spread(
+    block: &Block,
+    tiles: &Tiles,
+    range: std::ops::Range<usize>,
+    gradient: &Padded,
+    first: usize,
+    channels: usize,
+) -> Buffer {
+    let pitch = BLOCK_TILES * block.width;
+    let mut buffer = Buffer::any(FREQUENCIES * pitch);
+    let places = gradient.places();
+    for row in tiles.rows(range.start, range.end) {
+        for tile in 0..row.tiles {
+            let with = Spread {
+                gradient: &gradient.buffer.values()[first..],
+                voxels: tiles.voxels(&row, tile, &places),
+                channels,
+                pitch,
+            };
+            let to = &mut buffer.values_mut()[(row.at + tile) * block.width..];
+            // SAFETY: the kernel is of this processor (`Kernels::available`); the voxels lie inside the gradient,
+            // the last frequency's tile inside the buffer.
+            unsafe { (block.spread)(&with, to.as_mut_ptr()) }
+        }
+    }
+    buffer
+}
+
+/// Adds each frequency's product over the tiles to `[frequencies][from][width]`.
+fn correlate(block: &Block, x: &Buffer, gradient: &Buffer, from: usize, tiles: usize, sums: &mut [f32]) {
+    let items: Vec<usize> = (0..from).collect();
+    let places: [(usize, usize); BLOCK_TILES] = std::array::from_fn(|tile| (tile * from, tile * block.width));
+    let inputs = x.values().chunks_exact(BLOCK_TILES * from);
+    let gradients = gradient.values().chunks_exact(BLOCK_TILES * block.width);
+    let sums = sums.chunks_exact_mut(from * block.width);
+    for ((input, gradient), sums) in inputs.zip(gradients).zip(sums) {
+        let tile = block.outer_items;
+        for (items, sums) in items.chunks(tile).zip(sums.chunks_mut(tile * block.width)) {
+            let with = Correlation {
+                input,
+                gradient,
+                items,
+            };
+            // SAFETY: the kernel is of this processor; the chunks hold BLOCK_TILES tiles of all channels.
+            unsafe { (block.outer)(&with, &places[..tiles], sums) }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Winograd's minimal filtering F(2x2x2, 3x3x3): 64 products a tile of 8 voxels, where a direct convolution has 216.
+//!
+//! Per axis, a tile of two outputs `y` reads four inputs `d` through three taps `g` (Lavin and Gray, CVPR 2016):
+//! `y = A^T [(G g) (B^T d)]` with
+//!
+//! ```text
+//! B^T = 1  0 -1  0     G = 1    0    0      A^T = 1  1  1  0
+//!       0  1  1  0         1/2  1/2  1/2          0  1 -1 -1
+//!       0 -1  1  0         1/2 -1/2  1/2
+//!       0  1  0 -1         0    0    1
+//! ```
+//!
+//! The three axes nest. Between the transforms stand 64 small matrix products, one a *frequency*, over the channels.
+//! A task takes [`BLOCK_TILES`] tiles through all three stages while they are in the second-level cache.
+
+mod forward;
+mod gradient;
+mod loops;
+mod tiles;
+mod weights;
+
+use super::problem::Problem;
+
+pub(super) use forward::{Map, run};
+pub(super) use gradient::weight_gradient;
+pub(super) use loops::{Gather, GatherFn, Products, ProductsFn, Scatter, ScatterFn, Spread, SpreadFn};
+pub(super) use loops::{gather, products, scatter, spread};
+
+/// Points of a transformed tile.
+const FREQUENCIES: usize = 64;
+
+/// Tiles that pass the stages together: two rounds of the widest matrix kernel.
+const BLOCK_TILES: usize = 28;
+
+/// Whether the transforms are paid for by the products saved, from one number of channels to another.
+pub(super) fn pays(problem: &Problem) -> bool {
+    let channels = |count: usize| count >= 16 && count.is_multiple_of(8);
+    problem.kernel == [3; 3]
+        && problem.stride == [1; 3]
+        && channels(problem.channels_in)
+        && channels(problem.channels_out)
+        // A tile of one voxel is half empty on each axis.
+        && problem.input.iter().all(|&size| size >= 4)
+}

@@ -1,0 +1,82 @@
+//! The tiles of some volumes: two voxels on each axis, walked x fastest.
+
+use super::super::grid::Places;
+use super::super::layout::Padded;
+
+/// Tiles of 2x2x2 outputs over `[N,Z,Y,X]`; the last of an axis of odd size is half outside.
+pub(super) struct Tiles {
+    /// `[z, y, x]` in voxels.
+    size: [usize; 3],
+    /// `[n, z, y, x]` in tiles.
+    count: [usize; 4],
+}
+
+/// Tiles that lie side by side along x.
+pub(super) struct Row {
+    /// Place in the block of its first tile.
+    pub at: usize,
+    pub tiles: usize,
+    n: usize,
+    /// First voxel `[z, y, x]` of the first tile.
+    origin: [usize; 3],
+}
+
+impl Tiles {
+    pub fn new(batch: usize, size: [usize; 3]) -> Self {
+        let [z, y, x] = size.map(|n| n.div_ceil(2));
+        Self {
+            size,
+            count: [batch, z, y, x],
+        }
+    }
+
+    pub fn total(&self) -> usize {
+        self.count.iter().product()
+    }
+
+    /// The rows that the tiles `first..end` are made of.
+    pub fn rows(&self, first: usize, end: usize) -> impl Iterator<Item = Row> + '_ {
+        let [_, depth, height, width] = self.count;
+        let mut rank = first;
+        std::iter::from_fn(move || {
+            if rank >= end {
+                return None;
+            }
+            let (x, line) = (rank % width, rank / width);
+            let row = Row {
+                at: rank - first,
+                tiles: (width - x).min(end - rank),
+                n: line / height / depth,
+                origin: [2 * (line / height % depth), 2 * (line % height), 2 * x],
+            };
+            rank += row.tiles;
+            Some(row)
+        })
+    }
+
+    /// Where the 16 lines `[z][y]` of inputs of a row of tiles begin, and how far each column may go: both end
+    /// with the memory, since what a half-empty tile reads beyond reaches no output of the volume.
+    ///
+    /// `x` has one voxel of zeros before each axis.
+    pub fn lines(&self, row: &Row, x: &Padded) -> ([usize; 16], usize) {
+        let step = x.steps();
+        let last = |axis: usize| x.margin.low[axis] + self.size[axis] + x.margin.high[axis] - 1;
+        let lines = std::array::from_fn(|line| {
+            let z = (row.origin[0] + line / 4).min(last(0));
+            let y = (row.origin[1] + line % 4).min(last(1));
+            row.n * step[0] + z * step[1] + y * step[2] + row.origin[2] * step[3]
+        });
+        (lines, last(2) - row.origin[2])
+    }
+
+    /// Places of the 8 voxels `[z][y][x]` of one tile of a row; none where it lies outside.
+    pub fn voxels(&self, row: &Row, tile: usize, places: &Places) -> [Option<usize>; 8] {
+        std::array::from_fn(|voxel| {
+            let offset = [voxel / 4, voxel / 2 % 2, voxel % 2 + 2 * tile];
+            let index: [usize; 3] = std::array::from_fn(|axis| row.origin[axis] + offset[axis]);
+            let inside = (0..3).all(|axis| index[axis] < self.size[axis]);
+            let [n, z, y, x] = places.step;
+            inside.then(|| places.base + row.n * n + index[0] * z + index[1] * y + index[2] * x)
+        })
+    }
+}
