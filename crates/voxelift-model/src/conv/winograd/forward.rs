@@ -9,7 +9,7 @@ use super::super::layout::Padded;
 use super::super::sweep::{Shared, Target, Weights};
 use super::loops::{Gather, Products, Scatter};
 use super::tiles::{Row, Tiles};
-use super::{BLOCK_TILES, FREQUENCIES, weights};
+use super::{BLOCK_TILES, FREQUENCIES, pitch, weights};
 
 /// Where each group of the weights' channels goes.
 pub(in super::super) struct Map<'a> {
@@ -63,7 +63,7 @@ pub(in super::super) fn run(kernels: &Kernels, map: &Map, input: &Padded, target
             let first = block * BLOCK_TILES;
             let end = (first + BLOCK_TILES).min(tiles.total());
             let gathered = gathered(kernels, &tiles, first..end, input);
-            let mut products = Buffer::any(FREQUENCIES * BLOCK_TILES * width.unwrap_or(0));
+            let mut products = Buffer::any(FREQUENCIES * pitch(width.unwrap_or(0)));
             for column in &columns {
                 multiply(column, &gathered, from, end - first, &mut products);
                 for row in tiles.rows(first, end) {
@@ -96,7 +96,7 @@ fn columns<'a>(kernels: &Kernels, map: &'a Map) -> Vec<Column<'a>> {
     columns
 }
 
-/// `[frequencies][BLOCK_TILES][channels]` of some tiles.
+/// `[frequencies][tiles][channels]` of some tiles, [`pitch`] from one frequency to the next.
 pub(super) fn gathered(
     kernels: &Kernels,
     tiles: &Tiles,
@@ -104,7 +104,7 @@ pub(super) fn gathered(
     x: &Padded,
 ) -> Buffer {
     let channels = x.extent.channels;
-    let pitch = BLOCK_TILES * channels;
+    let pitch = pitch(channels);
     let mut buffer = Buffer::any(FREQUENCIES * pitch);
     let kernel = kernels.gather(channels);
     for row in tiles.rows(range.start, range.end) {
@@ -125,13 +125,13 @@ pub(super) fn gathered(
     buffer
 }
 
-/// All frequencies of one column, `[frequencies][BLOCK_TILES][width]`.
+/// All frequencies of one column, `[frequencies][tiles][width]`, [`pitch`] apart.
 fn multiply(column: &Column, gathered: &Buffer, from: usize, tiles: usize, to: &mut Buffer) {
     let width = column.block.width;
-    let to = &mut to.values_mut()[..FREQUENCIES * BLOCK_TILES * width];
-    let inputs = gathered.values().chunks_exact(BLOCK_TILES * from);
+    let to = &mut to.values_mut()[..FREQUENCIES * pitch(width)];
+    let inputs = gathered.values().chunks_exact(pitch(from));
     let weights = column.packed.values().chunks_exact(from * width);
-    for ((input, weights), to) in inputs.zip(weights).zip(to.chunks_exact_mut(BLOCK_TILES * width)) {
+    for ((input, weights), to) in inputs.zip(weights).zip(to.chunks_exact_mut(pitch(width))) {
         let with = Products {
             input,
             weights,
@@ -155,7 +155,7 @@ fn scatter(
     let width = column.block.width;
     let with = Scatter {
         input: &products.values()[(row.at + tile) * width..],
-        pitch: BLOCK_TILES * width,
+        pitch: pitch(width),
         bias: &column.bias,
         channels: column.channels,
         finish: finish.from_channel(column.first),

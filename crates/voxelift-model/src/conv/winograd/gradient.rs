@@ -9,7 +9,7 @@ use super::super::problem::Problem;
 use super::forward::gathered;
 use super::loops::Spread;
 use super::tiles::Tiles;
-use super::{BLOCK_TILES, FREQUENCIES, weights};
+use super::{BLOCK_TILES, FREQUENCIES, pitch, weights};
 
 /// Parts of the tiles with a partial sum of their own. Fixed, so that the order of additions does not depend on the
 /// number of threads.
@@ -85,7 +85,7 @@ fn columns(kernels: &Kernels, channels: usize) -> Vec<(&'static Block, usize)> {
     columns
 }
 
-/// `[frequencies][BLOCK_TILES][width]` of some tiles' gradients.
+/// `[frequencies][tiles][width]` of some tiles' gradients, [`pitch`] from one frequency to the next.
 fn spread(
     block: &Block,
     tiles: &Tiles,
@@ -94,7 +94,7 @@ fn spread(
     first: usize,
     channels: usize,
 ) -> Buffer {
-    let pitch = BLOCK_TILES * block.width;
+    let pitch = pitch(block.width);
     let mut buffer = Buffer::any(FREQUENCIES * pitch);
     let places = gradient.places();
     for row in tiles.rows(range.start, range.end) {
@@ -118,8 +118,8 @@ fn spread(
 fn correlate(block: &Block, x: &Buffer, gradient: &Buffer, from: usize, tiles: usize, sums: &mut [f32]) {
     let items: Vec<usize> = (0..from).collect();
     let places: [(usize, usize); BLOCK_TILES] = std::array::from_fn(|tile| (tile * from, tile * block.width));
-    let inputs = x.values().chunks_exact(BLOCK_TILES * from);
-    let gradients = gradient.values().chunks_exact(BLOCK_TILES * block.width);
+    let inputs = x.values().chunks_exact(pitch(from));
+    let gradients = gradient.values().chunks_exact(pitch(block.width));
     let sums = sums.chunks_exact_mut(from * block.width);
     for ((input, gradient), sums) in inputs.zip(gradients).zip(sums) {
         let tile = block.outer_items;

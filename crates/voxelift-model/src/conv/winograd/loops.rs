@@ -68,7 +68,7 @@ pub(in super::super) type SpreadFn = unsafe fn(&Spread, *mut f32);
 /// The instruction set of `V`.
 #[inline(always)]
 unsafe fn input_axis<V: Lanes>(values: &mut [V; 16], at: [usize; 4]) {
-    let [a, b, c, d] = at.map(|at| values[at]);
+    let [a, b, c, d] = [values[at[0]], values[at[1]], values[at[2]], values[at[3]]];
     // SAFETY: the contract of this function.
     unsafe {
         values[at[0]] = a.sub(c);
@@ -78,41 +78,54 @@ unsafe fn input_axis<V: Lanes>(values: &mut [V; 16], at: [usize; 4]) {
     }
 }
 
+/// One column of a tile `[z][y]`, transformed along both.
+///
+/// # Safety
+/// The instruction set of `V`; the lines at this offset inside the input.
+#[inline(always)]
+unsafe fn gather_column<V: Lanes>(with: &Gather, offset: usize, values: &mut [V; 16]) {
+    // SAFETY: the contract of this function.
+    unsafe {
+        let input = with.input.as_ptr().add(offset);
+        for (value, line) in values.iter_mut().zip(with.lines) {
+            *value = V::load(input.add(line));
+        }
+        for y in 0..4 {
+            input_axis(values, [y, 4 + y, 8 + y, 12 + y]);
+        }
+        for z in 0..4 {
+            input_axis(values, [4 * z, 4 * z + 1, 4 * z + 2, 4 * z + 3]);
+        }
+    }
+}
+
 /// # Safety
 /// The instruction set of `V`; lines, columns and channels inside the input; the result inside `to`.
 #[inline(always)]
 pub(in super::super) unsafe fn gather<V: Lanes>(with: &Gather, to: *mut f32) {
-    let input = with.input.as_ptr();
+    // No closure below takes or gives a `V`: it would be compiled without the instruction set.
     for channel in (0..with.channels).step_by(V::COUNT) {
         // SAFETY: the contract of this function.
         unsafe {
             // A tile's four columns, transformed along z and y; the last two are the next tile's first.
             let mut columns = [[V::splat(0.0); 16]; 4];
-            let column = |index: usize| {
-                let at = index.min(with.last_column) * with.channels + channel;
-                let mut values = with.lines.map(|line| V::load(input.add(line + at)));
-                for y in 0..4 {
-                    input_axis(&mut values, [y, 4 + y, 8 + y, 12 + y]);
+            for column in 0..2 * with.tiles + 2 {
+                let offset = column.min(with.last_column) * with.channels + channel;
+                gather_column(with, offset, &mut columns[column % 4]);
+                if column % 2 == 0 || column == 1 {
+                    continue;
                 }
-                for z in 0..4 {
-                    input_axis(&mut values, [4 * z, 4 * z + 1, 4 * z + 2, 4 * z + 3]);
-                }
-                values
-            };
-            columns[0] = column(0);
-            columns[1] = column(1);
-            for tile in 0..with.tiles {
-                let slot = |column: usize| (2 * tile + column) % 4;
-                columns[slot(2)] = column(2 * tile + 2);
-                columns[slot(3)] = column(2 * tile + 3);
-                let [a, b, c, d] = [0, 1, 2, 3].map(|column| &columns[slot(column)]);
+                let tile = column / 2 - 1;
+                let (near, far) = columns.split_at(2);
+                let (near, far) = if tile % 2 == 0 { (near, far) } else { (far, near) };
                 let mut to = to.add(tile * with.channels + channel);
                 for plane in 0..16 {
-                    let [a, b, c, d] = [a[plane], b[plane], c[plane], d[plane]];
-                    for value in [a.sub(c), b.add(c), c.sub(b), b.sub(d)] {
-                        value.store(to);
-                        to = to.add(with.pitch);
-                    }
+                    let (a, b, c, d) = (near[0][plane], near[1][plane], far[0][plane], far[1][plane]);
+                    a.sub(c).store(to);
+                    b.add(c).store(to.add(with.pitch));
+                    c.sub(b).store(to.add(2 * with.pitch));
+                    b.sub(d).store(to.add(3 * with.pitch));
+                    to = to.add(4 * with.pitch);
                 }
             }
         }
@@ -173,35 +186,39 @@ unsafe fn output_axis<V: Lanes>([a, b, c, d]: [V; 4]) -> [V; 2] {
 /// is added, and written by no other thread.
 #[inline(always)]
 pub(in super::super) unsafe fn scatter<V: Lanes, const VECTORS: usize>(with: &Scatter, output: *mut f32) {
-    for vector in 0..VECTORS {
-        let first = vector * V::COUNT;
-        if first >= with.channels {
-            return;
-        }
+    for first in (0..with.channels).step_by(V::COUNT) {
         let count = V::COUNT.min(with.channels - first);
         // SAFETY: the contract of this function.
         unsafe {
             let input = with.input.as_ptr().add(first);
-            let load = |z: usize, y: usize, x: usize| V::load(input.add((z * 16 + y * 4 + x) * with.pitch));
             let zero = V::splat(0.0);
-            // `[z][x]` of each y.
+            // `[y][z][x]`.
             let mut planes = [[[zero; 2]; 2]; 4];
             for (y, plane) in planes.iter_mut().enumerate() {
-                let mut lines = [[zero; 2]; 4];
-                for (x, line) in lines.iter_mut().enumerate() {
-                    *line = output_axis([load(0, y, x), load(1, y, x), load(2, y, x), load(3, y, x)]);
+                // `[z][x]`.
+                let mut lines = [[zero; 4]; 2];
+                for x in 0..4 {
+                    let at = input.add((4 * y + x) * with.pitch);
+                    let depth = 16 * with.pitch;
+                    let [near, far] = output_axis([
+                        V::load(at),
+                        V::load(at.add(depth)),
+                        V::load(at.add(2 * depth)),
+                        V::load(at.add(3 * depth)),
+                    ]);
+                    lines[0][x] = near;
+                    lines[1][x] = far;
                 }
-                for (z, plane) in plane.iter_mut().enumerate() {
-                    *plane = output_axis([lines[0][z], lines[1][z], lines[2][z], lines[3][z]]);
-                }
+                *plane = [output_axis(lines[0]), output_axis(lines[1])];
             }
             let bias = V::load(with.bias.as_ptr().add(first));
             for z in 0..2 {
                 for x in 0..2 {
-                    let values = output_axis([0, 1, 2, 3].map(|y| planes[y][z][x]));
-                    for (y, value) in values.into_iter().enumerate() {
+                    let values =
+                        output_axis([planes[0][z][x], planes[1][z][x], planes[2][z][x], planes[3][z][x]]);
+                    for y in 0..2 {
                         if let Some(to) = with.voxels[z * 4 + y * 2 + x] {
-                            store_finished(value.add(bias), &with.finish, to + first, count, output);
+                            store_finished(values[y].add(bias), &with.finish, to + first, count, output);
                         }
                     }
                 }
@@ -224,29 +241,31 @@ unsafe fn gradient_axis<V: Lanes>([a, b]: [V; 2]) -> [V; 4] {
 /// The instruction set of `V`; the voxels' channels inside the gradient; the result inside `to`.
 #[inline(always)]
 pub(in super::super) unsafe fn spread<V: Lanes, const VECTORS: usize>(with: &Spread, to: *mut f32) {
-    for vector in 0..VECTORS {
-        let first = vector * V::COUNT;
+    for first in (0..VECTORS * V::COUNT).step_by(V::COUNT) {
         let count = V::COUNT.min(with.channels.saturating_sub(first));
         // SAFETY: the contract of this function.
         unsafe {
             let zero = V::splat(0.0);
-            let values = with.voxels.map(|voxel| match voxel {
-                Some(at) if count > 0 => V::load_first(with.gradient.as_ptr().add(at + first), count),
-                _ => zero,
-            });
-            // `[z][x]` of each y.
-            let mut planes = [[[zero; 2]; 2]; 4];
-            for z in 0..2 {
-                for x in 0..2 {
-                    let line = gradient_axis([values[z * 4 + x], values[z * 4 + 2 + x]]);
-                    (0..4).for_each(|y| planes[y][z][x] = line[y]);
+            let mut values = [zero; 8];
+            for (value, voxel) in values.iter_mut().zip(with.voxels) {
+                if let (Some(at), 1..) = (voxel, count) {
+                    *value = V::load_first(with.gradient.as_ptr().add(at + first), count);
                 }
             }
-            for (y, plane) in planes.into_iter().enumerate() {
-                let [near, far] = plane.map(|line| gradient_axis(line));
+            // `[z][x][y]`.
+            let mut lines = [[[zero; 4]; 2]; 2];
+            for z in 0..2 {
+                for x in 0..2 {
+                    lines[z][x] = gradient_axis([values[z * 4 + x], values[z * 4 + 2 + x]]);
+                }
+            }
+            for y in 0..4 {
+                let near = gradient_axis([lines[0][0][y], lines[0][1][y]]);
+                let far = gradient_axis([lines[1][0][y], lines[1][1][y]]);
                 for x in 0..4 {
-                    for (z, value) in gradient_axis([near[x], far[x]]).into_iter().enumerate() {
-                        value.store(to.add((z * 16 + y * 4 + x) * with.pitch + first));
+                    let depths = gradient_axis([near[x], far[x]]);
+                    for z in 0..4 {
+                        depths[z].store(to.add((z * 16 + y * 4 + x) * with.pitch + first));
                     }
                 }
             }

@@ -32,6 +32,12 @@ const FREQUENCIES: usize = 64;
 /// Tiles that pass the stages together: two rounds of the widest matrix kernel.
 const BLOCK_TILES: usize = 28;
 
+/// Values from one frequency of a block to the next: a cache line more than they fill, or else all frequencies of a
+/// tile would fall into a few sets of the cache.
+fn pitch(channels: usize) -> usize {
+    (BLOCK_TILES * channels).next_multiple_of(32) + 16
+}
+
 /// Whether the transforms are paid for by the products saved, from one number of channels to another.
 pub(super) fn pays(problem: &Problem) -> bool {
     let channels = |count: usize| count >= 16 && count.is_multiple_of(8);
