@@ -26,6 +26,8 @@ pub(super) trait Lanes: Copy {
     /// The same value, computed before any memory access that comes later in the program.
     unsafe fn in_order(self) -> Self;
     unsafe fn sum(self) -> f32;
+    /// Asks for the cache line of an address that will be loaded soon; any address will do.
+    unsafe fn prefetch(from: *const f32);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -157,6 +159,12 @@ mod x86 {
             // SAFETY: the trait's contract.
             unsafe { _mm512_reduce_add_ps(self.0) }
         }
+
+        #[inline(always)]
+        unsafe fn prefetch(from: *const f32) {
+            // SAFETY: a prefetch does not fault.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+        }
     }
 
     impl Lanes for F32x8 {
@@ -246,6 +254,12 @@ mod x86 {
                 let quarter = _mm_add_ps(half, _mm_movehl_ps(half, half));
                 _mm_cvtss_f32(_mm_add_ss(quarter, _mm_shuffle_ps::<1>(quarter, quarter)))
             }
+        }
+
+        #[inline(always)]
+        unsafe fn prefetch(from: *const f32) {
+            // SAFETY: a prefetch does not fault.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
         }
     }
 }
@@ -345,4 +359,7 @@ impl Lanes for Array8 {
     unsafe fn sum(self) -> f32 {
         self.0.iter().sum()
     }
+
+    #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
 }

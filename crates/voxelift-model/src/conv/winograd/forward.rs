@@ -8,7 +8,7 @@ use super::super::kernels::{Block, Finish, Kernels};
 use super::super::layout::Padded;
 use super::super::sweep::{Shared, Target, Weights};
 use super::loops::{Gather, Products, Scatter};
-use super::tiles::{Row, Tiles};
+use super::tiles::Tiles;
 use super::{BLOCK_TILES, FREQUENCIES, pitch, weights};
 
 /// Where each group of the weights' channels goes.
@@ -67,8 +67,16 @@ pub(in super::super) fn run(kernels: &Kernels, map: &Map, input: &Padded, target
             for column in &columns {
                 multiply(column, &gathered, from, end - first, &mut products);
                 for row in tiles.rows(first, end) {
+                    let outputs = tiles.outputs(&row, column.places);
                     for tile in 0..row.tiles {
-                        scatter(column, &tiles, &row, tile, &products, finish, output);
+                        scatter(
+                            column,
+                            row.at + tile,
+                            outputs.voxels(tile),
+                            &products,
+                            finish,
+                            output,
+                        );
                     }
                 }
             }
@@ -145,21 +153,20 @@ fn multiply(column: &Column, gathered: &Buffer, from: usize, tiles: usize, to: &
 
 fn scatter(
     column: &Column,
-    tiles: &Tiles,
-    row: &Row,
-    tile: usize,
+    at: usize,
+    voxels: [Option<usize>; 8],
     products: &Buffer,
     finish: Finish,
     output: Shared,
 ) {
     let width = column.block.width;
     let with = Scatter {
-        input: &products.values()[(row.at + tile) * width..],
+        input: &products.values()[at * width..],
         pitch: pitch(width),
         bias: &column.bias,
         channels: column.channels,
         finish: finish.from_channel(column.first),
-        voxels: tiles.voxels(row, tile, column.places),
+        voxels,
     };
     // SAFETY: the kernel is of this processor; `run` checked the last voxel of every column against the output, the
     // gate and what is added; voxels and channels of two tasks do not overlap.

@@ -15,6 +15,9 @@ use super::{BLOCK_TILES, FREQUENCIES, pitch, weights};
 /// number of threads.
 const PARTS: usize = 16;
 
+/// Values that one thread adds up over the parts.
+const SUM_VALUES: usize = 1 << 12;
+
 /// `dw[k] = sum_o g[o] x[o + k - 1]`.
 ///
 /// # Shapes
@@ -52,9 +55,15 @@ pub(in super::super) fn weight_gradient(
             }
         });
     let (total, rest) = sums.split_at_mut(size);
-    for part in rest.chunks_exact(size) {
-        total.iter_mut().zip(part).for_each(|(total, sum)| *total += sum);
-    }
+    total
+        .par_chunks_mut(SUM_VALUES)
+        .enumerate()
+        .for_each(|(chunk, total)| {
+            for part in rest.chunks_exact(size) {
+                let part = &part[chunk * SUM_VALUES..];
+                total.iter_mut().zip(part).for_each(|(total, sum)| *total += sum);
+            }
+        });
     let mut result = vec![0.0; problem.weights()];
     let mut rest = &*total;
     for (block, first) in columns {
@@ -98,10 +107,11 @@ fn spread(
     let mut buffer = Buffer::any(FREQUENCIES * pitch);
     let places = gradient.places();
     for row in tiles.rows(range.start, range.end) {
+        let outputs = tiles.outputs(&row, &places);
         for tile in 0..row.tiles {
             let with = Spread {
                 gradient: &gradient.buffer.values()[first..],
-                voxels: tiles.voxels(&row, tile, &places),
+                voxels: outputs.voxels(tile),
                 channels,
                 pitch,
             };

@@ -78,6 +78,9 @@ unsafe fn input_axis<V: Lanes>(values: &mut [V; 16], at: [usize; 4]) {
     }
 }
 
+/// Columns between a load and the prefetch beside it.
+const AHEAD: usize = 4;
+
 /// One column of a tile `[z][y]`, transformed along both.
 ///
 /// # Safety
@@ -89,6 +92,7 @@ unsafe fn gather_column<V: Lanes>(with: &Gather, offset: usize, values: &mut [V;
         let input = with.input.as_ptr().add(offset);
         for (value, line) in values.iter_mut().zip(with.lines) {
             *value = V::load(input.add(line));
+            V::prefetch(input.wrapping_add(line + AHEAD * with.channels));
         }
         for y in 0..4 {
             input_axis(values, [y, 4 + y, 8 + y, 12 + y]);

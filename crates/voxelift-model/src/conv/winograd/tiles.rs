@@ -69,14 +69,48 @@ impl Tiles {
         (lines, last(2) - row.origin[2])
     }
 
-    /// Places of the 8 voxels `[z][y][x]` of one tile of a row; none where it lies outside.
-    pub fn voxels(&self, row: &Row, tile: usize, places: &Places) -> [Option<usize>; 8] {
-        std::array::from_fn(|voxel| {
-            let offset = [voxel / 4, voxel / 2 % 2, voxel % 2 + 2 * tile];
-            let index: [usize; 3] = std::array::from_fn(|axis| row.origin[axis] + offset[axis]);
-            let inside = (0..3).all(|axis| index[axis] < self.size[axis]);
-            let [n, z, y, x] = places.step;
-            inside.then(|| places.base + row.n * n + index[0] * z + index[1] * y + index[2] * x)
-        })
+    /// Where the four lines `[z][y]` of outputs of a row of tiles begin; none where one lies outside.
+    pub fn outputs(&self, row: &Row, places: &Places) -> Outputs {
+        let [n, z, y, x] = places.step;
+        let lines = std::array::from_fn(|line| {
+            let (depth, height) = (row.origin[0] + line / 2, row.origin[1] + line % 2);
+            let inside = depth < self.size[0] && height < self.size[1];
+            inside.then(|| places.base + row.n * n + depth * z + height * y + row.origin[2] * x)
+        });
+        Outputs {
+            lines,
+            step: x,
+            columns: self.size[2] - row.origin[2],
+        }
+    }
+}
+
+/// Output voxels of a row of tiles.
+pub(super) struct Outputs {
+    lines: [Option<usize>; 4],
+    step: usize,
+    /// Up to the end of the volume.
+    columns: usize,
+}
+
+impl Outputs {
+    /// Places of the 8 voxels `[z][y][x]` of one tile; none where it lies outside.
+    #[inline]
+    pub fn voxels(&self, tile: usize) -> [Option<usize>; 8] {
+        let [a, b, c, d] = self.lines;
+        let at = |line: Option<usize>, x: usize| {
+            line.filter(|_| 2 * tile + x < self.columns)
+                .map(|line| line + (2 * tile + x) * self.step)
+        };
+        [
+            at(a, 0),
+            at(a, 1),
+            at(b, 0),
+            at(b, 1),
+            at(c, 0),
+            at(c, 1),
+            at(d, 0),
+            at(d, 1),
+        ]
     }
 }

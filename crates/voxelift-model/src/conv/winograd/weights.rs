@@ -1,5 +1,7 @@
 //! Taps to frequencies and back.
 
+use rayon::prelude::*;
+
 use super::super::buffer::Buffer;
 use super::super::sweep::Weights;
 use super::FREQUENCIES;
@@ -47,18 +49,26 @@ pub(super) fn taps_gradient(frequencies: &[f32; FREQUENCIES]) -> [f32; 27] {
 /// `[frequencies][from][width]` of the channels `first..first + channels`, zeros up to `width`.
 pub(super) fn packed(weights: &Weights, group: usize, first: usize, channels: usize, width: usize) -> Buffer {
     let mut buffer = Buffer::zeros(FREQUENCIES * weights.from * width);
-    let values = buffer.values_mut();
-    for from in 0..weights.from {
-        for lane in 0..channels {
-            let taps = std::array::from_fn(|tap| {
+    let mut transforms = vec![[0.0; FREQUENCIES]; weights.from * channels];
+    transforms
+        .par_iter_mut()
+        .enumerate()
+        .with_min_len(64)
+        .for_each(|(index, transform)| {
+            let (from, lane) = (index / channels, index % channels);
+            *transform = transformed(&std::array::from_fn(|tap| {
                 // The input gradient passes the taps in reverse.
                 let tap = if weights.transposed { 26 - tap } else { tap };
                 weights.at(from, first + lane, group, [tap / 9, tap / 3 % 3, tap % 3])
-            });
-            for (frequency, value) in transformed(&taps).into_iter().enumerate() {
-                values[(frequency * weights.from + from) * width + lane] = value;
-            }
-        }
+            }));
+        });
+    let rows = buffer.values_mut().chunks_exact_mut(width);
+    for (index, row) in rows.take(FREQUENCIES * weights.from).enumerate() {
+        let (frequency, from) = (index / weights.from, index % weights.from);
+        let transforms = &transforms[from * channels..][..channels];
+        row.iter_mut()
+            .zip(transforms)
+            .for_each(|(value, transform)| *value = transform[frequency]);
     }
     buffer
 }
