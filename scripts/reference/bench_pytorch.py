@@ -1,7 +1,9 @@
-"""Times our convolution and PyTorch's, alternating, and prints the ratios.
+"""Times our convolution, inference and training step and PyTorch's, alternating, and prints the ratios.
 
-    cargo build --release -p voxelift-model --benches
-    python scripts/reference/bench_pytorch.py [--threads 2] [--rounds 9] [--only TEXT] [--json FILE]
+    cargo build --release --workspace --benches
+    python scripts/reference/bench_pytorch.py [--threads 2] [--rounds 9] [--only TEXT] [--json FILE] [--memory]
+
+`--memory` prints instead what a case adds to the most memory that a fresh process of either side ever held.
 
 Each round runs a case for a moment on either side, so that both meet the same disturbance; the figure is the median
 over the rounds. With one thread both sides count processor time, which other work on the machine disturbs
@@ -12,13 +14,16 @@ import argparse
 import glob
 import json
 import os
+import resource
 import statistics
 import subprocess
+import sys
 import time
 
 import torch
 from torch import nn
-from torch.nn import functional
+
+from step_in_pytorch import Block, Generator, Group, Step
 
 CASES = [
     # kind, forward or both, batch, channels in, channels out, size
@@ -37,31 +42,16 @@ CASES = [
     ("rcab", "both", 8, 32, 32, 16),
     ("body", "forward", 1, 32, 32, 48),
     ("body", "both", 8, 16, 16, 16),
+    # A generator of 2 groups of 4 blocks on an LR volume of this size, in tiles of 48 that overlap by 12.
+    ("volume", "forward", 1, 32, 32, 48),
+    ("volume", "forward", 1, 32, 32, 84),
+    # The training step of `configs/small.toml` and of its supervised twin.
+    ("twin", "both", 8, 16, 16, 16),
+    ("step", "both", 8, 16, 16, 16),
 ]
+MEMORY = [("body", "forward", 1, 32, 32, 48), ("volume", "forward", 1, 32, 32, 84), *CASES[-2:]]
 BLOCKS, GROUPS = 4, 2
-
-
-class Block(nn.Module):
-    def __init__(self, feats):
-        super().__init__()
-        self.conv1, self.conv2 = (nn.Conv3d(feats, feats, 3, padding=1) for _ in range(2))
-        narrow = max(4, feats // 4)
-        self.down, self.up = nn.Conv3d(feats, narrow, 1), nn.Conv3d(narrow, feats, 1)
-
-    def forward(self, x):
-        branch = self.conv2(functional.relu(self.conv1(x)))
-        scale = torch.sigmoid(self.up(functional.relu(self.down(branch.mean((2, 3, 4), keepdim=True)))))
-        return x + branch * scale
-
-
-class Group(nn.Module):
-    def __init__(self, feats):
-        super().__init__()
-        self.blocks = nn.Sequential(*(Block(feats) for _ in range(BLOCKS)))
-        self.close = nn.Conv3d(feats, feats, 3, padding=1)
-
-    def forward(self, x):
-        return x + self.close(self.blocks(x))
+TILE, OVERLAP = 48, 12
 
 
 def module(kind, channels_in, channels_out):
@@ -69,20 +59,52 @@ def module(kind, channels_in, channels_out):
         return nn.Conv3d(channels_in, channels_out, 3, padding=1)
     if kind == "rcab":
         return Block(channels_in)
-    return nn.Sequential(*(Group(channels_in) for _ in range(GROUPS)))
+    return nn.Sequential(*(Group(channels_in, BLOCKS) for _ in range(GROUPS)))
 
 
-def torch_seconds(net, x, both):
+def tiled(net, x):
+    """The volume in tiles, blended by plain averages."""
+    size, step = x.shape[-1], TILE - OVERLAP
+    tile = min(TILE, size)
+    starts = sorted({min(start, size - tile) for start in range(0, max(size - OVERLAP, 1), step)})
+    total, weight = torch.zeros(1, 1, *[2 * size] * 3), torch.zeros(1, 1, *[2 * size] * 3)
+    for z in starts:
+        for y in starts:
+            for k in starts:
+                place = (..., *(slice(2 * a, 2 * (a + tile)) for a in (z, y, k)))
+                total[place] += net(x[..., z : z + tile, y : y + tile, k : k + tile])
+                weight[place] += 1
+    return total / weight
+
+
+def work(kind, mode, batch, channels_in, channels_out, size):
+    """What one run of a case does."""
+    if kind in ("step", "twin"):
+        return Step(twin=kind == "twin")
+    both = mode == "both"
+    x = torch.randn(batch, channels_in, size, size, size, requires_grad=both)
+    if kind == "volume":
+        net, x = Generator(channels_in, GROUPS, BLOCKS, min(TILE, size)), x[:, :1]
+    else:
+        net = module(kind, channels_in, channels_out)
+
+    def forward():
+        with torch.no_grad():
+            tiled(net, x) if kind == "volume" else net(x)
+
+    def both_ways():
+        net.zero_grad(set_to_none=True)
+        x.grad = None
+        net(x).sum().backward()
+
+    return both_ways if both else forward
+
+
+def torch_seconds(once):
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     wall, start, times = time.perf_counter(), clock(), 0
     while times == 0 or time.perf_counter() - wall < 0.05:
-        if both:
-            net.zero_grad(set_to_none=True)
-            x.grad = None
-            net(x).sum().backward()
-        else:
-            with torch.no_grad():
-                net(x)
+        once()
         times += 1
     return (clock() - start) / times
 
@@ -95,47 +117,77 @@ def find_bench():
     return max(found, key=os.path.getmtime)
 
 
+class Ours:
+    """Our side, a case a line."""
+
+    def __init__(self, threads):
+        self.process = subprocess.Popen([find_bench()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.ask(f"pool {threads}")
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+
+def most_memory():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def memory(threads):
+    print(f"{'case':34} {'ours MiB':>9} {'torch MiB':>9} {'ratio':>6}")
+    for case in MEMORY:
+        name = " ".join(map(str, case))
+        ours = Ours(threads)
+        before = ours.ask("memory")
+        ours.ask(name)
+        ours = ours.ask("memory") - before
+        command = [sys.executable, __file__, "--threads", str(threads), "--alone", name]
+        theirs = float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        print(f"{name:34} {ours/2**20:9.0f} {theirs/2**20:9.0f} {ours/theirs:6.2f}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", default="")
     parser.add_argument("--json")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    ours = subprocess.Popen([find_bench()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(line):
-        ours.stdin.write(line + "\n")
-        ours.stdin.flush()
-        return float(ours.stdout.readline())
-
-    ask(f"pool {args.threads}")
-    peak = ask("peak") / 1e9
+    if args.memory:
+        return memory(args.threads)
+    if args.alone:
+        kind, mode, *sizes = args.alone.split()
+        before = most_memory()
+        once = work(kind, mode, *map(int, sizes))
+        for _ in range(3):
+            once()
+        print(most_memory() - before)
+        return None
+    ours = Ours(args.threads)
+    peak = ours.ask("peak") / 1e9
     print(f"{torch.__version__=} threads {args.threads}, rounds {args.rounds}, FMA peak {peak:.0f} GFLOP/s")
-    print(f"{'case':34} {'ours ms':>9} {'torch ms':>9} {'ratio':>6} {'ours of peak':>12}")
+    print(f"{'case':34} {'ours ms':>9} {'torch ms':>9} {'ratio':>6}")
     results = {"peak_gflops": peak, "threads": args.threads, "cases": {}}
-    for kind, mode, batch, channels_in, channels_out, size in CASES:
-        name = f"{kind} {mode} {batch} {channels_in} {channels_out} {size}"
+    for case in CASES:
+        name = " ".join(map(str, case))
         if args.only not in name:
             continue
-        both = mode == "both"
-        net = module(kind, channels_in, channels_out)
-        x = torch.randn(batch, channels_in, size, size, size, requires_grad=both)
-        torch_seconds(net, x, both)
-        pairs = [(ask(name), torch_seconds(net, x, both)) for _ in range(args.rounds)]
+        once = work(*case)
+        torch_seconds(once)
+        pairs = [(ours.ask(name), torch_seconds(once)) for _ in range(args.rounds)]
         ours_s, torch_s = (statistics.median(side) for side in zip(*pairs))
         ratio = statistics.median(a / b for a, b in pairs)
-        flop = 2 * 27 * batch * channels_in * channels_out * size**3 * (3 if both else 1)
-        flop *= {"conv": 1, "rcab": 2, "body": GROUPS * (2 * BLOCKS + 1)}[kind]
-        share = flop / ours_s / peak / 1e9
         results["cases"][name] = {"ours_ms": ours_s * 1e3, "torch_ms": torch_s * 1e3, "ratio": ratio}
-        print(f"{name:34} {ours_s*1e3:9.2f} {torch_s*1e3:9.2f} {ratio:6.2f} {share:11.0%}", flush=True)
-    ours.stdin.close()
+        print(f"{name:34} {ours_s*1e3:9.2f} {torch_s*1e3:9.2f} {ratio:6.2f}", flush=True)
     if args.json:
         with open(args.json, "w") as file:
             json.dump(results, file, indent=1)
+    return None
 
 
 if __name__ == "__main__":

@@ -2,16 +2,27 @@
 //! program is our side of `scripts/reference/bench_pytorch.py`: it reads a case a line, runs it for a moment,
 //! answers with the seconds of one run.
 //!
-//! Cases: `peak`, and `<conv|rcab|body> <forward|both> <batch> <channels in> <channels out> <size>`; `both` is
-//! forward and backward from the sum, with gradients of input and weights. `pool N` sets the number of threads;
-//! with one thread the answers are seconds of processor time, which a busy machine disturbs less.
+//! Cases: `peak`, `memory` (the most bytes this process ever held), and
+//! `<conv|rcab|body|volume|step|twin> <forward|both> <batch> <channels in> <channels out> <size>`; `both` is forward
+//! and backward from the sum, with gradients of input and weights. `volume` super-resolves one by tiles; `step` and
+//! `twin` are the training step of `configs/small.toml` and of its supervised twin, whatever the sizes. `pool N` sets
+//! the number of threads; with one thread the answers are seconds of processor time, which a busy machine disturbs
+//! less.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
+use std::path::Path;
+
 use burn::Tensor;
 use burn::tensor::{Device, Distribution};
+use voxelift_model::batch::{TargetBatch, UnpairedBatch};
+use voxelift_model::config::Config;
 use voxelift_model::conv::{Activation, Affine, conv3d, conv3d_add, fma_peak, rcab};
+use voxelift_model::infer::{SuperResolver, UpscaleOptions};
+use voxelift_model::networks::GeneratorConfig;
+use voxelift_model::train::{TrainState, step};
+use voxelift_volume::{Geometry, Scale, Volume};
 
 /// Blocks in a group, and groups, of the `body` case: the RCAN of the published tables, small.
 const BLOCKS: usize = 4;
@@ -82,12 +93,74 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
 }
 
+/// An LR volume of noise, super-resolved by RCAN's blocks in tiles of 48.
+fn volume(feats: usize, size: usize) -> impl FnMut() {
+    let device = Device::flex();
+    let config = GeneratorConfig {
+        n_feats: feats,
+        n_resgroups: GROUPS,
+        n_resblocks: BLOCKS,
+        ..GeneratorConfig::small()
+    };
+    let scale = Scale::isotropic(2);
+    let resolver = SuperResolver::new(config.init(0, &device), scale, size.min(48), device.clone());
+    let values: Vec<f32> = random([size * size * size], &device)
+        .abs()
+        .into_data()
+        .try_into_vec()
+        .expect("f32");
+    let geometry = Geometry::axis_aligned([size; 3], [2.0; 3]);
+    let lr = Volume::new(values, geometry);
+    move || {
+        let answer = resolver.upscale(&lr, &UpscaleOptions::default(), &mut |_, _| ());
+        assert!(answer.is_ok());
+    }
+}
+
+/// A training step of `configs/small.toml` on noise, after the schedule's quiet steps.
+fn training(mode: &str) -> impl FnMut() {
+    let set = [
+        format!("mode={mode}"),
+        "data.source_operator=\"kspace\"".to_owned(),
+    ];
+    let text = include_str!("../../../configs/small.toml");
+    let config = Config::from_text(text, "small", Path::new("."), &set)
+        .expect("a configuration")
+        .config;
+    let device = Device::flex();
+    let [side, batch] = [config.patch.size, config.patch.batch];
+    let image = |side: usize| random([batch, 1, side, side, side], &device.clone().autodiff()).abs();
+    let target = (mode == "unpaired").then(|| TargetBatch {
+        lr_target: image(side),
+        lr_foreground: image(side).ones_like(),
+    });
+    let batch = UnpairedBatch {
+        hr_source: image(2 * side),
+        lr_source: image(side),
+        hr_foreground: image(2 * side).ones_like(),
+        target,
+    };
+    let mut state = TrainState::new(&config, &device);
+    state.step = config.steps / 4;
+    move || {
+        step(&mut state, &batch, &config);
+    }
+}
+
 fn run(line: &str) -> f64 {
     let words: Vec<&str> = line.split_whitespace().collect();
-    if words[0] == "peak" {
-        return fma_peak();
+    match words[0] {
+        "peak" => return fma_peak(),
+        "memory" => return most_memory(),
+        _ => (),
     }
     let sizes = [2, 3, 4, 5].map(|word| words[word].parse().expect("a size"));
+    match words[0] {
+        "volume" => return seconds(volume(sizes[1], sizes[3])),
+        "step" => return seconds(training("unpaired")),
+        "twin" => return seconds(training("supervised")),
+        _ => (),
+    }
     let both = words[1] == "both";
     let device = if both {
         Device::flex().autodiff()
@@ -107,6 +180,11 @@ fn run(line: &str) -> f64 {
             assert!(case.x.grad(&gradients).is_some());
         }
     };
+    seconds(once)
+}
+
+/// Of one call, after a first that does not count.
+fn seconds(mut once: impl FnMut()) -> f64 {
     once();
     let clock = Clock::start();
     let mut times = 0.0;
@@ -138,6 +216,13 @@ impl Clock {
             _ => self.wall.elapsed().as_secs_f64(),
         }
     }
+}
+
+fn most_memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kibibytes.unwrap_or(f64::NAN) * 1024.0
 }
 
 fn thread_nanoseconds() -> Option<u64> {
