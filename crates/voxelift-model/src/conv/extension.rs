@@ -135,7 +135,7 @@ pub(super) fn convolve(inputs: &ConvInputs<Flex>, skip: Option<&FlexTensor>, pla
     let extent = plan.output_extent();
     let mut output = vec![0.0; extent.values()];
     let target = Target::dense(&mut output, extent, finish);
-    let x = padded(&inputs.x, problem.input_extent(), problem.margin());
+    let x = padded(&inputs.x, problem);
     forward(
         Kernels::best(),
         problem,
@@ -152,7 +152,7 @@ pub(super) fn attend(
     weights: &[FlexTensor; 8],
     problem: &Problem,
 ) -> (FlexTensor, RcabTrace) {
-    let x = padded(x, problem.input_extent(), problem.margin());
+    let x = padded(x, problem);
     let (y, trace) = rcab::forward(Kernels::best(), problem, x, &rcab_weights(weights));
     (voxels(y, problem.input_extent()), trace)
 }

@@ -1,9 +1,11 @@
 //! Memory orders: planar `[N,C,Z,Y,X]`, as burn stores tensors, and channels-last with zeros around.
 
+use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::grid::Places;
+use super::memory::values;
 
 /// Copies below this many values stay on one thread.
 const PARALLEL_FROM: usize = 1 << 14;
@@ -54,12 +56,43 @@ pub(super) struct Gate<'a> {
 
 /// Channels-last voxels with zeros around.
 pub(super) struct Padded {
-    pub buffer: Buffer,
+    memory: Memory,
     pub extent: Extent,
     pub margin: Margin,
 }
 
+enum Memory {
+    Pool(Buffer),
+    /// Contiguous, and without slack behind the last voxel.
+    Tensor(FlexTensor),
+}
+
 impl Padded {
+    /// The memory of a contiguous tensor `[N,Z,Y,X,C]` itself, without zeros around or slack behind it.
+    pub fn of_tensor(tensor: FlexTensor, extent: Extent) -> Self {
+        Self {
+            memory: Memory::Tensor(tensor),
+            extent,
+            margin: Margin::default(),
+        }
+    }
+
+    pub fn values(&self) -> &[f32] {
+        match &self.memory {
+            Memory::Pool(buffer) => buffer.values(),
+            Memory::Tensor(tensor) => values(tensor),
+        }
+    }
+
+    /// # Panics
+    /// Where the memory is a tensor's.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        match &mut self.memory {
+            Memory::Pool(buffer) => buffer.values_mut(),
+            Memory::Tensor(_) => panic!("a tensor's memory is not written"),
+        }
+    }
+
     /// Zeros around, and each row of voxels as `fill(rank of its first voxel, row)` leaves it.
     pub fn rows(extent: Extent, margin: Margin, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         let Extent {
@@ -104,7 +137,7 @@ impl Padded {
                 .for_each(fill_plane);
         }
         Self {
-            buffer,
+            memory: Memory::Pool(buffer),
             extent,
             margin,
         }
@@ -175,5 +208,5 @@ fn interleave(from: &[f32], stride: usize, channels: usize, to: &mut [f32]) {
 /// `[N, channels, voxels]` to `[N, voxels, channels]`.
 pub(super) fn to_channels_last(values: &[f32], extent: Extent) -> Vec<f32> {
     let copy = Padded::copy(Source::Planar(values), extent, Margin::default(), None);
-    copy.buffer.values()[..values.len()].to_vec()
+    copy.values()[..values.len()].to_vec()
 }

@@ -3,12 +3,19 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 
-use super::layout::{Extent, Margin, Padded, Source, to_channels_last};
+use super::layout::{Extent, Padded, Source, to_channels_last};
+use super::passes::margin;
+use super::problem::Problem;
+use super::winograd;
 
-/// The input of a pass, with zeros around.
-pub(super) fn padded(x: &FlexTensor, extent: Extent, margin: Margin) -> Padded {
+/// The input of a pass, with the zeros around it that the pass needs: a copy, or the tensor's own memory.
+pub(super) fn padded(x: &FlexTensor, problem: &Problem) -> Padded {
+    let extent = problem.input_extent();
+    if winograd::pays(problem) {
+        return Padded::of_tensor(channels_last(x), extent);
+    }
     let x = ordered(x);
-    Padded::copy(source(&x), extent, margin, None)
+    Padded::copy(source(&x), extent, margin(problem), None)
 }
 
 /// `[N,Z,Y,X,C]` values as a tensor of the logical shape `[N,C,Z,Y,X]`.

@@ -2,11 +2,29 @@
 
 use super::direct;
 use super::kernels::Kernels;
-use super::layout::Padded;
+use super::layout::{Margin, Padded};
 use super::problem::Problem;
 use super::sweep::{Target, Weights};
 use super::weight_gradient as correlation;
 use super::winograd::{self, Map};
+
+/// Zeros that a forward pass and the weight gradient need around their input.
+pub(super) fn margin(problem: &Problem) -> Margin {
+    if winograd::pays(problem) {
+        Margin::default()
+    } else {
+        problem.margin()
+    }
+}
+
+/// Zeros that an input gradient needs around the output's gradient.
+pub(super) fn gradient_margin(problem: &Problem) -> Margin {
+    if winograd::pays(problem) {
+        Margin::default()
+    } else {
+        direct::gradient_margin(problem)
+    }
+}
 
 /// As [`direct::forward`].
 pub(super) fn forward(

@@ -3,11 +3,10 @@
 use rayon::prelude::*;
 
 use super::attention::{Attention, AttentionGradients, AttentionWeights};
-use super::direct::gradient_margin;
 use super::grid::Places;
 use super::kernels::{Finish, Kernels};
 use super::layout::{Extent, Padded};
-use super::passes::{forward as convolve, input_gradient, weight_gradient};
+use super::passes::{forward as convolve, gradient_margin, input_gradient, margin, weight_gradient};
 use super::problem::Problem;
 use super::sweep::Target;
 use super::weight_gradient::bias_gradient;
@@ -45,14 +44,14 @@ pub(super) fn forward(
     weights: &RcabWeights,
 ) -> (Vec<f32>, RcabTrace) {
     let (extent, feats) = (problem.input_extent(), problem.channels_in);
-    let mut hidden = Padded::unfilled(extent, problem.margin());
+    let mut hidden = Padded::unfilled(extent, margin(problem));
     let relu = Finish {
         slope: 0.0,
         ..Finish::NONE
     };
     let target = Target {
         places: hidden.places(),
-        values: hidden.buffer.values_mut(),
+        values: hidden.values_mut(),
         finish: relu,
     };
     convolve(kernels, problem, &x, weights.conv1, [1; 3], target);
@@ -77,7 +76,7 @@ pub(super) fn forward(
                 line % lines(extent) / extent.size[1],
                 line % extent.size[1],
             );
-            let x = &x.buffer.values()[base + n * step[0] + z * step[1] + y * step[2]..][..row];
+            let x = &x.values()[base + n * step[0] + z * step[1] + y * step[2]..][..row];
             let factor = &attention.factor[n * feats..][..feats];
             let voxels = to.chunks_exact_mut(feats).zip(x.chunks_exact(feats));
             for ((to, x), r) in voxels.zip(branch[line * row..].chunks_exact(feats)) {
@@ -142,12 +141,12 @@ pub(super) fn backward(
         trace.hidden.margin
     );
     let finish = Finish {
-        gate: Some(trace.hidden.buffer.values()),
+        gate: Some(trace.hidden.values()),
         ..Finish::NONE
     };
     let target = Target {
         places: of_hidden.places(),
-        values: of_hidden.buffer.values_mut(),
+        values: of_hidden.values_mut(),
         finish,
     };
     input_gradient(kernels, problem, &of_branch, weights.conv2.0, target);

@@ -194,7 +194,7 @@ pub(super) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
     tasks.par_iter().for_each(|&(start, index)| {
         let work = &work[index];
         let sweep = Sweep {
-            input: input.buffer.values(),
+            input: input.values(),
             rows: &work.pass.rows,
             run: work.pass.taps_x.len() * weights.from,
             weights: work.packed.values(),
@@ -216,7 +216,7 @@ impl Pass {
             .iter()
             .max()
             .map_or(0, |row| row + self.taps_x.len() * input.extent.channels);
-        self.last(&self.grid.input) + row <= input.buffer.values().len() - SLACK
+        self.last(&self.grid.input) + row <= input.values().len() - SLACK
     }
 
     fn writes_inside(&self, len: usize, channels: usize) -> bool {

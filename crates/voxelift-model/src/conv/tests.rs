@@ -87,6 +87,7 @@ fn ours(
     b: &[f32],
     g: &[f32],
 ) -> Results<f32> {
+    // Winograd's passes need no zeros around, and take them.
     let padded = Padded::copy(Source::Planar(x), p.input_extent(), p.margin(), None);
     let mut y = vec![0.0; g.len()];
     let target = Target::dense(&mut y, p.output_extent(), Finish::NONE);

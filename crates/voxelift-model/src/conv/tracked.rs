@@ -11,12 +11,12 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::TensorData;
 
 use super::Activation;
-use super::direct::{gradient_margin, sub_voxel};
+use super::direct::sub_voxel;
 use super::extension::{ConvBackend, ConvInputs, RcabInputs, attend, convolve, rcab_weights};
 use super::kernels::{Finish, Kernels};
 use super::layout::{Gate, Margin, Padded};
 use super::memory::{channels_last, contiguous, ordered, padded, shaped, source, values, voxels};
-use super::passes::{input_gradient, weight_gradient};
+use super::passes::{gradient_margin, input_gradient, weight_gradient};
 use super::problem::{Plan, Problem};
 use super::rcab::{self, RcabTrace};
 use super::sweep::Target;
@@ -171,7 +171,7 @@ impl<const PARENTS: usize> Backward<Flex, PARENTS> for ConvBackward {
             grads.register::<Flex>(node, voxels(result, extent));
         }
         if let Some(node) = parent(1) {
-            let x = padded(&saved.x, extent, problem.margin());
+            let x = padded(&saved.x, problem);
             let result = weight_gradient(kernels, problem, &x, &gradient);
             grads.register::<Flex>(node, shaped(result, &saved.weight));
         }

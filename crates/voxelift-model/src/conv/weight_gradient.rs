@@ -85,7 +85,7 @@ pub(super) fn bias_gradient(gradient: &Padded) -> Vec<f32> {
             let base = base + plane / size[0] * n + plane % size[0] * z;
             let mut sums = vec![0.0; channels];
             for row in 0..size[1] {
-                let voxels = &gradient.buffer.values()[base + row * y..][..size[2] * channels];
+                let voxels = &gradient.values()[base + row * y..][..size[2] * channels];
                 for voxel in voxels.chunks_exact(channels) {
                     sums.iter_mut().zip(voxel).for_each(|(sum, value)| *sum += value);
                 }
@@ -170,8 +170,8 @@ fn sum(
             at += strip.len();
             for (items, sums) in items.chunks(tile).zip(sums.chunks_mut(tile * width)) {
                 let with = Correlation {
-                    input: x.buffer.values(),
-                    gradient: gradient.buffer.values(),
+                    input: x.values(),
+                    gradient: gradient.values(),
                     items,
                 };
                 // SAFETY: the kernel is of this processor (`Kernels::available`); every voxel of the grid

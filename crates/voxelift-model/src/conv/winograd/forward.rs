@@ -33,14 +33,13 @@ struct Column<'a> {
 /// Every output value is one task's own, so threads do not change it.
 ///
 /// # Shapes
-/// `input` with one voxel of zeros around; its channels a multiple of 8.
+/// `input` with any margin; its channels a multiple of 8.
 pub(in super::super) fn run(kernels: &Kernels, map: &Map, input: &Padded, target: Target) {
     let from = map.weights.from;
     assert!(
-        from == input.extent.channels && input.margin.low == [1; 3],
-        "winograd: {from} channels from {:?} within {:?}",
-        input.extent,
-        input.margin
+        from == input.extent.channels,
+        "winograd: {from} channels from {:?}",
+        input.extent
     );
     let Target { values, finish, .. } = target;
     let columns = columns(kernels, map);
@@ -115,19 +114,19 @@ pub(super) fn gathered(
     let pitch = pitch(channels);
     let mut buffer = Buffer::any(FREQUENCIES * pitch);
     let kernel = kernels.gather(channels);
+    let places = x.places();
     for row in tiles.rows(range.start, range.end) {
-        let (lines, last_column) = tiles.lines(&row, x);
         let with = Gather {
-            input: x.buffer.values(),
-            lines,
-            last_column,
+            input: x.values(),
+            lines: tiles.inputs(&row, &places),
+            inside: tiles.columns(&row),
             channels,
             tiles: row.tiles,
             pitch,
         };
         let to = &mut buffer.values_mut()[row.at * channels..];
         // SAFETY: the kernel is of this processor (`Kernels::available`) and its lanes divide the channels; lines
-        // and columns were cut to the padded input; the last frequency's tiles end inside the buffer.
+        // and columns outside the volume are not read; the last frequency's tiles end inside the buffer.
         unsafe { kernel(&with, to.as_mut_ptr()) }
     }
     buffer

@@ -21,14 +21,13 @@ const SUM_VALUES: usize = 1 << 12;
 /// `dw[k] = sum_o g[o] x[o + k - 1]`.
 ///
 /// # Shapes
-/// `x` with one voxel of zeros around, `gradient` with any; result `[Cout,Cin,3,3,3]`.
+/// `x` and `gradient` with any margin; result `[Cout,Cin,3,3,3]`.
 pub(in super::super) fn weight_gradient(
     kernels: &Kernels,
     problem: &Problem,
     x: &Padded,
     gradient: &Padded,
 ) -> Vec<f32> {
-    assert!(x.margin.low == [1; 3], "winograd: an input within {:?}", x.margin);
     let tiles = Tiles::new(problem.batch, problem.input);
     let blocks = tiles.total().div_ceil(BLOCK_TILES);
     let parts = PARTS.min(blocks);
@@ -110,7 +109,7 @@ fn spread(
         let outputs = tiles.outputs(&row, &places);
         for tile in 0..row.tiles {
             let with = Spread {
-                gradient: &gradient.buffer.values()[first..],
+                gradient: &gradient.values()[first..],
                 voxels: outputs.voxels(tile),
                 channels,
                 pitch,

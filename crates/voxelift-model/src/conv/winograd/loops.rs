@@ -1,5 +1,7 @@
 //! The inner loops: transforms and matrix products, written once over [`Lanes`].
 
+use std::ops::Range;
+
 use super::super::kernels::Finish;
 use super::super::lanes::Lanes;
 use super::super::loops::store_finished;
@@ -7,10 +9,10 @@ use super::super::loops::store_finished;
 /// `B^T d B` of tiles that lie side by side.
 pub(in super::super) struct Gather<'a> {
     pub input: &'a [f32],
-    /// Where each line `[z][y]` of 4x4 begins.
-    pub lines: [usize; 16],
-    /// Columns beyond this one repeat it.
-    pub last_column: usize,
+    /// Where column 0 of each line `[z][y]` of 4x4 lies; none for zeros.
+    pub lines: [Option<isize>; 16],
+    /// The columns that are read; the others are zero.
+    pub inside: Range<usize>,
     pub channels: usize,
     pub tiles: usize,
     /// Values from one frequency to the next in the result `[frequencies][tiles][channels]`.
@@ -89,10 +91,15 @@ const AHEAD: usize = 4;
 unsafe fn gather_column<V: Lanes>(with: &Gather, offset: usize, values: &mut [V; 16]) {
     // SAFETY: the contract of this function.
     unsafe {
-        let input = with.input.as_ptr().add(offset);
         for (value, line) in values.iter_mut().zip(with.lines) {
-            *value = V::load(input.add(line));
-            V::prefetch(input.wrapping_add(line + AHEAD * with.channels));
+            *value = match line {
+                Some(line) => {
+                    let at = with.input.as_ptr().offset(line + offset as isize);
+                    V::prefetch(at.wrapping_add(AHEAD * with.channels));
+                    V::load(at)
+                }
+                None => V::splat(0.0),
+            };
         }
         for y in 0..4 {
             input_axis(values, [y, 4 + y, 8 + y, 12 + y]);
@@ -114,8 +121,12 @@ pub(in super::super) unsafe fn gather<V: Lanes>(with: &Gather, to: *mut f32) {
             // A tile's four columns, transformed along z and y; the last two are the next tile's first.
             let mut columns = [[V::splat(0.0); 16]; 4];
             for column in 0..2 * with.tiles + 2 {
-                let offset = column.min(with.last_column) * with.channels + channel;
-                gather_column(with, offset, &mut columns[column % 4]);
+                if with.inside.contains(&column) {
+                    let offset = column * with.channels + channel;
+                    gather_column(with, offset, &mut columns[column % 4]);
+                } else {
+                    columns[column % 4] = [V::splat(0.0); 16];
+                }
                 if column % 2 == 0 || column == 1 {
                     continue;
                 }

@@ -1,7 +1,8 @@
 //! The tiles of some volumes: two voxels on each axis, walked x fastest.
 
+use std::ops::Range;
+
 use super::super::grid::Places;
-use super::super::layout::Padded;
 
 /// Tiles of 2x2x2 outputs over `[N,Z,Y,X]`; the last of an axis of odd size is half outside.
 pub(super) struct Tiles {
@@ -54,19 +55,23 @@ impl Tiles {
         })
     }
 
-    /// Where the 16 lines `[z][y]` of inputs of a row of tiles begin, and how far each column may go: both end
-    /// with the memory, since what a half-empty tile reads beyond reaches no output of the volume.
-    ///
-    /// `x` has one voxel of zeros before each axis.
-    pub fn lines(&self, row: &Row, x: &Padded) -> ([usize; 16], usize) {
-        let step = x.steps();
-        let last = |axis: usize| x.margin.low[axis] + self.size[axis] + x.margin.high[axis] - 1;
-        let lines = std::array::from_fn(|line| {
-            let z = (row.origin[0] + line / 4).min(last(0));
-            let y = (row.origin[1] + line % 4).min(last(1));
-            row.n * step[0] + z * step[1] + y * step[2] + row.origin[2] * step[3]
-        });
-        (lines, last(2) - row.origin[2])
+    /// Where the voxel left of a row of tiles would lie in each of the 16 lines `[z][y]` that they read; none where
+    /// the line lies outside and is zero.
+    pub fn inputs(&self, row: &Row, places: &Places) -> [Option<isize>; 16] {
+        let [n, z, y, x] = places.step;
+        std::array::from_fn(|line| {
+            let depth = (row.origin[0] + line / 4).wrapping_sub(1);
+            let height = (row.origin[1] + line % 4).wrapping_sub(1);
+            let inside = depth < self.size[0] && height < self.size[1];
+            let at = || places.base + row.n * n + depth * z + height * y + row.origin[2] * x;
+            inside.then(|| at() as isize - x as isize)
+        })
+    }
+
+    /// The columns that a row of tiles reads, counted from the voxel left of it, as far as they lie inside.
+    pub fn columns(&self, row: &Row) -> Range<usize> {
+        let left = usize::from(row.origin[2] == 0);
+        left..self.size[2] + 1 - row.origin[2]
     }
 
     /// Where the four lines `[z][y]` of outputs of a row of tiles begin; none where one lies outside.
