@@ -119,7 +119,10 @@ impl ConvBackend for Flex {
 
     fn rcab(inputs: RcabInputs<Self>, problem: Problem) -> FlexTensor {
         let [x, weights @ ..] = inputs.into_array();
-        attend(&x, &contiguous(weights), &problem).0
+        let weights = contiguous(weights);
+        let x = padded(&x, &problem);
+        let y = rcab::apply(Kernels::best(), &problem, &x, &rcab_weights(&weights));
+        voxels(y, problem.input_extent())
     }
 }
 

@@ -36,15 +36,42 @@ pub(super) struct RcabGradients {
     pub attention: AttentionGradients,
 }
 
-/// `y = x + a r`, `[N,Z,Y,X,F]`, from an `x` with [`Problem::margin`].
+/// `y = x + a r`, `[N,Z,Y,X,F]`, from an `x` with the margin of its pass.
 pub(super) fn forward(
     kernels: &Kernels,
     problem: &Problem,
     x: Padded,
     weights: &RcabWeights,
 ) -> (Vec<f32>, RcabTrace) {
-    let (extent, feats) = (problem.input_extent(), problem.channels_in);
-    let mut hidden = Padded::unfilled(extent, margin(problem));
+    let extent = problem.input_extent();
+    let hidden = hidden(kernels, problem, &x, weights);
+    let branch = branch(kernels, problem, &hidden, weights);
+    let attention = attention(extent, &branch, weights);
+    let mut y = branch.clone();
+    close(extent, &x, &attention, &mut y);
+    let trace = RcabTrace {
+        x,
+        hidden,
+        branch,
+        attention,
+    };
+    (y, trace)
+}
+
+/// As [`forward`], with nothing kept for a backward step.
+pub(super) fn apply(kernels: &Kernels, problem: &Problem, x: &Padded, weights: &RcabWeights) -> Vec<f32> {
+    let extent = problem.input_extent();
+    let hidden = hidden(kernels, problem, x, weights);
+    let mut y = branch(kernels, problem, &hidden, weights);
+    drop(hidden);
+    let attention = attention(extent, &y, weights);
+    close(extent, x, &attention, &mut y);
+    y
+}
+
+/// `relu(conv1(x))`.
+fn hidden(kernels: &Kernels, problem: &Problem, x: &Padded, weights: &RcabWeights) -> Padded {
+    let mut hidden = Padded::unfilled(problem.input_extent(), margin(problem));
     let relu = Finish {
         slope: 0.0,
         ..Finish::NONE
@@ -54,23 +81,35 @@ pub(super) fn forward(
         values: hidden.values_mut(),
         finish: relu,
     };
-    convolve(kernels, problem, &x, weights.conv1, [1; 3], target);
+    convolve(kernels, problem, x, weights.conv1, [1; 3], target);
+    hidden
+}
 
+/// `r = conv2(hidden)`.
+fn branch(kernels: &Kernels, problem: &Problem, hidden: &Padded, weights: &RcabWeights) -> Vec<f32> {
+    let extent = problem.input_extent();
     let mut branch = vec![0.0; extent.values()];
     let target = Target::dense(&mut branch, extent, Finish::NONE);
-    convolve(kernels, problem, &hidden, weights.conv2, [1; 3], target);
+    convolve(kernels, problem, hidden, weights.conv2, [1; 3], target);
+    branch
+}
 
-    let mut mean = channel_sums(extent, &branch, None);
+fn attention(extent: Extent, branch: &[f32], weights: &RcabWeights) -> Attention {
+    let mut mean = channel_sums(extent, branch, None);
     mean.iter_mut().for_each(|sum| *sum /= extent.voxels() as f32);
-    let attention = Attention::forward(&weights.attention, mean);
+    Attention::forward(&weights.attention, mean)
+}
 
-    let mut y = vec![0.0; branch.len()];
+/// `r` becomes `x + a r`.
+fn close(extent: Extent, x: &Padded, attention: &Attention, branch: &mut [f32]) {
+    let feats = extent.channels;
     let row = extent.size[2] * feats;
     let Places { base, step } = x.places();
-    y.par_chunks_exact_mut(row)
+    branch
+        .par_chunks_exact_mut(row)
         .enumerate()
         .with_min_len(16)
-        .for_each(|(line, to)| {
+        .for_each(|(line, branch)| {
             let (n, z, y) = (
                 line / lines(extent),
                 line % lines(extent) / extent.size[1],
@@ -78,22 +117,12 @@ pub(super) fn forward(
             );
             let x = &x.values()[base + n * step[0] + z * step[1] + y * step[2]..][..row];
             let factor = &attention.factor[n * feats..][..feats];
-            let voxels = to.chunks_exact_mut(feats).zip(x.chunks_exact(feats));
-            for ((to, x), r) in voxels.zip(branch[line * row..].chunks_exact(feats)) {
-                for (((to, x), r), a) in to.iter_mut().zip(x).zip(r).zip(factor) {
-                    *to = x + r * a;
+            for (voxel, x) in branch.chunks_exact_mut(feats).zip(x.chunks_exact(feats)) {
+                for ((value, x), a) in voxel.iter_mut().zip(x).zip(factor) {
+                    *value = x + *value * a;
                 }
             }
         });
-    (
-        y,
-        RcabTrace {
-            x,
-            hidden,
-            branch,
-            attention,
-        },
-    )
 }
 
 /// Gradients from that of `y`, `[N,Z,Y,X,F]`. With `weights_too` false only `x` and the attention's.
