@@ -19,6 +19,7 @@ pub mod resample;
 pub mod cohort;
 pub mod degrade;
 pub mod metrics;
+pub mod resolution;
 pub mod tile;
 
 pub mod calibration;
