@@ -256,8 +256,8 @@ fn moved(values: &[f32], [rx, ry, rz, dx, dy, dz]: Motion) -> Vec<f32> {
 /// Gaussian elimination with pivots; a direction without weight does not move.
 fn solved(mut system: [[f64; 7]; 6]) -> [f64; 6] {
     let size = (0..6).map(|i| system[i][i]).sum::<f64>();
-    for i in 0..6 {
-        system[i][i] += 1e-6 * size + f64::MIN_POSITIVE;
+    for (i, row) in system.iter_mut().enumerate() {
+        row[i] += 1e-6 * size + f64::MIN_POSITIVE;
     }
     for column in 0..6 {
         let pivot = (column..6)

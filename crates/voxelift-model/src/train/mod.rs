@@ -98,8 +98,14 @@ pub fn train(
     let (first, steps) = (state.step, config.steps);
     std::thread::scope(|scope| {
         let (send, receive) = sync_channel(DRAWN_AHEAD);
-        // The thread ends with the run: nobody receives any more.
-        scope.spawn(move || (first..steps).try_for_each(|step| send.send(dataset.draw(step))));
+        scope.spawn(move || {
+            for step in first..steps {
+                // Nobody receives any more: the run has ended.
+                if send.send(dataset.draw(step)).is_err() {
+                    break;
+                }
+            }
+        });
         let mut training = Training {
             config,
             run,

@@ -85,23 +85,32 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 #[test]
 fn a_run_that_is_killed_a_hundred_times_always_goes_on() {
     let bench = bench();
-    let run = bench.path("run");
+    let (run, checkpoints) = (bench.path("run"), bench.path("run/checkpoints"));
+    let train = |steps: u64| {
+        let set = format!("steps={steps}");
+        // Large enough that saving takes a moment.
+        let larger = ["network.n_feats=16", "network.n_resblocks=4", &set].map(str::to_owned);
+        let words = ["-q", "train", "tiny.toml", "--run", "run"].map(str::to_owned);
+        words
+            .into_iter()
+            .chain(larger.into_iter().flat_map(|set| ["--set".to_owned(), set]))
+            .collect::<Vec<_>>()
+    };
+    let unfinished = || {
+        let entries = fs::read_dir(&checkpoints).into_iter().flatten();
+        entries
+            .filter(|e| {
+                e.as_ref()
+                    .is_ok_and(|e| e.file_name().to_string_lossy().ends_with(".part"))
+            })
+            .count()
+    };
     let mut random: u64 = 20_231_015;
-    let mut unfinished = 0;
+    let mut met = 0;
     for kill in 0..100 {
         let before = newest(&run);
-        let mut child = spawned(
-            &bench,
-            &[
-                "-q",
-                "train",
-                "tiny.toml",
-                "--run",
-                "run",
-                "--set",
-                "steps=100000",
-            ],
-        );
+        let arguments = train(100_000);
+        let mut child = spawned(&bench, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
         until("a new checkpoint", || {
             assert!(
                 child.try_wait().expect("a child").is_none(),
@@ -112,34 +121,29 @@ fn a_run_that_is_killed_a_hundred_times_always_goes_on() {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        std::thread::sleep(Duration::from_micros(random >> 33 & 0x7fff));
+        if kill % 2 == 0 {
+            // Anywhere in a step.
+            std::thread::sleep(Duration::from_micros(random >> 33 & 0x7fff));
+        } else {
+            // While a checkpoint is written.
+            until("a checkpoint on its way", || unfinished() > 0);
+            std::thread::sleep(Duration::from_micros(random >> 33 & 0x3ff));
+        }
         child.kill().expect("killed");
         let said = text(&child.wait_with_output().expect("an end").stderr);
         assert!(
             !said.contains("trying the one before"),
             "kill {kill}: a checkpoint was damaged: {said}"
         );
-        let parts = fs::read_dir(run.join("checkpoints")).expect("a folder");
-        unfinished += parts
-            .filter(|e| {
-                e.as_ref()
-                    .expect("an entry")
-                    .file_name()
-                    .to_string_lossy()
-                    .ends_with(".part")
-            })
-            .count();
+        met += unfinished();
     }
-    assert!(
-        unfinished > 0,
-        "no kill met a checkpoint that was being saved: kill at other moments"
-    );
-    let steps = format!("steps={}", newest(&run) + 2);
+    assert!(met > 0, "no kill met a checkpoint that was being written");
+    let arguments = train(newest(&run) + 2);
     bench
-        .run(&["-q", "train", "tiny.toml", "--run", "run", "--set", &steps])
+        .run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
         .success();
     assert!(run.join("model.safetensors").is_file());
-    let left = fs::read_dir(run.join("checkpoints")).expect("a folder").count();
+    let left = fs::read_dir(&checkpoints).expect("a folder").count();
     assert_eq!(left, 3, "the unfinished files of killed processes are gone");
 }
 
