@@ -8,6 +8,7 @@ mod ledger;
 mod objective;
 mod state;
 mod step;
+mod training;
 mod validate;
 mod views;
 mod watch;
@@ -28,15 +29,12 @@ use burn::tensor::Device;
 use voxelift_volume::Volume;
 use voxelift_volume::files::write_atomically;
 
-use crate::batch::UnpairedBatch;
 use crate::config::Config;
 use crate::error::{ModelError, Result};
-use crate::infer::SuperResolver;
-use crate::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
 use crate::run::{Record, RunDir};
 
-use embeddings::Embeddings;
 use ledger::Ledger;
+use training::Training;
 
 /// Steps in a row without a finite gradient after which a run stops.
 const MOST_SKIPPED: u64 = 3;
@@ -142,147 +140,6 @@ pub fn train(
 /// Batches drawn before they are asked for.
 const DRAWN_AHEAD: usize = 2;
 
-/// Between two looks at how alike the embeddings are.
-const COSINES_EVERY: u64 = 20;
-
-/// A run under way.
-struct Training<'a> {
-    config: &'a Config,
-    run: &'a RunDir,
-    prepared: &'a Prepared,
-    device: &'a Device,
-    state: TrainState,
-    /// Best masked validation PSNR.
-    best: Option<f64>,
-    scores: BTreeMap<String, crate::run::ValidationScores>,
-    ledger: Ledger<'a>,
-}
-
-impl Training<'_> {
-    /// One step and its record; answers whether it was left out.
-    fn step(
-        &mut self,
-        batch: &UnpairedBatch,
-        begin: Instant,
-        waiting: Duration,
-        sink: &mut dyn FnMut(Event<'_>) -> Result<()>,
-    ) -> Result<bool> {
-        let (config, skipped_before) = (self.config, self.state.skipped);
-        let learning_rate = config.optimizer.rate(self.state.step, config.steps);
-        let mut terms: BTreeMap<String, f64> = step(&mut self.state, batch, config)
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        let now = self.state.step;
-        if now.is_multiple_of(COSINES_EVERY) {
-            let cosines = Embeddings::new(now, config).cosines(&self.state.networks, batch);
-            let names = ["cosine_positive", "cosine_negative"].map(str::to_owned);
-            terms.extend(
-                cosines
-                    .into_iter()
-                    .flat_map(|cosines| names.clone().into_iter().zip(cosines)),
-            );
-        }
-        let record = Record::Step {
-            step: now,
-            seconds: begin.elapsed().as_secs_f64(),
-            waiting: waiting.as_secs_f64(),
-            learning_rate,
-            terms,
-        };
-        self.ledger.add(record, sink)?;
-        let skipped = self.state.skipped > skipped_before;
-        if skipped {
-            sink(Event::Warning(format!(
-                "step {now}: the gradient is not finite; the step is left out"
-            )))?;
-        }
-        Ok(skipped)
-    }
-
-    fn diverged(&self) -> ModelError {
-        let what = format!(
-            "{MOST_SKIPPED} steps in a row without a finite gradient; lower optimizer.learning_rate and start again \
-             from the checkpoints in {}",
-            self.run.checkpoints().display()
-        );
-        ModelError::Diverged {
-            step: self.state.step,
-            what,
-        }
-    }
-
-    /// Validates and writes checkpoints where they are due.
-    fn keep(&mut self, interrupted: bool, sink: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
-        let (config, run, now) = (self.config, self.run, self.state.step);
-        let last = now == config.steps;
-        let due = |every: u64| last || (every > 0 && now.is_multiple_of(every));
-        if due(config.validation.every) && !self.prepared.validation.is_empty() {
-            self.validate(sink)?;
-        }
-        if !interrupted && !due(config.checkpoint.every) {
-            return Ok(());
-        }
-        let written = checkpoint::write(&run.checkpoint(now), &self.state, self.best)
-            .and_then(|()| run.prune_checkpoints(config.checkpoint.keep));
-        match written {
-            Err(error) if !interrupted && !last => sink(Event::Warning(format!(
-                "{error}; training goes on, and tries again after {} steps: make room, or press Ctrl-C to stop",
-                config.checkpoint.every
-            ))),
-            written => {
-                self.ledger.close()?;
-                written
-            }
-        }
-    }
-
-    /// Scores the averaged model, shows it, and keeps it where it is the best.
-    fn validate(&mut self, sink: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
-        let (run, now) = (self.run, self.state.step);
-        let resolver = resolver(self.config, &self.state, self.device);
-        let validation = validate::validate(&resolver, &self.prepared.validation)?;
-        let record = Record::Validation {
-            step: now,
-            scores: validation.scores.clone(),
-        };
-        self.ledger.add(record, sink)?;
-        let head = &self.prepared.validation[0];
-        let shown = sink(Event::Preview {
-            step: now,
-            lr: &head.lr,
-            zero_fill: head.zero_fill(),
-            sr: &validation.first,
-            hr: &head.hr,
-        });
-        self.scores = validation.scores;
-        let psnr_db = self.scores["sr"].masked_psnr_db;
-        let mut kept = Ok(());
-        if self.best.is_none_or(|best| psnr_db > best) {
-            self.best = Some(psnr_db);
-            kept = checkpoint::write(&run.best_checkpoint(), &self.state, self.best);
-        }
-        for error in [shown, kept, run.write_table()]
-            .into_iter()
-            .filter_map(Result::err)
-        {
-            sink(Event::Warning(format!("{error}; training goes on")))?;
-        }
-        Ok(())
-    }
-
-    /// Writes the model.
-    fn export(self) -> Result<()> {
-        let scores = if self.scores.is_empty() {
-            last_scores(self.run)?
-        } else {
-            self.scores
-        };
-        let card = card(self.config, self.prepared, scores);
-        model_file::write(&self.run.model(), &self.state.average, &card)
-    }
-}
-
 /// Trains `steps` steps on a state that is thrown away, and says how long each took.
 ///
 /// # Errors
@@ -303,16 +160,6 @@ pub fn timed_steps(
             Ok(begin.elapsed())
         })
         .collect()
-}
-
-/// The averaged generator, ready to be applied.
-fn resolver(config: &Config, state: &TrainState, device: &Device) -> SuperResolver {
-    SuperResolver::new(
-        state.average.clone(),
-        config.scale.scale(),
-        config.tile(),
-        device.clone(),
-    )
 }
 
 /// Makes the folder ours: writes the resolved configuration, or checks that it is the one already there.
@@ -371,39 +218,4 @@ fn resume(
         }
     }
     Ok((TrainState::new(config, device), None))
-}
-
-fn last_scores(run: &RunDir) -> Result<BTreeMap<String, crate::run::ValidationScores>> {
-    let last = run.records()?.into_iter().rev().find_map(|record| match record {
-        Record::Validation { scores, .. } => Some(scores),
-        Record::Step { .. } => None,
-    });
-    Ok(last.unwrap_or_default())
-}
-
-fn card(
-    config: &Config,
-    prepared: &Prepared,
-    validation: BTreeMap<String, crate::run::ValidationScores>,
-) -> ModelCard {
-    ModelCard {
-        format: FORMAT,
-        version: env!("CARGO_PKG_VERSION").into(),
-        method: config.mode.name().into(),
-        scale: config.scale.scale().0,
-        network: config.generator(),
-        patch: config.patch.size,
-        tile: config.tile(),
-        steps: config.steps,
-        seed: config.seed,
-        grid: GRID.into(),
-        normalization: NORMALIZATION.into(),
-        source_operators: prepared.source_operators.clone(),
-        calibration_misfit: prepared.calibration_misfit,
-        hr_scans: prepared.hr_scans.clone(),
-        lr_scans: prepared.lr_scans.clone(),
-        lr_spacing_mm: prepared.lr_spacing_mm,
-        validation,
-        notes: config.data.notes.clone(),
-    }
 }
