@@ -4,8 +4,10 @@
 //! (`tests/floors.rs`). All tensors are `[N, C, Z, Y, X]`: a volume's voxels in file order are the memory.
 
 pub mod error;
+pub mod memory;
 
 pub mod batch;
+pub mod cache;
 pub mod conv;
 pub mod device;
 

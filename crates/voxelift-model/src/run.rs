@@ -1,7 +1,7 @@
 //! Floor 7 · RunDir and records: the only room that knows a run folder's file names.
 
-use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,9 @@ pub enum Record {
         step: u64,
         /// Wall time of this step.
         seconds: f64,
+        /// Of these, spent waiting for data.
+        #[serde(default)]
+        waiting: f64,
         /// The optimiser's rate.
         learning_rate: f64,
         /// One entry a loss term, unweighted.
@@ -111,6 +114,11 @@ impl RunDir {
         self.root.join("log.jsonl")
     }
 
+    /// The records of steps as a table, one row a step.
+    pub fn table(&self) -> PathBuf {
+        self.root.join("log.csv")
+    }
+
     /// The exported model: the averaged generator and its card.
     pub fn model(&self) -> PathBuf {
         self.root.join("model.safetensors")
@@ -180,22 +188,99 @@ impl RunDir {
         Ok(())
     }
 
-    /// Adds a record.
+    /// Takes the folder for this process until the answer is dropped, and removes what a killed one left half-written.
+    ///
+    /// # Errors
+    /// When another process trains into it, or the folder cannot be written.
+    pub fn lock(&self) -> Result<File> {
+        let path = self.root.join(".lock");
+        let file = File::create(&path).map_err(|e| VolumeError::io(&path, "write", e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(ModelError::Run {
+                    path: self.root.clone(),
+                    what:
+                        "another process trains into this folder; wait for it, or give another --run folder"
+                            .into(),
+                });
+            }
+            // Some network file systems cannot lock; a run there goes on without.
+            Err(TryLockError::Error(_)) => {}
+        }
+        for folder in [self.root.clone(), self.checkpoints(), self.previews()] {
+            let entries = fs::read_dir(&folder).map_err(|e| VolumeError::io(&folder, "read", e))?;
+            for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if name.starts_with('.') && name.ends_with(".part") {
+                    fs::remove_file(&path)
+                        .map_err(|e| VolumeError::io(&path, "remove the unfinished file", e))?;
+                }
+            }
+        }
+        Ok(file)
+    }
+
+    /// Adds records; none of them where the disk is full.
     ///
     /// # Errors
     /// When the log cannot be written.
-    pub fn append(&self, record: &Record) -> Result<()> {
+    pub fn append(&self, records: &[Record]) -> Result<()> {
         let path = self.log();
-        let mut line = serde_json::to_string(record).expect("a record is plain data");
-        line.push('\n');
+        let mut lines = String::new();
+        for record in records {
+            lines.push_str(&serde_json::to_string(record).expect("a record is plain data"));
+            lines.push('\n');
+        }
         let write = || {
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&path)?
-                .write_all(line.as_bytes())
+            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            let length = file.metadata()?.len();
+            file.write_all(lines.as_bytes()).inspect_err(|_| {
+                // A line that was cut short would spoil the next one.
+                let _ = file.set_len(length);
+            })
         };
         Ok(write().map_err(|e| VolumeError::io(&path, "append to", e))?)
+    }
+
+    /// Writes the steps' records as a table: a column a term, empty where a step had none.
+    ///
+    /// # Errors
+    /// When the log cannot be read or the table cannot be written.
+    pub fn write_table(&self) -> Result<()> {
+        let records = self.records()?;
+        let mut names = BTreeSet::new();
+        for record in &records {
+            if let Record::Step { terms, .. } = record {
+                names.extend(terms.keys());
+            }
+        }
+        write_atomically(&self.table(), true, |out| {
+            write!(out, "step,seconds,waiting,learning_rate")?;
+            names.iter().try_for_each(|name| write!(out, ",{name}"))?;
+            writeln!(out)?;
+            for record in &records {
+                if let Record::Step {
+                    step,
+                    seconds,
+                    waiting,
+                    learning_rate,
+                    terms,
+                } = record
+                {
+                    write!(out, "{step},{seconds},{waiting},{learning_rate}")?;
+                    for name in &names {
+                        match terms.get(*name) {
+                            Some(value) => write!(out, ",{value}")?,
+                            None => write!(out, ",")?,
+                        }
+                    }
+                    writeln!(out)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
     }
 
     /// The records, in order; a torn last line is left out.
@@ -207,7 +292,7 @@ impl RunDir {
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let file = fs::File::open(&path).map_err(|e| VolumeError::io(&path, "read", e))?;
+        let file = File::open(&path).map_err(|e| VolumeError::io(&path, "read", e))?;
         let mut records = Vec::new();
         for line in BufReader::new(file).lines() {
             let line = line.map_err(|e| VolumeError::io(&path, "read", e))?;

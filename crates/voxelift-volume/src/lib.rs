@@ -18,10 +18,13 @@ pub mod resample;
 
 pub mod cohort;
 pub mod degrade;
+pub mod likeness;
 pub mod metrics;
+pub mod resolution;
 pub mod tile;
 
 pub mod calibration;
+pub mod portrait;
 
 pub use error::{Result, VolumeError};
 pub use volume::{Geometry, Scale, Volume, VoxelMap};

@@ -5,6 +5,7 @@ mod failure;
 mod picture;
 mod report;
 mod scoreboard;
+mod tensorboard;
 mod terminal;
 
 fn main() -> std::process::ExitCode {

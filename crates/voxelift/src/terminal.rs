@@ -108,6 +108,7 @@ impl Terminal {
             unit,
             total,
             started: Instant::now(),
+            first: None,
             said: None,
             bar,
         }
@@ -122,6 +123,8 @@ pub struct Progress<'a> {
     unit: &'static str,
     total: u64,
     started: Instant,
+    /// What was finished before this process began.
+    first: Option<u64>,
     said: Option<Instant>,
     bar: Option<ProgressBar>,
 }
@@ -132,6 +135,14 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 impl Progress<'_> {
     /// `done` units are finished; `note` stands behind the bar or the line.
     pub fn set(&mut self, done: u64, note: &str) {
+        let first = *self.first.get_or_insert_with(|| {
+            let before = done.saturating_sub(1);
+            if let Some(bar) = &self.bar {
+                bar.set_position(before);
+                bar.reset_eta();
+            }
+            before
+        });
         if let Some(bar) = &self.bar {
             bar.set_position(done);
             bar.set_message(if note.is_empty() {
@@ -146,7 +157,7 @@ impl Progress<'_> {
             return;
         }
         self.said = Some(Instant::now());
-        let rate = done as f64 / self.started.elapsed().as_secs_f64();
+        let rate = (done - first.min(done)) as f64 / self.started.elapsed().as_secs_f64();
         let left = self.total.saturating_sub(done) as f64 / rate.max(1e-9);
         let note = if note.is_empty() {
             String::new()
@@ -155,8 +166,19 @@ impl Progress<'_> {
         };
         let (what, unit, total) = (&self.what, self.unit, self.total);
         self.terminal.say(format!(
-            "{what}: {done}/{total} {unit} · {rate:.1}/s · {left:.0} s left{note}"
+            "{what}: {done}/{total} {unit} · {rate:.1}/s · {} left{note}",
+            duration(left)
         ));
+    }
+}
+
+/// Seconds as a person says them: 45 s, 12 min 5 s, 3 h 20 min.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round().max(0.0) as u64;
+    match (whole / 3600, whole / 60 % 60, whole % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
     }
 }
 
@@ -165,5 +187,17 @@ impl Drop for Progress<'_> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_a_person_says_them() {
+        assert_eq!(duration(44.6), "45 s");
+        assert_eq!(duration(725.0), "12 min 5 s");
+        assert_eq!(duration(12_059.0), "3 h 20 min");
     }
 }

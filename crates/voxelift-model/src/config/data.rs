@@ -30,6 +30,10 @@ pub struct DataConfig {
     pub source_operator: SourceOperator,
     /// The synthetic heads behind `phantom:SEED`.
     pub phantom: PhantomSource,
+    /// Folder that keeps the prepared scans, from `root`: for cohorts larger than the memory, and for runs that share
+    /// their data. Without it they are held in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
     /// What a user of the model must know of its data (licences, contrast); kept in the model card.
     pub notes: String,
 }
@@ -45,6 +49,7 @@ impl Default for DataConfig {
             people: Vec::new(),
             source_operator: SourceOperator::default(),
             phantom: PhantomSource::default(),
+            cache: None,
             notes: String::new(),
         }
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use voxelift_volume::Scale;
 
-use crate::dataset::PatchConfig;
+use crate::dataset::{AugmentationConfig, PatchConfig};
 use crate::error::{ModelError, Result};
 use crate::losses::LossConfig;
 use crate::networks::{DiscriminatorConfig, GeneratorConfig, ProjectionConfig};
@@ -53,6 +53,8 @@ pub struct Config {
     pub data: DataConfig,
     /// What a patch is.
     pub patch: PatchConfig,
+    /// What is changed at random in a patch.
+    pub augmentation: AugmentationConfig,
     /// The generator's sizes.
     pub network: GeneratorConfig,
     /// The discriminators' sizes.
@@ -80,6 +82,7 @@ impl Default for Config {
             scale: ScaleConfig::One(2),
             data: DataConfig::default(),
             patch: PatchConfig::default(),
+            augmentation: AugmentationConfig::default(),
             network: GeneratorConfig::default(),
             discriminator: DiscriminatorConfig::default(),
             projection: ProjectionConfig::default(),
@@ -272,7 +275,7 @@ impl Config {
     /// `steps`, which extends a run (the schedule's fractions are then of the new length).
     pub fn may_change(key: &str) -> bool {
         key == "steps"
-            || ["validation.every", "checkpoint.", "data.notes"]
+            || ["validation.every", "checkpoint.", "data.notes", "data.cache"]
                 .iter()
                 .any(|free| key.starts_with(free))
     }
@@ -334,6 +337,7 @@ impl Config {
         };
         let parts = [
             ("loss", self.loss.check(negatives)),
+            ("augmentation", self.augmentation.check()),
             ("network", self.network.check()),
             ("discriminator", self.discriminator.check()),
             ("projection", self.projection.check()),

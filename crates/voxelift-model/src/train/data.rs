@@ -1,23 +1,25 @@
 //! From the configuration's globs to patches: people and roles, the source operator, pairs, validation heads.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use voxelift_volume::calibration::calibrate;
+use sha2::{Digest, Sha256};
+use voxelift_volume::calibration::{MOST_HR, MOST_LR, calibrate};
 use voxelift_volume::cohort::{Cohort, Role};
 use voxelift_volume::degrade::{Degradation, Grid, Operators};
 use voxelift_volume::intensity::{Mask, Normalization};
 use voxelift_volume::nifti::{self, ReadOptions};
 use voxelift_volume::phantom::{self, PhantomConfig};
+use voxelift_volume::random::Stream;
 use voxelift_volume::resample::pad_to_scale;
-use voxelift_volume::{Scale, Volume};
+use voxelift_volume::{Scale, Volume, VolumeError};
 
 use super::ValidationHead;
+use crate::cache::{self, Cache};
 use crate::config::{Config, DataConfig, Mode, NamedSource, SourceOperator};
-use crate::dataset::{Dataset, Scan, SourcePair, TargetScan};
+use crate::dataset::{Dataset, Scan, SourcePair, starts};
 use crate::error::{ModelError, Result};
 
-/// What a run trains on and is watched by, read into memory.
+/// What a run trains on and is watched by.
 #[derive(Debug)]
 pub struct Prepared {
     /// The patches.
@@ -36,14 +38,17 @@ pub struct Prepared {
     pub lr_spacing_mm: [[f64; 2]; 3],
 }
 
-/// A scan in memory, with whose it is.
-struct Loaded {
-    person: String,
-    name: String,
-    volume: Volume,
+/// A scan of the cohort, not read yet.
+pub(super) struct Source {
+    /// Whose head it is.
+    pub person: String,
+    /// The name of its file.
+    pub name: String,
+    path: PathBuf,
 }
 
-/// Reads every scan, checks roles, chooses the source operator and makes the pairs; `note` hears what was found.
+/// Checks roles, chooses the source operator, reads every scan once and makes the pairs, one at a time; `note` hears
+/// what was found.
 ///
 /// # Errors
 /// A glob that finds nothing, an unreadable scan, a person in two roles, a scan smaller than a patch.
@@ -51,93 +56,179 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
     let data = &config.data;
     let cohort = cohort(data)?;
     let scale = config.scale.scale();
-    let hr = load_role(&cohort, Role::Hr, data, note)?;
-    let mut lr = load_role(&cohort, Role::Lr, data, note)?;
-    if let Some(degrade) = data.lr.degradation() {
-        let degradation = Degradation {
-            grid: Grid::Scale(scale),
-            ..*degrade
-        };
-        for (index, scan) in lr.iter_mut().enumerate() {
-            scan.volume = degradation.apply(&scan.volume, seed_of(config, Role::Lr, index))?;
-        }
-    }
-    check_spacing(&hr, &lr, scale, note);
-
+    let cache = match &data.cache {
+        Some(folder) => Cache::folder(&data.root.join(folder))?,
+        None => Cache::memory(),
+    };
+    let [hr, lr, heads] = [Role::Hr, Role::Lr, Role::Validation].map(|role| sources(&cohort, role));
     let (degradations, calibration_misfit) = source_degradations(config, &hr, &lr, note)?;
-    let mut pairs = Vec::new();
+
+    let mut pairs: Vec<SourcePair> = Vec::new();
     for scan in &hr {
-        let padded = pad_to_scale(&scan.volume, scale);
-        let hr_scan = patch_source(&scan.person, padded);
-        for degradation in &degradations {
+        let identity = scan.identity(data, &cache)?;
+        let hr_kept = cache.scan(&format!("{identity} hr, padded to {scale}"), || {
+            kept(pad_to_scale(&scan.load(data, note)?, scale), 1.0, Vec::new())
+        })?;
+        let versions = versions(config, &degradations, pairs.len());
+        for degradation in versions {
             // Noise is drawn anew for each patch.
             let clean = Degradation {
                 noise: 0.0,
-                ..*degradation
+                ..degradation
             };
             let seed = seed_of(config, Role::Hr, pairs.len());
-            let lr_scan = patch_source(&scan.person, clean.apply(&scan.volume, seed)?);
-            let factor = Normalization::of(&lr_scan.volume)?.factor;
+            let lr_kept = cache.scan(&described(&identity, config, &clean, seed), || {
+                with_starts(&scan.person, clean.apply(&scan.load(data, note)?, seed)?, config)
+            })?;
+            let of = |kept| Scan {
+                person: scan.person.clone(),
+                kept,
+            };
             pairs.push(SourcePair {
-                hr: hr_scan.clone(),
-                lr: lr_scan,
-                factor,
+                hr: of(hr_kept.clone()),
+                lr: of(lr_kept),
                 noise: degradation.noise,
             });
         }
     }
 
+    let mut target = Vec::new();
+    for (index, scan) in lr.iter().enumerate() {
+        let identity = scan.identity(data, &cache)?;
+        let seed = seed_of(config, Role::Lr, index);
+        let description = match data.lr.degradation() {
+            Some(degradation) => described(&identity, config, degradation, seed),
+            None => format!("{identity} lr, {}", patch_key(config)),
+        };
+        let kept = cache.scan(&description, || {
+            with_starts(&scan.person, load_lr(scan, index, config, note)?, config)
+        })?;
+        target.push(Scan {
+            person: scan.person.clone(),
+            kept,
+        });
+    }
+    check_spacing(&pairs, &target, scale, note);
+    let lr_spacing_mm = spacing_range(&target, &pairs);
+
     let mut validation = Vec::new();
     let operator = data.lr.degradation().unwrap_or(&degradations[0]);
-    for (index, scan) in load_role(&cohort, Role::Validation, data, note)?
-        .into_iter()
-        .enumerate()
-    {
+    for (index, scan) in heads.iter().enumerate() {
         let degradation = Degradation {
             grid: Grid::Scale(scale),
             ..*operator
         };
-        let lr = degradation.apply(&scan.volume, seed_of(config, Role::Validation, index))?;
+        let whole = scan.load(data, note)?;
+        let lr = degradation.apply(&whole, seed_of(config, Role::Validation, index))?;
         validation.push(ValidationHead::new(
-            scan.name,
-            pad_to_scale(&scan.volume, scale),
+            scan.name.clone(),
+            pad_to_scale(&whole, scale),
             lr,
         )?);
     }
 
-    let names = |scans: &[Loaded]| scans.iter().map(|scan| scan.name.clone()).collect::<Vec<_>>();
-    let (hr_scans, lr_scans, lr_spacing_mm) = (names(&hr), names(&lr), spacing_range(&lr, &pairs));
-    let mut target = Vec::new();
-    if config.mode == Mode::Unpaired {
-        for scan in lr {
-            let factor = Normalization::of(&scan.volume)?.factor;
-            target.push(TargetScan {
-                lr: patch_source(&scan.person, scan.volume),
-                factor,
-            });
-        }
+    if config.mode == Mode::Supervised {
+        target.clear();
     }
-    let dataset = Dataset::new(pairs, target, scale, config.patch.clone(), config.seed)?;
+    let (patch, augmentation) = (config.patch.clone(), config.augmentation.clone());
+    let dataset = Dataset::new(pairs, target, scale, patch, augmentation, config.seed);
     note(format!(
         "{} HR scans of {} people, {} LR scans of {} people, {} for validation",
         hr.len(),
         dataset.source_people(),
-        lr_scans.len(),
+        lr.len(),
         cohort.people(Role::Lr).len(),
         validation.len()
     ));
     if dataset.source_people() == 1 && config.mode == Mode::Unpaired {
         note("one HR person: all contrastive negatives come from one head".into());
     }
+    let names = |scans: &[Source]| scans.iter().map(|scan| scan.name.clone()).collect();
     Ok(Prepared {
         dataset,
         validation,
         source_operators: degradations.iter().map(Degradation::to_string).collect(),
         calibration_misfit,
-        hr_scans,
-        lr_scans,
+        hr_scans: names(&hr),
+        lr_scans: names(&lr),
         lr_spacing_mm,
     })
+}
+
+/// What a cached LR scan depends on beside its source.
+fn described(identity: &str, config: &Config, degradation: &Degradation, seed: u64) -> String {
+    let degradation = serde_json::to_string(degradation).expect("plain data");
+    format!(
+        "{identity} by {degradation} on scale {}, seed {seed}, {}",
+        config.scale.scale(),
+        patch_key(config)
+    )
+}
+
+fn patch_key(config: &Config) -> String {
+    format!(
+        "patches of {:?} from {}",
+        config.patch.extent(),
+        config.patch.min_foreground
+    )
+}
+
+/// The degradations of one HR scan: those chosen, then copies of them with other parameters.
+fn versions(config: &Config, chosen: &[Degradation], first_pair: usize) -> Vec<Degradation> {
+    let augmentation = &config.augmentation;
+    let mut stream = Stream::new(seed_of(config, Role::Hr, first_pair), OPERATOR_STREAM);
+    let copies = chosen.iter().cycle().take(augmentation.operator_copies);
+    let varied = copies.map(|degradation| Degradation {
+        operator: Operators(degradation.operator.0.map(|operator| {
+            let spread = augmentation.operator_spread;
+            operator.varied(stream.between(-spread, spread).exp())
+        })),
+        ..*degradation
+    });
+    let varied: Vec<Degradation> = varied.collect();
+    chosen.iter().copied().chain(varied).collect()
+}
+
+/// Beyond the streams of every degradation.
+const OPERATOR_STREAM: u64 = 1 << 61;
+
+fn kept(volume: Volume, factor: f32, starts: Vec<u32>) -> Result<cache::Prepared> {
+    let foreground = Mask::foreground(&volume).data().to_vec();
+    Ok(cache::Prepared {
+        volume,
+        foreground,
+        starts,
+        factor,
+    })
+}
+
+/// An LR volume with its factor and the places of its patches.
+fn with_starts(person: &str, volume: Volume, config: &Config) -> Result<cache::Prepared> {
+    let factor = Normalization::of(&volume)?.factor;
+    let extent = volume.extent();
+    let mut prepared = kept(volume, factor, Vec::new())?;
+    prepared.starts = starts(person, extent, &prepared.foreground, &config.patch)?;
+    Ok(prepared)
+}
+
+/// An LR scan as training sees it: as it is, or simulated.
+pub(super) fn load_lr(
+    scan: &Source,
+    index: usize,
+    config: &Config,
+    note: &mut dyn FnMut(String),
+) -> Result<Volume> {
+    let volume = scan.load(&config.data, note)?;
+    match config.data.lr.degradation() {
+        None => Ok(volume),
+        Some(degrade) => {
+            let degradation = Degradation {
+                grid: Grid::Scale(config.scale.scale()),
+                ..*degrade
+            };
+            Ok(degradation.apply(&volume, seed_of(config, Role::Lr, index))?)
+        }
+    }
 }
 
 /// Streams of the degradations' random parts, one a scan.
@@ -150,7 +241,7 @@ fn seed_of(config: &Config, role: Role, index: usize) -> u64 {
     config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (role << 32) ^ index as u64
 }
 
-fn cohort(data: &DataConfig) -> Result<Cohort> {
+pub(super) fn cohort(data: &DataConfig) -> Result<Cohort> {
     let mut cohort = Cohort::new();
     for names in &data.people {
         cohort.same_person(names)?;
@@ -203,70 +294,67 @@ fn expand(text: &str, key: &str, root: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn load_role(
-    cohort: &Cohort,
-    role: Role,
-    data: &DataConfig,
-    note: &mut dyn FnMut(String),
-) -> Result<Vec<Loaded>> {
-    let scans = cohort.scans(role);
-    scans
-        .map(|scan| {
-            Ok(Loaded {
-                person: scan.subject.clone(),
-                ..load(&scan.path, data, note)?
-            })
-        })
-        .collect()
+/// The scans of a role, in order.
+pub(super) fn sources(cohort: &Cohort, role: Role) -> Vec<Source> {
+    let scans = cohort.scans(role).map(|scan| {
+        let name = scan.path.file_name().unwrap_or(scan.path.as_os_str());
+        Source {
+            person: scan.subject.clone(),
+            name: name.to_string_lossy().into_owned(),
+            path: scan.path.clone(),
+        }
+    });
+    scans.collect()
 }
 
-fn load(path: &Path, data: &DataConfig, note: &mut dyn FnMut(String)) -> Result<Loaded> {
-    let text = path.to_string_lossy();
-    if let Some(seed) = text.strip_prefix(PHANTOM) {
-        let seed = seed.parse().expect("made by `expand`");
-        let config = PhantomConfig {
+impl Source {
+    /// Which synthetic head it is, where it is one.
+    fn phantom(&self, data: &DataConfig) -> Option<PhantomConfig> {
+        let text = self.path.to_string_lossy();
+        let seed = text.strip_prefix(PHANTOM)?.parse().expect("made by `expand`");
+        Some(PhantomConfig {
             seed,
             extent: data.phantom.extent,
             spacing_mm: [data.phantom.spacing_mm; 3],
-        };
-        return Ok(Loaded {
-            person: String::new(),
-            name: text.clone().into_owned(),
-            volume: phantom::head(&config)?,
-        });
+        })
     }
-    let image = nifti::read(path, &ReadOptions::default())?;
-    let name = path
-        .file_name()
-        .map_or_else(|| text.to_string(), |name| name.to_string_lossy().into_owned());
-    for warning in &image.warnings {
-        note(format!("{name}: {warning}"));
-    }
-    Ok(Loaded {
-        person: String::new(),
-        name,
-        volume: image.into_single()?,
-    })
-}
 
-fn patch_source(person: &str, volume: Volume) -> Scan {
-    let foreground = Arc::new(Mask::foreground(&volume).data().to_vec());
-    Scan {
-        person: person.to_owned(),
-        volume: Arc::new(volume),
-        foreground,
+    /// What the scan is by content, whatever its name; only a cache folder asks.
+    fn identity(&self, data: &DataConfig, cache: &Cache) -> Result<String> {
+        if cache.is_memory() {
+            return Ok(String::new());
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        if let Some(phantom) = self.phantom(data) {
+            return Ok(format!("{version} {phantom:?}"));
+        }
+        let bytes = std::fs::read(&self.path).map_err(|e| VolumeError::io(&self.path, "read", e))?;
+        let hash = Sha256::digest(&bytes)
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect::<String>();
+        Ok(format!("{version} {hash}"))
+    }
+
+    /// Reads it.
+    pub(super) fn load(&self, data: &DataConfig, note: &mut dyn FnMut(String)) -> Result<Volume> {
+        if let Some(phantom) = self.phantom(data) {
+            return Ok(phantom::head(&phantom)?);
+        }
+        let image = nifti::read(&self.path, &ReadOptions::default())?;
+        for warning in &image.warnings {
+            note(format!("{}: {warning}", self.name));
+        }
+        Ok(image.into_single()?)
     }
 }
 
 /// Calibration asks for scans of one sampling: LR voxels `scale` times the HR ones, within a tenth.
-fn check_spacing(hr: &[Loaded], lr: &[Loaded], scale: Scale, note: &mut dyn FnMut(String)) {
-    let (Some(hr), Some(lr)) = (hr.first(), lr.first()) else {
+fn check_spacing(pairs: &[SourcePair], lr: &[Scan], scale: Scale, note: &mut dyn FnMut(String)) {
+    let (Some(pair), Some(lr)) = (pairs.first(), lr.first()) else {
         return;
     };
-    let (fine, coarse) = (
-        hr.volume.geometry().spacing_mm(),
-        lr.volume.geometry().spacing_mm(),
-    );
+    let (fine, coarse) = (pair.hr.kept.spacing_mm(), lr.kept.spacing_mm());
     if (0..3).any(|a| (coarse[a] / (fine[a] * scale.0[a] as f64) - 1.0).abs() > 0.1) {
         note(format!(
             "LR voxels of {coarse:.3?} mm are not {scale} times the HR voxels of {fine:.3?} mm: the model will learn a \
@@ -279,16 +367,22 @@ fn check_spacing(hr: &[Loaded], lr: &[Loaded], scale: Scale, note: &mut dyn FnMu
 /// The known degradations `A_s`, and the misfit of the calibrated one.
 fn source_degradations(
     config: &Config,
-    hr: &[Loaded],
-    lr: &[Loaded],
+    hr: &[Source],
+    lr: &[Source],
     note: &mut dyn FnMut(String),
 ) -> Result<(Vec<Degradation>, Option<f64>)> {
     let scale = config.scale.scale();
     let fixed = |operators: &[Operators]| operators.iter().map(|o| Degradation::new(*o, scale)).collect();
     match &config.data.source_operator {
         SourceOperator::Named(NamedSource::Auto) => {
-            let volumes = |scans: &[Loaded]| scans.iter().map(|scan| scan.volume.clone()).collect::<Vec<_>>();
-            let calibration = calibrate(&volumes(hr), &volumes(lr), scale)?;
+            // No more than it looks at: the whole cohort need not fit in memory.
+            let hr = hr.iter().take(MOST_HR).map(|scan| scan.load(&config.data, note));
+            let hr = hr.collect::<Result<Vec<_>>>()?;
+            let lr = lr.iter().take(MOST_LR).enumerate();
+            let lr = lr
+                .map(|(index, scan)| load_lr(scan, index, config, note))
+                .collect::<Result<Vec<_>>>()?;
+            let calibration = calibrate(&hr, &lr, scale)?;
             note(format!("source operator: {calibration}"));
             for warning in &calibration.warnings {
                 note(format!("calibration: {warning}"));
@@ -302,11 +396,10 @@ fn source_degradations(
 }
 
 /// Least and largest voxel size along x, y, z of what the model will be given: the LR scans, or the source's own.
-fn spacing_range(lr: &[Loaded], pairs: &[SourcePair]) -> [[f64; 2]; 3] {
+fn spacing_range(lr: &[Scan], pairs: &[SourcePair]) -> [[f64; 2]; 3] {
     let mut range = [[f64::INFINITY, 0.0]; 3];
-    let of_pairs = pairs.iter().map(|pair| pair.lr.volume.geometry());
-    for geometry in lr.iter().map(|scan| scan.volume.geometry()).chain(of_pairs) {
-        for (axis, mm) in geometry.spacing_mm().into_iter().enumerate() {
+    for scan in lr.iter().chain(pairs.iter().map(|pair| &pair.lr)) {
+        for (axis, mm) in scan.kept.spacing_mm().into_iter().enumerate() {
             range[axis] = [range[axis][0].min(mm), range[axis][1].max(mm)];
         }
     }

@@ -6,6 +6,7 @@ use voxelift_volume::random::Stream;
 
 use super::state::GeneratorSide;
 use super::views::{DecoderViews, Views};
+use crate::batch::UnpairedBatch;
 use crate::config::Config;
 use crate::losses::{LossConfig, Routing, contrastive};
 use crate::networks::{ProjectionConfig, draw_positions};
@@ -55,6 +56,31 @@ impl Embeddings {
         let source = distance(views.feat_styled(), views.aim_source.clone());
         let target = distance(views.feat_target_rec(), views.aim_target.clone());
         (source + target) * 0.5
+    }
+
+    /// The mean cosines of `p(F_st)` with `p(F_s)` of the same place and of different places, without gradients; for the
+    /// watch. `None` without a feature contrastive term.
+    pub(super) fn cosines(&self, networks: &GeneratorSide, batch: &UnpairedBatch) -> Option<[f64; 2]> {
+        let head = networks.feature_projection.as_ref()?.valid();
+        let decoder = networks.lr_decoder.as_ref()?.valid();
+        let encoder = networks.generator.encoder.valid();
+        let positions = self.positions(self.map);
+        let feat_source = encoder.forward(batch.lr_source.clone());
+        let styled = decoder.forward(feat_source.clone(), batch.lr_source.clone());
+        let u = head.forward(encoder.forward(styled), &positions);
+        let v = head.forward(feat_source, &positions);
+        let n = u.dims()[0];
+        if n < 2 {
+            return None;
+        }
+        let all: Vec<f32> = u
+            .matmul(v.transpose())
+            .into_data()
+            .try_into_vec()
+            .expect("an f32 tensor");
+        let same: f64 = (0..n).map(|i| f64::from(all[i * n + i])).sum();
+        let total: f64 = all.iter().map(|c| f64::from(*c)).sum();
+        Some([same / n as f64, (total - same) / (n * (n - 1)) as f64])
     }
 
     /// `1/2 [J(q(E(Y_ss)), q(E(Y_s))) + J(q(E(Y_sts)), q(E(Y_s)))]`, `E` held constant.

@@ -2,21 +2,28 @@
 
 mod checkpoint;
 mod data;
+mod domain;
 mod embeddings;
+mod ledger;
 mod objective;
 mod state;
 mod step;
+mod training;
 mod validate;
 mod views;
+mod watch;
 
 pub use data::{Prepared, prepare};
+pub use domain::{DomainCheck, examine};
 pub use state::{GeneratorSide, TrainState};
 pub use step::{generator_gradients, step};
 pub use validate::{Validation, ValidationHead};
+pub use watch::Watch;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use voxelift_volume::Volume;
@@ -24,9 +31,10 @@ use voxelift_volume::files::write_atomically;
 
 use crate::config::Config;
 use crate::error::{ModelError, Result};
-use crate::infer::SuperResolver;
-use crate::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
 use crate::run::{Record, RunDir};
+
+use ledger::Ledger;
+use training::Training;
 
 /// Steps in a row without a finite gradient after which a run stops.
 const MOST_SKIPPED: u64 = 3;
@@ -66,10 +74,12 @@ pub enum Outcome {
 
 /// Trains until `config.steps` are done, from where the run folder stands; writes `model.safetensors` at the end.
 ///
-/// `stop` is looked at after every step.
+/// `stop` is looked at after every step. While the disk is full or the folder cannot be written training goes on and
+/// says so: records wait in memory, and each checkpoint that fails is tried again at the next. Only the last one, and
+/// the one of an interruption, must succeed.
 ///
 /// # Errors
-/// When the folder belongs to another configuration or cannot be written, or when the training diverges.
+/// When the folder belongs to another configuration or process, or when the training diverges.
 pub fn train(
     config: &Config,
     run: &RunDir,
@@ -78,100 +88,78 @@ pub fn train(
     stop: &AtomicBool,
     sink: &mut dyn FnMut(Event<'_>) -> Result<()>,
 ) -> Result<Outcome> {
+    let _lock = run.lock()?;
     claim(config, run, sink)?;
-    let (mut state, mut best) = resume(config, run, device, sink)?;
+    let (state, best) = resume(config, run, device, sink)?;
     run.rewind_log(state.step)?;
-    let mut scores = BTreeMap::new();
-    let mut skipped_in_a_row = 0;
-    while state.step < config.steps {
-        let begin = Instant::now();
-        let learning_rate = config.optimizer.rate(state.step, config.steps);
-        let batch = prepared.dataset.batch(state.step, device);
-        let skipped = state.skipped;
-        let terms = step(&mut state, &batch, config);
-        skipped_in_a_row = if state.skipped > skipped {
-            skipped_in_a_row + 1
-        } else {
-            0
+    let dataset = &prepared.dataset;
+    let (first, steps) = (state.step, config.steps);
+    std::thread::scope(|scope| {
+        let (send, receive) = sync_channel(DRAWN_AHEAD);
+        scope.spawn(move || {
+            for step in first..steps {
+                // Nobody receives any more: the run has ended.
+                if send.send(dataset.draw(step)).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut training = Training {
+            config,
+            run,
+            prepared,
+            device,
+            state,
+            best,
+            scores: BTreeMap::new(),
+            ledger: Ledger::new(run)?,
         };
-        let record = Record::Step {
-            step: state.step,
-            seconds: begin.elapsed().as_secs_f64(),
-            learning_rate,
-            terms: terms
-                .iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
-        };
-        run.append(&record)?;
-        sink(Event::Record(&record))?;
-        if skipped_in_a_row > 0 {
-            sink(Event::Warning(format!(
-                "step {}: the gradient is not finite; the step is left out",
-                state.step
-            )))?;
-        }
-        if skipped_in_a_row == MOST_SKIPPED {
-            let what = format!(
-                "{MOST_SKIPPED} steps in a row without a finite gradient; lower optimizer.learning_rate and start again \
-                 from the checkpoints in {}",
-                run.checkpoints().display()
-            );
-            return Err(ModelError::Diverged {
-                step: state.step,
-                what,
-            });
-        }
-        let last = state.step == config.steps;
-        let due = |every: u64| last || (every > 0 && state.step.is_multiple_of(every));
-        if due(config.validation.every) && !prepared.validation.is_empty() {
-            let resolver = resolver(config, &state, device);
-            let validation = validate::validate(&resolver, &prepared.validation)?;
-            let record = Record::Validation {
-                step: state.step,
-                scores: validation.scores.clone(),
-            };
-            run.append(&record)?;
-            sink(Event::Record(&record))?;
-            let head = &prepared.validation[0];
-            sink(Event::Preview {
-                step: state.step,
-                lr: &head.lr,
-                zero_fill: head.zero_fill(),
-                sr: &validation.first,
-                hr: &head.hr,
-            })?;
-            scores = validation.scores;
-            let psnr_db = scores["sr"].masked_psnr_db;
-            if best.is_none_or(|best| psnr_db > best) {
-                best = Some(psnr_db);
-                checkpoint::write(&run.best_checkpoint(), &state, best)?;
+        let mut skipped_in_a_row = 0;
+        while training.state.step < steps {
+            let begin = Instant::now();
+            let patches = receive
+                .recv()
+                .expect("a drawing thread that lives as long as its steps")?;
+            let waiting = begin.elapsed();
+            let skipped = training.step(&patches.into_batch(device), begin, waiting, sink)?;
+            skipped_in_a_row = if skipped { skipped_in_a_row + 1 } else { 0 };
+            if skipped_in_a_row == MOST_SKIPPED {
+                return Err(training.diverged());
+            }
+            let interrupted = stop.load(Ordering::Relaxed);
+            training.keep(interrupted, sink)?;
+            if interrupted && training.state.step < steps {
+                return Ok(Outcome::Interrupted);
             }
         }
-        let interrupted = stop.load(Ordering::Relaxed);
-        if interrupted || due(config.checkpoint.every) {
-            checkpoint::write(&run.checkpoint(state.step), &state, best)?;
-            run.prune_checkpoints(config.checkpoint.keep)?;
-        }
-        if interrupted && !last {
-            return Ok(Outcome::Interrupted);
-        }
-    }
-    if scores.is_empty() {
-        scores = last_scores(run)?;
-    }
-    model_file::write(&run.model(), &state.average, &card(config, prepared, scores))?;
-    Ok(Outcome::Done)
+        training.export()?;
+        Ok(Outcome::Done)
+    })
 }
 
-/// The averaged generator, ready to be applied.
-fn resolver(config: &Config, state: &TrainState, device: &Device) -> SuperResolver {
-    SuperResolver::new(
-        state.average.clone(),
-        config.scale.scale(),
-        config.tile(),
-        device.clone(),
-    )
+/// Batches drawn before they are asked for.
+const DRAWN_AHEAD: usize = 2;
+
+/// Trains `steps` steps on a state that is thrown away, and says how long each took.
+///
+/// # Errors
+/// When the data cannot be read.
+pub fn timed_steps(
+    config: &Config,
+    prepared: &Prepared,
+    device: &Device,
+    steps: u64,
+) -> Result<Vec<Duration>> {
+    let mut state = TrainState::new(config, device);
+    // Past the quiet part and the ramp: every term is computed, as in most of the run.
+    state.step = ((config.schedule.quiet + config.schedule.ramp) * config.steps as f64).ceil() as u64 + 1;
+    (0..steps)
+        .map(|i| {
+            let begin = Instant::now();
+            step(&mut state, &prepared.dataset.batch(i, device)?, config);
+            Ok(begin.elapsed())
+        })
+        .collect()
 }
 
 /// Makes the folder ours: writes the resolved configuration, or checks that it is the one already there.
@@ -195,8 +183,16 @@ fn claim(config: &Config, run: &RunDir, sink: &mut dyn FnMut(Event<'_>) -> Resul
             });
         }
         for key in may {
+            let schedule = if key == "steps" {
+                format!(
+                    " ({} instead of {}): the schedule's fractions, the quiet part, the ramp and the halvings of the rate, are now of {} steps",
+                    config.steps, there.steps, config.steps
+                )
+            } else {
+                String::new()
+            };
             sink(Event::Note(format!(
-                "{key} differs from the earlier part of this run; going on with the new value"
+                "{key} differs from the earlier part of this run{schedule}; going on with the new value"
             )))?;
         }
     }
@@ -222,39 +218,4 @@ fn resume(
         }
     }
     Ok((TrainState::new(config, device), None))
-}
-
-fn last_scores(run: &RunDir) -> Result<BTreeMap<String, crate::run::ValidationScores>> {
-    let last = run.records()?.into_iter().rev().find_map(|record| match record {
-        Record::Validation { scores, .. } => Some(scores),
-        Record::Step { .. } => None,
-    });
-    Ok(last.unwrap_or_default())
-}
-
-fn card(
-    config: &Config,
-    prepared: &Prepared,
-    validation: BTreeMap<String, crate::run::ValidationScores>,
-) -> ModelCard {
-    ModelCard {
-        format: FORMAT,
-        version: env!("CARGO_PKG_VERSION").into(),
-        method: config.mode.name().into(),
-        scale: config.scale.scale().0,
-        network: config.generator(),
-        patch: config.patch.size,
-        tile: config.tile(),
-        steps: config.steps,
-        seed: config.seed,
-        grid: GRID.into(),
-        normalization: NORMALIZATION.into(),
-        source_operators: prepared.source_operators.clone(),
-        calibration_misfit: prepared.calibration_misfit,
-        hr_scans: prepared.hr_scans.clone(),
-        lr_scans: prepared.lr_scans.clone(),
-        lr_spacing_mm: prepared.lr_spacing_mm,
-        validation,
-        notes: config.data.notes.clone(),
-    }
 }

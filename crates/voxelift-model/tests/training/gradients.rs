@@ -46,7 +46,11 @@ fn moved(term: &str, extra: &[&str]) -> BTreeSet<String> {
             .collect();
         value + Tensor::<1>::from_floats(noise.as_slice(), &device)
     });
-    let (gradients, _) = generator_gradients(&state, &prepared.dataset.batch(0, &device), &config);
+    let (gradients, _) = generator_gradients(
+        &state,
+        &prepared.dataset.batch(0, &device).expect("in memory"),
+        &config,
+    );
     let moved = gradients
         .iter()
         .filter(|(_, g)| Tensor::clone(g).abs().max().into_scalar::<f32>() > 0.0);
@@ -106,9 +110,18 @@ fn a_separate_contrastive_backward_gives_the_gradients_of_the_joint_one() {
         let mut state = TrainState::new(&config, &device);
         // A few steps away from the zeros of the first weights.
         for i in 0..4 {
-            step(&mut state, &prepared.dataset.batch(i, &device), &config);
+            step(
+                &mut state,
+                &prepared.dataset.batch(i, &device).expect("in memory"),
+                &config,
+            );
         }
-        generator_gradients(&state, &prepared.dataset.batch(4, &device), &config).0
+        generator_gradients(
+            &state,
+            &prepared.dataset.batch(4, &device).expect("in memory"),
+            &config,
+        )
+        .0
     };
     let (joint, separate) = (gradients("joint"), gradients("separate"));
     assert_eq!(
@@ -134,7 +147,11 @@ fn a_term_without_weight_is_not_computed() {
     let prepared = prepare(&config, &mut |_| {}).expect("phantoms");
     let device = Device::flex();
     let mut state = TrainState::new(&config, &device);
-    let terms = step(&mut state, &prepared.dataset.batch(0, &device), &config);
+    let terms = step(
+        &mut state,
+        &prepared.dataset.batch(0, &device).expect("in memory"),
+        &config,
+    );
     assert!(
         LossConfig::default().style > 0.0,
         "the default is what is switched off here"
@@ -156,7 +173,7 @@ fn one_tiny_batch_can_be_overfitted() {
     let prepared = prepare(&config, &mut |_| {}).expect("phantoms");
     let device = Device::flex();
     let mut state = TrainState::new(&config, &device);
-    let batch = prepared.dataset.batch(0, &device);
+    let batch = prepared.dataset.batch(0, &device).expect("in memory");
     let losses: Vec<f64> = (0..config.steps)
         .map(|_| {
             step(&mut state, &batch, &config)

@@ -165,3 +165,29 @@ fn the_exported_model_alone_super_resolves() {
         "the units of the input"
     );
 }
+
+#[test]
+fn sums_over_millions_of_voxels_do_not_depend_on_threads() {
+    use burn::tensor::{Tensor, TensorData};
+    use voxelift_volume::random::Stream;
+
+    let (device, _) = DeviceChoice::Cpu.open().expect("a device");
+    let mut stream = Stream::new(5, 0);
+    let values: Vec<f32> = (0..5 << 20).map(|_| stream.uniform() as f32).collect();
+    let mean = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("a pool");
+        pool.install(|| {
+            let n = values.len();
+            let tensor = Tensor::<1>::from_data(TensorData::new(values.clone(), [n]), &device);
+            let mean: f32 = tensor.mean().into_scalar();
+            mean.to_bits()
+        })
+    };
+    let once = mean(1);
+    for threads in [2, 3, 4, 3, 2] {
+        assert_eq!(mean(threads), once, "{threads} threads");
+    }
+}

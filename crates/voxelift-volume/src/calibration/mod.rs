@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use spectrum::{BANDS, Powers, brightness, head_box};
 use std::fmt;
 
-/// How many scans of a pool are looked at: the mean of more changes little and costs time.
-const MOST_HR: usize = 3;
-const MOST_LR: usize = 12;
+/// How many scans of the HR pool are looked at: the mean of more changes little and costs time.
+pub const MOST_HR: usize = 3;
+/// As [`MOST_HR`], of the LR pool.
+pub const MOST_LR: usize = 12;
 /// White noise that the LR scans may have beyond the HR ones, as a fraction of their brightness.
 const NOISE_LEVELS: [f64; 8] = [0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08];
 /// What has more parameters (noise, an operator of its own for each axis) must fit better by this factor: the mean

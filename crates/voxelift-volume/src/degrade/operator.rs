@@ -58,6 +58,29 @@ impl Operator {
     /// The Gaussian that `gaussian` alone means: half a coarse voxel, 1.18 voxels at half maximum.
     pub const GAUSSIAN: Self = Self::Gaussian { sigma: 0.5 };
 
+    /// The operator with its parameter times `factor`; truncation gets an earlier edge where `factor` is below 1, and what
+    /// has no parameter stays.
+    pub fn varied(self, factor: f64) -> Self {
+        match self {
+            Self::KSpace if factor < 1.0 => Self::Window {
+                cutoff: factor,
+                edge: 0.0,
+            },
+            Self::Window { cutoff, edge } => Self::Window {
+                cutoff: (cutoff * factor).min(1.0),
+                edge,
+            },
+            Self::Gaussian { sigma } => Self::Gaussian {
+                sigma: sigma * factor,
+            },
+            Self::Slice { profile, thickness } => Self::Slice {
+                profile,
+                thickness: thickness * factor,
+            },
+            Self::KSpace | Self::Cubic | Self::Box => self,
+        }
+    }
+
     /// Brings the axes whose extent shrinks down to `extent`.
     ///
     /// # Panics

@@ -1,0 +1,390 @@
+//! Floor 4 · Prepared scans: voxels, foreground and the places of patches, in memory or in a cache folder.
+//!
+//! A cached scan is one file, named by the hash of everything that made it. It appears whole or not at all, so that
+//! runs may share the folder, and is never changed. Patches are read from it where they lie (positioned reads of the
+//! planes that a patch touches): what is read often stays in the system's page cache, and nothing in the process.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use voxelift_volume::files::write_atomically;
+use voxelift_volume::{Volume, VolumeError};
+
+use crate::error::{ModelError, Result};
+
+/// A scan as it is prepared, before it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// Voxels in the file's own units.
+    pub volume: Volume,
+    /// Where the head is, one entry a voxel.
+    pub foreground: Vec<bool>,
+    /// Indices of the voxels at which a patch may start; none for a scan whose patches follow another's.
+    pub starts: Vec<u32>,
+    /// What the voxels are divided by.
+    pub factor: f32,
+}
+
+/// Where prepared scans are kept.
+#[derive(Clone, Debug, Default)]
+pub struct Cache {
+    folder: Option<PathBuf>,
+}
+
+/// A prepared scan, wherever it is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    extent: [usize; 3],
+    spacing_mm: [f64; 3],
+    factor: f32,
+    starts: usize,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Memory(Arc<Prepared>),
+    File { file: Arc<File>, path: PathBuf },
+}
+
+/// Changes with the layout of the files.
+const MAGIC: &[u8; 8] = b"vxlscan1";
+/// Magic, key, extent, spacing, factor, number of starts.
+const HEADER: usize = 8 + 32 + 3 * 8 + 3 * 8 + 8 + 8;
+
+impl Cache {
+    /// In memory.
+    pub fn memory() -> Self {
+        Self::default()
+    }
+
+    /// In a folder, made where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(path: &Path) -> Result<Self> {
+        fs::create_dir_all(path).map_err(|e| VolumeError::io(path, "create the cache folder", e))?;
+        Ok(Self {
+            folder: Some(path.to_owned()),
+        })
+    }
+
+    /// Whether scans are kept in memory.
+    pub fn is_memory(&self) -> bool {
+        self.folder.is_none()
+    }
+
+    /// The scan that `description` makes: from the folder where it lies there, else from `make`, and kept.
+    ///
+    /// `description` names everything that the scan depends on, its source by content.
+    ///
+    /// # Errors
+    /// Those of `make`, and when the folder cannot be written or read.
+    pub fn scan(&self, description: &str, make: impl FnOnce() -> Result<Prepared>) -> Result<Kept> {
+        let Some(folder) = &self.folder else {
+            return Ok(Kept::in_memory(make()?));
+        };
+        let key: [u8; 32] = Sha256::digest(description.as_bytes()).into();
+        let name: String = key[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = folder.join(format!("{name}.scan"));
+        // A file that another version or a damaged disk left is made anew.
+        if let Ok(kept) = Kept::open(&path, &key) {
+            return Ok(kept);
+        }
+        let prepared = make()?;
+        write_atomically(&path, true, |out| write(out, &key, &prepared))?;
+        drop(prepared);
+        Kept::open(&path, &key)
+    }
+}
+
+impl Kept {
+    /// Kept in memory.
+    pub fn in_memory(prepared: Prepared) -> Self {
+        Self {
+            extent: prepared.volume.extent(),
+            spacing_mm: prepared.volume.geometry().spacing_mm(),
+            factor: prepared.factor,
+            starts: prepared.starts.len(),
+            content: Content::Memory(Arc::new(prepared)),
+        }
+    }
+
+    /// Voxel counts along x, y, z.
+    pub fn extent(&self) -> [usize; 3] {
+        self.extent
+    }
+
+    /// Voxel sizes along x, y, z.
+    pub fn spacing_mm(&self) -> [f64; 3] {
+        self.spacing_mm
+    }
+
+    /// What the voxels are divided by.
+    pub fn factor(&self) -> f32 {
+        self.factor
+    }
+
+    /// How many places there are at which a patch may start.
+    pub fn starts(&self) -> usize {
+        self.starts
+    }
+
+    /// The voxel at which patch number `which` starts.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn start(&self, which: usize) -> Result<[usize; 3]> {
+        let [nx, ny, _] = self.extent;
+        let start = match &self.content {
+            Content::Memory(prepared) => prepared.starts[which],
+            Content::File { file, path } => {
+                let mut bytes = [0; 4];
+                let voxels = self.extent.iter().product::<usize>();
+                read_at(file, path, &mut bytes, HEADER + 5 * voxels + 4 * which)?;
+                u32::from_le_bytes(bytes)
+            }
+        } as usize;
+        Ok([start % nx, start / nx % ny, start / (nx * ny)])
+    }
+
+    /// The voxels of a block, over the factor `factor`, x fastest, appended to `out`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn voxels(&self, block: Block, factor: f32, out: &mut Vec<f32>) -> Result<()> {
+        match &self.content {
+            Content::Memory(prepared) => {
+                let voxels = prepared.volume.data();
+                block.rows(self.extent, |row| {
+                    out.extend(voxels[row].iter().map(|v| v / factor))
+                });
+                Ok(())
+            }
+            Content::File { .. } => self.planes(block, 4, HEADER, |bytes| {
+                let value = |b: &[u8]| f32::from_le_bytes(b.try_into().expect("four bytes")) / factor;
+                out.extend(bytes.chunks_exact(4).map(value));
+            }),
+        }
+    }
+
+    /// The foreground of a block as 0 and 1, x fastest, appended to `out`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn foreground(&self, block: Block, out: &mut Vec<f32>) -> Result<()> {
+        match &self.content {
+            Content::Memory(prepared) => {
+                let inside = &prepared.foreground;
+                block.rows(self.extent, |row| {
+                    out.extend(inside[row].iter().map(|i| f32::from(u8::from(*i))));
+                });
+                Ok(())
+            }
+            Content::File { .. } => {
+                let voxels = self.extent.iter().product::<usize>();
+                self.planes(block, 1, HEADER + 4 * voxels, |bytes| {
+                    out.extend(bytes.iter().map(|b| f32::from(*b)));
+                })
+            }
+        }
+    }
+
+    /// Reads plane after plane from the block's first row to its last, and hands on its rows.
+    fn planes(&self, block: Block, size: usize, first: usize, mut row: impl FnMut(&[u8])) -> Result<()> {
+        let Content::File { file, path } = &self.content else {
+            unreachable!("asked of files only");
+        };
+        let [nx, ny, _] = self.extent;
+        let Block { start, extent } = block;
+        let mut bytes = vec![0; ((extent[1] - 1) * nx + extent[0]) * size];
+        for z in start[2]..start[2] + extent[2] {
+            let from = (z * ny + start[1]) * nx + start[0];
+            read_at(file, path, &mut bytes, first + from * size)?;
+            for y in 0..extent[1] {
+                let at = y * nx * size;
+                row(&bytes[at..at + extent[0] * size]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a cached scan, checked against its key and its length.
+    fn open(path: &Path, key: &[u8; 32]) -> Result<Self> {
+        let file = File::open(path).map_err(|e| VolumeError::io(path, "read", e))?;
+        let length = file
+            .metadata()
+            .map_err(|e| VolumeError::io(path, "read", e))?
+            .len();
+        let mut header = [0; HEADER];
+        read_at(&file, path, &mut header, 0)?;
+        let number =
+            |i: usize| -> [u8; 8] { header[40 + 8 * i..48 + 8 * i].try_into().expect("eight bytes") };
+        let count = |i: usize| u64::from_le_bytes(number(i)) as usize;
+        let real = |i: usize| f64::from_le_bytes(number(i));
+        let extent = [count(0), count(1), count(2)];
+        let starts = count(7);
+        let expected = extent
+            .iter()
+            .try_fold(1_usize, |product, n| product.checked_mul(*n))
+            .and_then(|voxels| {
+                voxels
+                    .checked_mul(5)?
+                    .checked_add(HEADER)?
+                    .checked_add(starts.checked_mul(4)?)
+            });
+        if &header[..8] != MAGIC || header[8..40] != key[..] || expected.map(|n| n as u64) != Some(length) {
+            return Err(ModelError::model_file(
+                path,
+                "not a whole cached scan",
+                "a file of this program; remove it",
+            ));
+        }
+        Ok(Self {
+            extent,
+            spacing_mm: [real(3), real(4), real(5)],
+            factor: real(6) as f32,
+            starts,
+            content: Content::File {
+                file: Arc::new(file),
+                path: path.to_owned(),
+            },
+        })
+    }
+}
+
+/// A block of voxels.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    /// The first voxel.
+    pub start: [usize; 3],
+    /// Voxel counts along x, y, z.
+    pub extent: [usize; 3],
+}
+
+impl Block {
+    /// The rows of the block as ranges of a volume's voxels.
+    fn rows(self, [nx, ny, _]: [usize; 3], mut row: impl FnMut(std::ops::Range<usize>)) {
+        for z in self.start[2]..self.start[2] + self.extent[2] {
+            for y in self.start[1]..self.start[1] + self.extent[1] {
+                let first = (z * ny + y) * nx + self.start[0];
+                row(first..first + self.extent[0]);
+            }
+        }
+    }
+}
+
+fn write(out: &mut dyn Write, key: &[u8; 32], prepared: &Prepared) -> io::Result<()> {
+    out.write_all(MAGIC)?;
+    out.write_all(key)?;
+    for n in prepared.volume.extent() {
+        out.write_all(&(n as u64).to_le_bytes())?;
+    }
+    for mm in prepared.volume.geometry().spacing_mm() {
+        out.write_all(&mm.to_le_bytes())?;
+    }
+    out.write_all(&f64::from(prepared.factor).to_le_bytes())?;
+    out.write_all(&(prepared.starts.len() as u64).to_le_bytes())?;
+    for value in prepared.volume.data() {
+        out.write_all(&value.to_le_bytes())?;
+    }
+    for inside in &prepared.foreground {
+        out.write_all(&[u8::from(*inside)])?;
+    }
+    for start in &prepared.starts {
+        out.write_all(&start.to_le_bytes())?;
+    }
+    Ok(())
+}
+
+fn read_at(file: &File, path: &Path, bytes: &mut [u8], offset: usize) -> Result<()> {
+    Ok(positioned(file, bytes, offset as u64)
+        .map_err(|e| VolumeError::io(path, "read the cached scan", e))?)
+}
+
+#[cfg(unix)]
+fn positioned(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn positioned(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => {
+                bytes = &mut bytes[n..];
+                offset += n as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voxelift_volume::Geometry;
+
+    fn prepared() -> Prepared {
+        let geometry = Geometry::axis_aligned([7, 5, 4], [1.0, 1.5, 2.0]);
+        let n = geometry.voxels();
+        Prepared {
+            volume: Volume::new((0..n).map(|i| i as f32 * 0.37 - 3.0).collect(), geometry),
+            foreground: (0..n).map(|i| i % 3 == 0).collect(),
+            starts: vec![0, 8, 36],
+            factor: 1.7,
+        }
+    }
+
+    #[test]
+    fn a_file_answers_as_memory_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::folder(&folder.path().join("cache")).expect("a cache");
+        let kept = cache.scan("a scan", || Ok(prepared())).expect("kept");
+        let memory = Cache::memory().scan("a scan", || Ok(prepared())).expect("kept");
+        assert_eq!((kept.extent(), kept.spacing_mm()), ([7, 5, 4], [1.0, 1.5, 2.0]));
+        assert_eq!((kept.factor(), kept.starts()), (1.7, 3));
+        assert_eq!(
+            (kept.start(2).unwrap(), memory.start(2).unwrap()),
+            ([1, 0, 1], [1, 0, 1])
+        );
+        let block = Block {
+            start: [2, 1, 1],
+            extent: [4, 3, 2],
+        };
+        let read = |from: &Kept| {
+            let (mut voxels, mut inside) = (Vec::new(), Vec::new());
+            from.voxels(block, 1.7, &mut voxels).expect("voxels");
+            from.foreground(block, &mut inside).expect("foreground");
+            (voxels, inside)
+        };
+        assert_eq!(read(&kept), read(&memory));
+        assert_eq!(read(&kept).0[0], prepared().volume.at([2, 1, 1]) / 1.7);
+    }
+
+    #[test]
+    fn a_scan_is_made_once_and_again_where_its_file_is_damaged() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::folder(folder.path()).expect("a cache");
+        let mut made = 0;
+        let mut scan = |description: &str| {
+            let kept = cache.scan(description, || {
+                made += 1;
+                Ok(prepared())
+            });
+            kept.expect("kept");
+            made
+        };
+        assert_eq!((scan("a"), scan("a"), scan("b"), scan("a")), (1, 1, 2, 2));
+        for entry in fs::read_dir(folder.path()).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let bytes = fs::read(&path).expect("a file");
+            fs::write(&path, &bytes[..bytes.len() - 1]).expect("written");
+        }
+        assert_eq!((scan("a"), scan("b"), scan("b")), (3, 4, 4));
+    }
+}

@@ -1,0 +1,294 @@
+//! Floor 5 · Draws patches, reproducibly from (seed, step).
+
+mod augmentation;
+mod starts;
+
+pub use augmentation::AugmentationConfig;
+pub use starts::starts;
+
+use augmentation::Turn;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use voxelift_volume::Scale;
+use voxelift_volume::degrade::rician;
+use voxelift_volume::random::Stream;
+
+use crate::batch::{TargetBatch, UnpairedBatch, patches_to_tensor};
+use crate::cache::{Block, Kept};
+use crate::error::Result;
+
+/// What a patch is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PatchConfig {
+    /// LR voxels along each side.
+    pub size: usize,
+    /// Patches a step, of each domain.
+    pub batch: usize,
+    /// Least share of foreground: near-identical background patches would be false negatives.
+    pub min_foreground: f64,
+    /// Axes x, y, z that are mirrored at random, the same way in an HR patch and its LR version.
+    pub flip: [bool; 3],
+}
+
+impl Default for PatchConfig {
+    fn default() -> Self {
+        Self {
+            size: 16,
+            batch: 8,
+            min_foreground: 0.25,
+            flip: [false; 3],
+        }
+    }
+}
+
+impl PatchConfig {
+    /// LR extent of a patch (x, y, z): `size`, but a slice along an axis where the volumes are one voxel thick.
+    pub fn extent(&self) -> [usize; 3] {
+        [self.size; 3]
+    }
+}
+
+/// A volume that patches are cut from.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// Whose head it is.
+    pub person: String,
+    /// Its voxels, its foreground, and where patches may start.
+    pub kept: Kept,
+}
+
+/// `Y_s` and one of its known degradations.
+#[derive(Clone, Debug)]
+pub struct SourcePair {
+    /// The HR scan, padded so that LR voxel `j` covers HR voxels `s j` to `s j + s - 1`.
+    pub hr: Scan,
+    /// `A_s` of it; its factor is what both are divided by.
+    pub lr: Scan,
+    /// Rician noise added to each LR patch: standard deviation over the factor.
+    pub noise: f64,
+}
+
+/// The pools that a run draws from.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    source: Vec<SourcePair>,
+    target: Vec<Scan>,
+    scale: Scale,
+    patch: PatchConfig,
+    augmentation: AugmentationConfig,
+    seed: u64,
+}
+
+/// The voxels of a batch, before they are tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patches {
+    n: usize,
+    lr_extent: [usize; 3],
+    hr_extent: [usize; 3],
+    hr_source: Vec<f32>,
+    lr_source: Vec<f32>,
+    hr_foreground: Vec<f32>,
+    target: Option<[Vec<f32>; 2]>,
+}
+
+impl Patches {
+    /// As tensors on a device.
+    pub fn into_batch(self, device: &Device) -> UnpairedBatch {
+        let lr = |voxels| patches_to_tensor(voxels, self.n, self.lr_extent, device);
+        let hr = |voxels| patches_to_tensor(voxels, self.n, self.hr_extent, device);
+        UnpairedBatch {
+            hr_source: hr(self.hr_source),
+            lr_source: lr(self.lr_source),
+            hr_foreground: hr(self.hr_foreground),
+            target: self.target.map(|[voxels, foreground]| TargetBatch {
+                lr_target: lr(voxels),
+                lr_foreground: lr(foreground),
+            }),
+        }
+    }
+}
+
+/// What a draw is for; each has streams of its own.
+#[derive(Clone, Copy)]
+enum Role {
+    Source = 0,
+    Target = 1,
+}
+
+const ROLES: u64 = 8;
+
+impl Dataset {
+    /// The pools, each scan with the places at which its patches start.
+    ///
+    /// # Panics
+    /// When an LR volume does not tile its HR volume.
+    pub fn new(
+        source: Vec<SourcePair>,
+        target: Vec<Scan>,
+        scale: Scale,
+        patch: PatchConfig,
+        augmentation: AugmentationConfig,
+        seed: u64,
+    ) -> Self {
+        for pair in &source {
+            let (lr, hr) = (pair.lr.kept.extent(), pair.hr.kept.extent());
+            assert_eq!(
+                scale.up(lr),
+                hr,
+                "an LR volume of {lr:?} does not tile its HR volume of {hr:?}"
+            );
+        }
+        Self {
+            source,
+            target,
+            scale,
+            patch,
+            augmentation,
+            seed,
+        }
+    }
+
+    /// How many people stand behind the source pool.
+    pub fn source_people(&self) -> usize {
+        people(self.source.iter().map(|pair| pair.hr.person.as_str())).len()
+    }
+
+    /// How many people stand behind the target pool.
+    pub fn target_people(&self) -> usize {
+        people(self.target.iter().map(|scan| scan.person.as_str())).len()
+    }
+
+    /// At how many places a patch of the source and of the target pool may start.
+    pub fn places(&self) -> [usize; 2] {
+        [
+            self.source.iter().map(|pair| pair.lr.kept.starts()).sum(),
+            self.target.iter().map(|scan| scan.kept.starts()).sum(),
+        ]
+    }
+
+    /// The batch of step `step` (from 0): the same for the same seed and step, whatever came before.
+    ///
+    /// # Errors
+    /// When a cached scan cannot be read.
+    pub fn batch(&self, step: u64, device: &Device) -> Result<UnpairedBatch> {
+        Ok(self.draw(step)?.into_batch(device))
+    }
+
+    /// The voxels of [`Dataset::batch`].
+    ///
+    /// # Errors
+    /// As [`Dataset::batch`].
+    pub fn draw(&self, step: u64) -> Result<Patches> {
+        let n = self.patch.batch;
+        let lr_extent = self.patch.extent();
+        let hr_extent = self.scale.up(lr_extent);
+        let [mut hr, mut lr, mut hr_mask] = [Vec::new(), Vec::new(), Vec::new()];
+        let mut stream = self.stream(step, Role::Source);
+        let names: Vec<&str> = self.source.iter().map(|pair| pair.hr.person.as_str()).collect();
+        for which in spread(&names, n, &mut stream) {
+            let pair = &self.source[which];
+            let (start, turn) = self.place(&pair.lr.kept, &mut stream)?;
+            let factor = pair.lr.kept.factor();
+            let lr_block = Block {
+                start,
+                extent: lr_extent,
+            };
+            let hr_block = Block {
+                start: self.scale.up(start),
+                extent: hr_extent,
+            };
+            let mut lr_patch = Vec::with_capacity(lr_extent.iter().product());
+            pair.lr.kept.voxels(lr_block, factor, &mut lr_patch)?;
+            let mut lr_patch = turn.applied(lr_patch, lr_extent);
+            let mut hr_patch = Vec::with_capacity(hr_extent.iter().product());
+            pair.hr.kept.voxels(hr_block, factor, &mut hr_patch)?;
+            let mut hr_patch = turn.applied(hr_patch, hr_extent);
+            let mut inside = Vec::with_capacity(hr_patch.len());
+            pair.hr.kept.foreground(hr_block, &mut inside)?;
+            if pair.noise > 0.0 {
+                rician(&mut lr_patch, pair.noise, &mut stream);
+            }
+            let look = self.augmentation.look(&mut stream);
+            look.shade(&mut hr_patch, hr_extent);
+            look.shade(&mut lr_patch, lr_extent);
+            look.disturb(&mut lr_patch, &mut stream);
+            lr.extend(lr_patch);
+            hr.extend(hr_patch);
+            hr_mask.extend(turn.applied(inside, hr_extent));
+        }
+        Ok(Patches {
+            n,
+            lr_extent,
+            hr_extent,
+            hr_source: hr,
+            lr_source: lr,
+            hr_foreground: hr_mask,
+            target: if self.target.is_empty() {
+                None
+            } else {
+                Some(self.draw_target(step)?)
+            },
+        })
+    }
+
+    /// Voxels and foregrounds of the target half.
+    fn draw_target(&self, step: u64) -> Result<[Vec<f32>; 2]> {
+        let (n, extent) = (self.patch.batch, self.patch.extent());
+        let [mut lr, mut mask] = [Vec::new(), Vec::new()];
+        let mut stream = self.stream(step, Role::Target);
+        let names: Vec<&str> = self.target.iter().map(|scan| scan.person.as_str()).collect();
+        for which in spread(&names, n, &mut stream) {
+            let kept = &self.target[which].kept;
+            let (start, turn) = self.place(kept, &mut stream)?;
+            let block = Block { start, extent };
+            let (mut patch, mut inside) = (Vec::new(), Vec::new());
+            kept.voxels(block, kept.factor(), &mut patch)?;
+            kept.foreground(block, &mut inside)?;
+            let mut patch = turn.applied(patch, extent);
+            let look = self.augmentation.look(&mut stream);
+            look.shade(&mut patch, extent);
+            look.disturb(&mut patch, &mut stream);
+            lr.extend(patch);
+            mask.extend(turn.applied(inside, extent));
+        }
+        Ok([lr, mask])
+    }
+
+    fn stream(&self, step: u64, role: Role) -> Stream {
+        Stream::new(self.seed, step * ROLES + role as u64)
+    }
+
+    fn place(&self, kept: &Kept, stream: &mut Stream) -> Result<([usize; 3], Turn)> {
+        let start = kept.start(stream.below(kept.starts()))?;
+        let flip = self.patch.flip.map(|may| may && stream.uniform() < 0.5);
+        let axes = self.augmentation.axes(self.scale, kept.spacing_mm(), stream);
+        Ok((start, Turn { axes, flip }))
+    }
+}
+
+fn people<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Chooses `n` scans: people in a random order, each as often as the others give or take once, then one of the
+/// person's scans.
+fn spread(persons: &[&str], n: usize, stream: &mut Stream) -> Vec<usize> {
+    let mut people = people(persons.iter().copied());
+    for i in (1..people.len()).rev() {
+        people.swap(i, stream.below(i + 1));
+    }
+    let chosen = (0..n).map(|k| people[k % people.len()]);
+    chosen
+        .map(|person| {
+            let scans: Vec<usize> = (0..persons.len()).filter(|&i| persons[i] == person).collect();
+            scans[stream.below(scans.len())]
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

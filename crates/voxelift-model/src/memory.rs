@@ -1,0 +1,57 @@
+//! Floor 0 · How much memory this process takes, where the system tells.
+
+use std::fs;
+
+/// What is in memory now.
+///
+/// # Units
+/// Bytes; `None` where the system does not tell (it does on Linux).
+pub fn resident() -> Option<u64> {
+    status("VmRSS:")
+}
+
+/// The most that has been in memory at once.
+///
+/// # Units
+/// As [`resident`].
+pub fn peak() -> Option<u64> {
+    status("VmHWM:")
+}
+
+/// What the machine could still give without swapping.
+///
+/// # Units
+/// As [`resident`].
+pub fn available() -> Option<u64> {
+    field("/proc/meminfo", "MemAvailable:")
+}
+
+fn status(name: &str) -> Option<u64> {
+    field("/proc/self/status", name)
+}
+
+/// A line such as `VmRSS:     1234 kB`.
+fn field(path: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_taken_is_seen() {
+        let before = resident().expect("told by Linux");
+        let block = vec![1_u8; 64 << 20];
+        let with = resident().expect("told by Linux");
+        assert!(
+            with >= before + (60 << 20),
+            "{before} to {with} with {} more",
+            block.len()
+        );
+        assert!(peak() >= Some(with) && available() > Some(0));
+    }
+}

@@ -1,0 +1,208 @@
+//! The domain check: whether these scans can be trained on together, before the first step.
+
+use voxelift_volume::cohort::Role;
+use voxelift_volume::likeness::SAME_PERSON;
+use voxelift_volume::portrait::{CONTRAST, Portrait};
+
+use super::data::{Source, cohort, load_lr, sources};
+use crate::config::Config;
+use crate::error::Result;
+
+/// Mean difference of the foreground's percentiles (over its 99.5th) from which two domains differ in contrast.
+/// T1-weighted heads of three scanners lie 0.04 to 0.13 apart, T2-weighted ones 0.19 to 0.31 from them; FLAIR (0.03 to 0.1) is not
+/// told from T1 this way.
+const OTHER_CONTRAST: f64 = 0.16;
+/// Noise (over the 99.5th percentile, and with it the finest texture: clean heads of 2 mm have 0.045) that is worth a word
+/// where it is also twice that of the other domain.
+const NOISY: f64 = 0.08;
+/// Shares of foreground that differ by this factor: a stripped head beside a whole one, or another part of the body.
+const OTHER_SHARE: f64 = 3.0;
+
+/// What the domain check found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DomainCheck {
+    /// One line a role.
+    pub lines: Vec<String>,
+    /// What to think about before trusting the run, each with what to do.
+    pub warnings: Vec<String>,
+}
+
+/// A scan, whose it is said to be, and what it looks like.
+struct Looked {
+    role: Role,
+    person: String,
+    name: String,
+    portrait: Portrait,
+}
+
+/// Reads every scan of the cohort, one at a time, and compares the domains and the people by content.
+///
+/// # Errors
+/// An unreadable scan, or one without contrast.
+pub fn examine(config: &Config, note: &mut dyn FnMut(String)) -> Result<DomainCheck> {
+    let cohort = cohort(&config.data)?;
+    let mut looked = Vec::new();
+    for role in [Role::Hr, Role::Lr, Role::Validation] {
+        for (index, scan) in sources(&cohort, role).iter().enumerate() {
+            let volume = match role {
+                Role::Lr => load_lr(scan, index, config, note)?,
+                _ => scan.load(&config.data, note)?,
+            };
+            let Source { person, name, .. } = scan;
+            looked.push(Looked {
+                role,
+                person: person.clone(),
+                name: name.clone(),
+                portrait: Portrait::of(&volume)?,
+            });
+        }
+    }
+    let mut check = DomainCheck::default();
+    for (role, title) in ROLES {
+        let of_role: Vec<&Looked> = looked.iter().filter(|l| l.role == role).collect();
+        if !of_role.is_empty() {
+            check.lines.push(line(title, &of_role, cohort.people(role).len()));
+            check.warnings.extend(interpolated(title, &of_role));
+        }
+    }
+    check.warnings.extend(domains(&looked));
+    check.warnings.extend(people(&looked));
+    Ok(check)
+}
+
+const ROLES: [(Role, &str); 3] = [
+    (Role::Hr, "HR"),
+    (Role::Lr, "LR"),
+    (Role::Validation, "validation"),
+];
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0), |(sum, count), v| (sum + v, count + 1));
+    sum / f64::from(count.max(1))
+}
+
+/// Least to greatest, once where they are equal as written.
+fn range(values: impl Iterator<Item = f64>, digits: usize) -> String {
+    let (low, high) = values.fold((f64::INFINITY, 0.0), |(l, h): (f64, f64), v| (l.min(v), h.max(v)));
+    let (low, high) = (format!("{low:.digits$}"), format!("{high:.digits$}"));
+    if low == high { low } else { format!("{low}-{high}") }
+}
+
+fn line(title: &str, scans: &[&Looked], people: usize) -> String {
+    let along = |of: &dyn Fn(&Looked, usize) -> f64, digits| {
+        [0, 1, 2]
+            .map(|a| range(scans.iter().map(|l| of(l, a)), digits))
+            .join(" x ")
+    };
+    let resolution = |l: &Looked, a: usize| l.portrait.resolution[a];
+    format!(
+        "{title}: {} scans of {people} people; voxels {} mm, resolved {} mm; field of view {} mm, {:.0} % foreground; median {:.2} of the \
+         peak, noise {:.3}",
+        scans.len(),
+        along(&|l, a| resolution(l, a).spacing_mm, 2),
+        along(
+            &|l, a| resolution(l, a).present_mm.unwrap_or(resolution(l, a).spacing_mm),
+            2
+        ),
+        along(&|l, a| l.portrait.field_of_view_mm[a], 0),
+        100.0 * mean(scans.iter().map(|l| l.portrait.foreground)),
+        mean(scans.iter().map(|l| l.portrait.contrast[CONTRAST.len() / 2])),
+        mean(scans.iter().map(|l| l.portrait.noise)),
+    )
+}
+
+/// Axes along which the scanner interpolated.
+fn interpolated(title: &str, scans: &[&Looked]) -> Vec<String> {
+    let of_axis = |axis: usize| {
+        let found: Vec<&&Looked> = scans
+            .iter()
+            .filter(|l| l.portrait.resolution[axis].is_interpolated())
+            .collect();
+        let first = found.first()?.portrait.resolution[axis];
+        let present = mean(
+            found
+                .iter()
+                .filter_map(|l| l.portrait.resolution[axis].present_mm),
+        );
+        Some(format!(
+            "{title}: {} of {} scans are interpolated along {} of the file: voxels of {:.2} mm, but nothing finer than {present:.1} mm \
+             ({} among them): they teach that blur; bring them to {present:.1} mm or more along this axis with `voxelift degrade --spacing`",
+            found.len(),
+            scans.len(),
+            ["x", "y", "z"][axis],
+            first.spacing_mm,
+            found[0].name
+        ))
+    };
+    (0..3).filter_map(of_axis).collect()
+}
+
+/// Differences between the HR and the LR domain that are not of resolution.
+fn domains(looked: &[Looked]) -> Vec<String> {
+    let of = |role: Role, value: &dyn Fn(&Portrait) -> f64| {
+        mean(
+            looked
+                .iter()
+                .filter(|l| l.role == role)
+                .map(|l| value(&l.portrait)),
+        )
+    };
+    let mut warnings = Vec::new();
+    if ![Role::Hr, Role::Lr]
+        .iter()
+        .all(|role| looked.iter().any(|l| l.role == *role))
+    {
+        return warnings;
+    }
+    let off = mean((0..CONTRAST.len()).map(|i| {
+        let percentile = |p: &Portrait| p.contrast[i];
+        (of(Role::Hr, &percentile) - of(Role::Lr, &percentile)).abs()
+    }));
+    if off > OTHER_CONTRAST {
+        warnings.push(format!(
+            "HR and LR differ in contrast: the foreground's percentiles lie {off:.2} of the peak apart (T1-weighted scans of three scanners: below \
+             {OTHER_CONTRAST}); train on one contrast, or the model will paint the one in the colours of the other"
+        ));
+    }
+    let (hr, lr) = (of(Role::Hr, &|p| p.noise), of(Role::Lr, &|p| p.noise));
+    if lr > NOISY && lr > 2.0 * hr {
+        warnings.push(format!(
+            "LR scans are noisy: {lr:.3} of the peak against {hr:.3} in HR; let source_operator = \"auto\" find the noise, or set \
+             augmentation.noise"
+        ));
+    }
+    let (hr, lr) = (of(Role::Hr, &|p| p.foreground), of(Role::Lr, &|p| p.foreground));
+    if (hr / lr).max(lr / hr) > OTHER_SHARE {
+        warnings.push(format!(
+            "HR scans are {:.0} % foreground, LR scans {:.0} %: is one of them skull-stripped, or of another part of the body? Prepare both \
+             alike",
+            100.0 * hr,
+            100.0 * lr
+        ));
+    }
+    warnings
+}
+
+/// People by content: one person under two names.
+fn people(looked: &[Looked]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (i, one) in looked.iter().enumerate() {
+        for other in looked[..i].iter().filter(|other| other.person != one.person) {
+            let likeness = one.portrait.likeness.with(&other.portrait.likeness);
+            if likeness < SAME_PERSON {
+                continue;
+            }
+            let what = if one.role == other.role {
+                "counts twice"
+            } else {
+                "is in two roles, and scores will flatter"
+            };
+            warnings.push(format!(
+                "{} ({}) and {} ({}) show one person (likeness {likeness:.3}, different people stay below 0.88): who {what}; name them in \
+                 data.people as \"{}+{}\", or leave one out",
+                other.name, other.role, one.name, one.role, other.person, one.person
+            ));
+        }
+    }
+    warnings
+}

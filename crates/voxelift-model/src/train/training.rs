@@ -1,0 +1,198 @@
+//! A run under way: one step, what is kept of it, and the model at the end.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+
+use super::embeddings::Embeddings;
+use super::ledger::Ledger;
+use super::{Event, MOST_SKIPPED, Prepared, TrainState, checkpoint, step, validate};
+use crate::batch::UnpairedBatch;
+use crate::config::Config;
+use crate::error::{ModelError, Result};
+use crate::infer::SuperResolver;
+use crate::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
+use crate::run::{Record, RunDir, ValidationScores};
+
+/// Between two looks at how alike the embeddings are.
+const COSINES_EVERY: u64 = 20;
+
+/// A run under way.
+pub(super) struct Training<'a> {
+    pub config: &'a Config,
+    pub run: &'a RunDir,
+    pub prepared: &'a Prepared,
+    pub device: &'a Device,
+    pub state: TrainState,
+    /// Best masked validation PSNR.
+    pub best: Option<f64>,
+    pub scores: BTreeMap<String, ValidationScores>,
+    pub ledger: Ledger<'a>,
+}
+
+impl Training<'_> {
+    /// One step and its record; answers whether it was left out.
+    pub fn step(
+        &mut self,
+        batch: &UnpairedBatch,
+        begin: Instant,
+        waiting: Duration,
+        sink: &mut dyn FnMut(Event<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        let (config, skipped_before) = (self.config, self.state.skipped);
+        let learning_rate = config.optimizer.rate(self.state.step, config.steps);
+        let mut terms: BTreeMap<String, f64> = step(&mut self.state, batch, config)
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let now = self.state.step;
+        if now.is_multiple_of(COSINES_EVERY) {
+            let cosines = Embeddings::new(now, config).cosines(&self.state.networks, batch);
+            let names = ["cosine_positive", "cosine_negative"].map(str::to_owned);
+            terms.extend(
+                cosines
+                    .into_iter()
+                    .flat_map(|cosines| names.clone().into_iter().zip(cosines)),
+            );
+        }
+        let record = Record::Step {
+            step: now,
+            seconds: begin.elapsed().as_secs_f64(),
+            waiting: waiting.as_secs_f64(),
+            learning_rate,
+            terms,
+        };
+        self.ledger.add(record, sink)?;
+        let skipped = self.state.skipped > skipped_before;
+        if skipped {
+            sink(Event::Warning(format!(
+                "step {now}: the gradient is not finite; the step is left out"
+            )))?;
+        }
+        Ok(skipped)
+    }
+
+    pub fn diverged(&self) -> ModelError {
+        let what = format!(
+            "{MOST_SKIPPED} steps in a row without a finite gradient; lower optimizer.learning_rate and start again \
+             from the checkpoints in {}",
+            self.run.checkpoints().display()
+        );
+        ModelError::Diverged {
+            step: self.state.step,
+            what,
+        }
+    }
+
+    /// Validates and writes checkpoints where they are due.
+    pub fn keep(&mut self, interrupted: bool, sink: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
+        let (config, run, now) = (self.config, self.run, self.state.step);
+        let last = now == config.steps;
+        let due = |every: u64| last || (every > 0 && now.is_multiple_of(every));
+        if due(config.validation.every) && !self.prepared.validation.is_empty() {
+            self.validate(sink)?;
+        }
+        if !interrupted && !due(config.checkpoint.every) {
+            return Ok(());
+        }
+        let written = checkpoint::write(&run.checkpoint(now), &self.state, self.best)
+            .and_then(|()| run.prune_checkpoints(config.checkpoint.keep));
+        match written {
+            Err(error) if !interrupted && !last => sink(Event::Warning(format!(
+                "{error}; training goes on, and tries again after {} steps: make room, or press Ctrl-C to stop",
+                config.checkpoint.every
+            ))),
+            written => {
+                self.ledger.close()?;
+                written
+            }
+        }
+    }
+
+    /// Scores the averaged model, shows it, and keeps it where it is the best.
+    fn validate(&mut self, sink: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
+        let (run, now) = (self.run, self.state.step);
+        let resolver = resolver(self.config, &self.state, self.device);
+        let validation = validate::validate(&resolver, &self.prepared.validation)?;
+        let record = Record::Validation {
+            step: now,
+            scores: validation.scores.clone(),
+        };
+        self.ledger.add(record, sink)?;
+        let head = &self.prepared.validation[0];
+        let shown = sink(Event::Preview {
+            step: now,
+            lr: &head.lr,
+            zero_fill: head.zero_fill(),
+            sr: &validation.first,
+            hr: &head.hr,
+        });
+        self.scores = validation.scores;
+        let psnr_db = self.scores["sr"].masked_psnr_db;
+        let mut kept = Ok(());
+        if self.best.is_none_or(|best| psnr_db > best) {
+            self.best = Some(psnr_db);
+            kept = checkpoint::write(&run.best_checkpoint(), &self.state, self.best);
+        }
+        for error in [shown, kept, run.write_table()]
+            .into_iter()
+            .filter_map(Result::err)
+        {
+            sink(Event::Warning(format!("{error}; training goes on")))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the model.
+    pub fn export(self) -> Result<()> {
+        let scores = if self.scores.is_empty() {
+            last_scores(self.run)?
+        } else {
+            self.scores
+        };
+        let card = card(self.config, self.prepared, scores);
+        model_file::write(&self.run.model(), &self.state.average, &card)
+    }
+}
+
+/// The averaged generator, ready to be applied.
+fn resolver(config: &Config, state: &TrainState, device: &Device) -> SuperResolver {
+    SuperResolver::new(
+        state.average.clone(),
+        config.scale.scale(),
+        config.tile(),
+        device.clone(),
+    )
+}
+
+fn last_scores(run: &RunDir) -> Result<BTreeMap<String, ValidationScores>> {
+    let last = run.records()?.into_iter().rev().find_map(|record| match record {
+        Record::Validation { scores, .. } => Some(scores),
+        Record::Step { .. } => None,
+    });
+    Ok(last.unwrap_or_default())
+}
+
+fn card(config: &Config, prepared: &Prepared, validation: BTreeMap<String, ValidationScores>) -> ModelCard {
+    ModelCard {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").into(),
+        method: config.mode.name().into(),
+        scale: config.scale.scale().0,
+        network: config.generator(),
+        patch: config.patch.size,
+        tile: config.tile(),
+        steps: config.steps,
+        seed: config.seed,
+        grid: GRID.into(),
+        normalization: NORMALIZATION.into(),
+        source_operators: prepared.source_operators.clone(),
+        calibration_misfit: prepared.calibration_misfit,
+        hr_scans: prepared.hr_scans.clone(),
+        lr_scans: prepared.lr_scans.clone(),
+        lr_spacing_mm: prepared.lr_spacing_mm,
+        validation,
+        notes: config.data.notes.clone(),
+    }
+}
