@@ -7,9 +7,10 @@ use voxelift_volume::calibration::calibrate;
 use voxelift_volume::cohort::{Cohort, Role};
 use voxelift_volume::degrade::{Degradation, Grid, Operators};
 use voxelift_volume::intensity::{Mask, Normalization};
-use voxelift_volume::nifti::{self, ReadOptions};
+use voxelift_volume::nifti::ReadOptions;
 use voxelift_volume::phantom::{self, PhantomConfig};
 use voxelift_volume::resample::pad_to_scale;
+use voxelift_volume::scan;
 use voxelift_volume::{Scale, Volume};
 
 use super::ValidationHead;
@@ -235,7 +236,7 @@ fn load(path: &Path, data: &DataConfig, note: &mut dyn FnMut(String)) -> Result<
             volume: phantom::head(&config)?,
         });
     }
-    let image = nifti::read(path, &ReadOptions::default())?;
+    let image = scan::read(path, &ReadOptions::default())?;
     let name = path
         .file_name()
         .map_or_else(|| text.to_string(), |name| name.to_string_lossy().into_owned());
