@@ -166,6 +166,12 @@ def seen(path, kind):
         made = nib.load(path)
         voxels = made.get_fdata(dtype=np.float64)
         affine = made.affine if len(made.shape) >= 3 else made.header.get_best_affine()
+        if isinstance(made, nib.MGHImage):
+            # nibabel multiplies in float32.
+            columns = made.header["Mdc"].T.astype(np.float64) * made.header["delta"].astype(np.float64)
+            centre = made.header["Pxyz_c"].astype(np.float64) - columns @ made.header["dims"][:3] / 2
+            assert np.allclose(affine[:3, 3], centre, atol=1e-4)
+            affine = np.vstack([np.column_stack([columns, centre]), [0, 0, 0, 1]])
         if not np.isfinite(affine).all():
             raise ValueError("an affine that is not finite")
     except Exception as error:

@@ -56,6 +56,10 @@ pub(super) fn affines(
         let code = record.int(slot, 0) as i32;
         if code < 0 {
             warnings.push(format!("{field} is {code}; taken as 0 (absent)"));
+        } else if code > 5 {
+            warnings.push(format!(
+                "{field} is {code}, no code of the standard (0 to 5); kept"
+            ));
         }
         code.max(0)
     };

@@ -4,4 +4,8 @@
 mod dicom;
 mod doctor;
 mod mgh;
+#[cfg(feature = "dicom")]
+mod reference;
 mod replay;
+#[cfg(feature = "dicom")]
+mod series;

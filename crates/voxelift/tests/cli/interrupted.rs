@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Instant;
 
@@ -32,7 +32,8 @@ fn upscale(bench: &Bench, out: &Path) -> Command {
             "-o",
         ])
         .arg(out)
-        .current_dir(bench.path(""));
+        .current_dir(bench.path(""))
+        .stdout(Stdio::null());
     command
 }
 

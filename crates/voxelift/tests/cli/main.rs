@@ -4,4 +4,7 @@ mod commands;
 mod interrupted;
 mod refusals;
 mod scans;
+#[cfg(feature = "dicom")]
+#[path = "../../../voxelift-volume/tests/formats/series.rs"]
+mod series;
 mod support;

@@ -222,6 +222,44 @@ fn an_mgh_file_goes_through_and_comes_out_as_nifti() {
     );
 }
 
+#[cfg(feature = "dicom")]
+#[test]
+fn a_dicom_series_goes_through_and_leaves_the_person_behind() {
+    use crate::series::{PERSON, Plan, folder};
+    let bench = Bench::new();
+    let stack: Vec<Plan> = (0..4)
+        .map(|k| Plan::slice(k, [-10.0, -20.0, 30.0 + 4.5 * k as f64]))
+        .collect();
+    let series = folder(&stack);
+    let series = series.path().to_str().expect("UTF-8");
+    bench
+        .run(&["upscale", series, "-o", "sr.nii", "--method", "trilinear"])
+        .code(0);
+    let sr = bench.read("sr.nii");
+    assert_eq!(sr.extent(), [6, 4, 8]);
+    // The outer corner of the first voxel: DICOM's world is mirrored in x and y.
+    let corner = sr.geometry().world([-0.5; 3]);
+    let expected = [10.0 + 0.75, 20.0 + 1.25, 30.0 - 2.25];
+    assert!(
+        (0..3).all(|i| (corner[i] - expected[i]).abs() < 1e-4),
+        "{corner:?}"
+    );
+    // Constant along the last axis but for the slice's number: 100 a slice.
+    assert_eq!(sr.at([0, 0, 0]), 0.0);
+    assert!((sr.at([0, 0, 7]) - 300.0).abs() < 1e-3);
+    let said = bench.run(&["info", series, "--json"]).code(0);
+    for bytes in [
+        &fs::read(bench.path("sr.nii")).expect("a file"),
+        &said.get_output().stdout,
+    ] {
+        assert!(
+            !bytes.windows(3).any(|w| w == &PERSON.as_bytes()[..3]),
+            "the person's name"
+        );
+    }
+    bench.refuses(1, &["degrade", ".", "lr.nii"], &["without DICOM images"]);
+}
+
 #[test]
 fn the_doctor_finds_mends_and_says_so_with_its_exit_code() {
     let bench = Bench::new();
