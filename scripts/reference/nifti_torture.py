@@ -148,6 +148,8 @@ def files(folder, random):
 def crc(voxels):
     voxels = np.asarray(voxels, dtype=np.float64).astype("<f4")
     voxels[~np.isfinite(voxels)] = 0
+    # Zero has one sign here.
+    voxels += 0.0
     return zlib.crc32(voxels.tobytes())
 
 

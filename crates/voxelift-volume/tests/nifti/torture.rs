@@ -38,7 +38,8 @@ const STRICTER: [&str; 14] = [
 fn crc(image: &NiftiImage) -> u64 {
     let mut crc = flate2::Crc::new();
     let voxels = image.frames.iter().flat_map(Volume::data);
-    voxels.for_each(|v| crc.update(&v.to_le_bytes()));
+    // Zero has one sign here.
+    voxels.for_each(|v| crc.update(&(v + 0.0).to_le_bytes()));
     u64::from(crc.sum())
 }
 
