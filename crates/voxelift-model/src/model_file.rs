@@ -101,6 +101,16 @@ pub fn read(path: &Path, device: &Device) -> Result<(Generator, ModelCard)> {
     network
         .check()
         .map_err(|e| ModelError::model_file(path, format!("its card says {e}"), "sizes of a real network"))?;
+    // The network is made before its weights are put into it: not one that is larger than the file.
+    let stored: usize = values.values().map(|tensor| tensor.shape().num_elements()).sum();
+    if network.least_weights().is_none_or(|least| least > stored) {
+        let what = format!("its card promises a larger network than its {stored} weights make");
+        return Err(ModelError::model_file(
+            path,
+            what,
+            "the tensors that its card promises",
+        ));
+    }
     let generator = parameters::replaced(network.init(0, device), &values)
         .map_err(|what| ModelError::model_file(path, what, "the tensors that its card promises"))?;
     Ok((generator, card))

@@ -8,6 +8,7 @@ pub mod random;
 
 pub mod files;
 mod separable;
+mod stored;
 pub mod volume;
 
 pub mod intensity;
@@ -18,13 +19,19 @@ pub mod resample;
 
 pub mod cohort;
 pub mod degrade;
+#[cfg(feature = "dicom")]
+pub mod dicom;
 pub mod likeness;
 pub mod metrics;
+pub mod mgh;
 pub mod resolution;
 pub mod tile;
 
 pub mod calibration;
 pub mod portrait;
+pub mod scan;
+
+pub mod doctor;
 
 pub use error::{Result, VolumeError};
 pub use volume::{Geometry, Scale, Volume, VoxelMap};

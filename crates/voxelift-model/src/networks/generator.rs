@@ -115,6 +115,14 @@ impl GeneratorConfig {
         Ok(())
     }
 
+    /// Weights of the convolutions in the residual blocks alone, where they can be counted: a network has more.
+    pub fn least_weights(&self) -> Option<usize> {
+        let kernel: usize = self.kernel.iter().product();
+        let convolution = self.n_feats.checked_mul(self.n_feats)?.checked_mul(kernel)?;
+        let blocks = self.n_resgroups.checked_mul(self.n_resblocks)?;
+        convolution.checked_mul(2)?.checked_mul(blocks)
+    }
+
     /// Draws the weights of `E` and `G_SR`.
     pub fn init(&self, seed: u64, device: &Device) -> Generator {
         Generator {

@@ -7,10 +7,11 @@ use voxelift_volume::calibration::{MOST_HR, MOST_LR, calibrate};
 use voxelift_volume::cohort::{Cohort, Role};
 use voxelift_volume::degrade::{Degradation, Grid, Operators};
 use voxelift_volume::intensity::{Mask, Normalization};
-use voxelift_volume::nifti::{self, ReadOptions};
+use voxelift_volume::nifti::ReadOptions;
 use voxelift_volume::phantom::{self, PhantomConfig};
 use voxelift_volume::random::Stream;
 use voxelift_volume::resample::pad_to_scale;
+use voxelift_volume::scan;
 use voxelift_volume::{Scale, Volume, VolumeError};
 
 use super::ValidationHead;
@@ -328,8 +329,21 @@ impl Source {
         if let Some(phantom) = self.phantom(data) {
             return Ok(format!("{version} {phantom:?}"));
         }
-        let bytes = std::fs::read(&self.path).map_err(|e| VolumeError::io(&self.path, "read", e))?;
-        let hash = Sha256::digest(&bytes)
+        let read = |e| VolumeError::io(&self.path, "read", e);
+        let mut files = vec![self.path.clone()];
+        if self.path.is_dir() {
+            let entries = std::fs::read_dir(&self.path).map_err(read)?;
+            files = entries
+                .map(|entry| Ok(entry.map_err(read)?.path()))
+                .collect::<Result<_>>()?;
+            files.sort();
+        }
+        let mut hash = Sha256::new();
+        for file in files.iter().filter(|file| file.is_file()) {
+            hash.update(std::fs::read(file).map_err(read)?);
+        }
+        let hash = hash
+            .finalize()
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect::<String>();
@@ -341,7 +355,7 @@ impl Source {
         if let Some(phantom) = self.phantom(data) {
             return Ok(phantom::head(&phantom)?);
         }
-        let image = nifti::read(&self.path, &ReadOptions::default())?;
+        let image = scan::read(&self.path, &ReadOptions::default())?;
         for warning in &image.warnings {
             note(format!("{}: {warning}", self.name));
         }

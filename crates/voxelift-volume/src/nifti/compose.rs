@@ -1,9 +1,9 @@
 //! [`Header`] -> bytes; what no field needs stays zero.
 
+use super::encoder::Encoder;
 use super::header::{Header, Version};
 use super::layout::Record;
 use super::qform::Qform;
-use super::voxels::Encoder;
 
 /// Header, extension flag and extensions: all that stands before the voxels.
 pub(super) fn header_bytes(header: &Header, encoder: &Encoder) -> Vec<u8> {

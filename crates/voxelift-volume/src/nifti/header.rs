@@ -1,7 +1,7 @@
 //! What a NIfTI header says beyond its voxels, and how resampling changes it.
 
-use super::datatype::Datatype;
 use super::qform::Qform;
+use crate::stored::Datatype;
 use crate::volume::{Affine, Geometry, VoxelMap};
 
 /// The version of a file's header.

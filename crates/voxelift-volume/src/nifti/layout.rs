@@ -62,6 +62,8 @@ pub(super) struct Layout {
     pub srow: Slot,
     /// 16 bytes.
     pub intent_name: usize,
+    /// Name, offset and length of fields that hold text and that nothing uses.
+    pub unused_text: &'static [(&'static str, usize, usize)],
 }
 
 /// NIfTI-1 (`nifti1.h`).
@@ -94,6 +96,7 @@ static ONE: Layout = Layout {
     qoffset: (268, Kind::F32),
     srow: (280, Kind::F32),
     intent_name: 328,
+    unused_text: &[("data_type", 4, 10), ("db_name", 14, 18)],
 };
 
 /// NIfTI-2 (`nifti2.h`).
@@ -126,6 +129,7 @@ static TWO: Layout = Layout {
     intent_code: (504, Kind::I32),
     intent_name: 508,
     dim_info: (524, Kind::Byte),
+    unused_text: &[("unused_str", 525, 15)],
 };
 
 impl Layout {

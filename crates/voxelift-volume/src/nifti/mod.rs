@@ -2,23 +2,23 @@
 //!
 //! NIfTI-1 and NIfTI-2 in every container, byte order and scalar type ([`read`]), and out again with the
 //! header carried along ([`write`]). Nothing in a file is believed before it is checked: `parse` has the
-//! header's fields, `source` the bytes and their end.
+//! header's fields, `stored` the bytes and their end.
 
 mod compose;
-mod datatype;
+mod encoder;
 mod header;
 mod layout;
 mod parse;
 mod placement;
 mod qform;
 mod read;
-mod source;
-mod voxels;
+mod rewrite;
 mod write;
 
-pub use datatype::Datatype;
+pub use crate::stored::{Datatype, NanPolicy, ReadOptions};
 pub use header::{CodedAffine, Extension, Header, Intent, Slices, Version};
-pub use read::{NanPolicy, ReadOptions, read, read_header};
+pub use read::{leftovers, read, read_header};
+pub use rewrite::rewrite;
 pub use write::{OutputType, WriteOptions, WriteReport, write};
 
 use crate::error::{Result, VolumeError};

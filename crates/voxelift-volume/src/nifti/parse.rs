@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::datatype::{Datatype, refused_name};
 use super::header::{Header, Intent, Slices, Version};
 use super::layout::{Layout, Record};
 use super::placement::{affines, pixdim, spacing};
 use crate::error::{Result, VolumeError};
+use crate::stored::Datatype;
 
 /// More volumes than this in one file are not believed: each costs memory beside its voxels.
 const MAX_FRAMES: usize = 1 << 16;
@@ -20,6 +20,8 @@ pub(super) struct Parsed {
     /// Offset of the first voxel in the file that has them.
     pub voxel_offset: u64,
     pub warnings: Vec<String>,
+    /// What no reader needs, and a linter points at.
+    pub leftovers: Vec<String>,
 }
 
 /// The version and byte order that the first four bytes tell.
@@ -103,7 +105,18 @@ pub(super) fn parse(path: &Path, version: Version, record: &Record) -> Result<Pa
         pair,
         voxel_offset,
         warnings,
+        leftovers: leftovers(record),
     })
+}
+
+/// Text in the fields of the ANALYZE days, where old software put names of people.
+fn leftovers(record: &Record) -> Vec<String> {
+    let unused = record.layout.unused_text.iter();
+    let filled = unused.filter_map(|(name, at, length)| {
+        let count = record.bytes[*at..at + length].iter().filter(|byte| **byte != 0).count();
+        (count > 0).then(|| format!("{name} holds {count} bytes: NIfTI does not use it, and old software put names of people there"))
+    });
+    filled.collect()
 }
 
 /// Whether the magic says that the voxels are in a file of their own.
@@ -158,6 +171,20 @@ fn datatype(path: &Path, record: &Record, warnings: &mut Vec<String>) -> Result<
         ));
     }
     Ok(datatype)
+}
+
+/// The name of a type that the standard has and this project does not read.
+fn refused_name(code: i64) -> Option<&'static str> {
+    Some(match code {
+        1 => "binary (one bit a voxel)",
+        32 => "complex64",
+        128 => "RGB24",
+        1536 => "float128",
+        1792 => "complex128",
+        2048 => "complex256",
+        2304 => "RGBA32",
+        _ => return None,
+    })
 }
 
 /// The extent of the first three axes, and of the others.

@@ -6,10 +6,7 @@ use super::header::CodedAffine;
 use super::layout::{Kind, Record};
 use super::qform::Qform;
 use crate::error::{Result, VolumeError};
-use crate::volume::{Affine, Geometry};
-
-/// The smallest |determinant|, in mm^3, with which an affine can be inverted.
-const MIN_DETERMINANT: f64 = 1e-9;
+use crate::volume::{Affine, Geometry, MAX_MM, MIN_DETERMINANT, affine_fault};
 
 /// `pixdim[1..=3]` with the usual slips mended: a sign is dropped and zero becomes 1. May hold non-finite
 /// values.
@@ -26,7 +23,7 @@ pub(super) fn pixdim(record: &Record, warnings: &mut Vec<String>) -> [f64; 3] {
 
 /// The voxel sizes where they are usable; those of the affine where they are not and nothing rests on them.
 pub(super) fn spacing(path: &Path, sizes: [f64; 3], affine: Option<CodedAffine>) -> Result<[f64; 3]> {
-    let usable = sizes.iter().all(|size| size.is_finite()) && sizes.iter().product::<f64>() > MIN_DETERMINANT;
+    let usable = sizes.iter().all(|size| *size <= MAX_MM) && sizes.iter().product::<f64>() > MIN_DETERMINANT;
     match affine {
         _ if usable => Ok(sizes),
         Some(coded) => Ok(Geometry {
@@ -59,6 +56,10 @@ pub(super) fn affines(
         let code = record.int(slot, 0) as i32;
         if code < 0 {
             warnings.push(format!("{field} is {code}; taken as 0 (absent)"));
+        } else if code > 5 {
+            warnings.push(format!(
+                "{field} is {code}, no code of the standard (0 to 5); kept"
+            ));
         }
         code.max(0)
     };
@@ -72,9 +73,10 @@ pub(super) fn affines(
         code => {
             let affine: Affine =
                 std::array::from_fn(|r| std::array::from_fn(|c| record.float(layout.srow, 4 * r + c)));
-            fit_for_use(&affine).map_err(|(value, expected)| {
-                VolumeError::malformed(path, format!("sform (sform_code {code})"), value, expected)
-            })?;
+            if let Some((value, expected)) = affine_fault(&affine) {
+                let field = format!("sform (sform_code {code})");
+                return Err(VolumeError::malformed(path, field, value, expected));
+            }
             Some(CodedAffine { code, affine })
         }
     };
@@ -98,10 +100,8 @@ pub(super) fn affines(
         .affine(3.0 * epsilon)
         .map_err(|reason| (reason, "a rotation and voxel sizes"))
         .and_then(|affine| {
-            fit_for_use(&affine).map(|()| CodedAffine {
-                code: qform_code,
-                affine,
-            })
+            let code = qform_code;
+            affine_fault(&affine).map_or(Ok(CodedAffine { code, affine }), Err)
         });
     let qform = match (qform_code, usable, sform) {
         (0, ..) => None,
@@ -136,28 +136,6 @@ pub(super) fn affines(
         );
     }
     Ok((sform, qform))
-}
-
-/// Whether an affine can be used; else its value in words, and what was expected.
-fn fit_for_use(affine: &Affine) -> std::result::Result<(), (String, &'static str)> {
-    if !affine.iter().flatten().all(|value| value.is_finite()) {
-        return Err((
-            format!("{affine:?}"),
-            "finite numbers; if the qform is right, set sform_code to 0",
-        ));
-    }
-    let determinant = Geometry {
-        extent: [1; 3],
-        world_from_voxel: *affine,
-    }
-    .determinant();
-    if determinant.is_finite() && determinant.abs() > MIN_DETERMINANT {
-        return Ok(());
-    }
-    Err((
-        format!("{affine:?} of determinant {determinant:e}"),
-        "a determinant of more than 1e-9 mm^3",
-    ))
 }
 
 /// The largest distance between the places two affines give to a grid's corners.

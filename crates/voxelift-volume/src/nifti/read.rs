@@ -7,43 +7,12 @@ use super::NiftiImage;
 use super::header::{Extension, Header};
 use super::layout::{Layout, Record};
 use super::parse::{Parsed, parse, sniff};
-use super::source::Source;
-use super::voxels::Decoder;
 use crate::error::{Result, VolumeError};
+use crate::stored::{Decoder, ReadOptions, Source, checked_voxels, read_frames};
 use crate::volume::Volume;
-
-/// Voxels decoded at a time: the only buffer beside the volume itself.
-const CHUNK_VOXELS: usize = 1 << 15;
 
 /// Extensions larger than this together are not believed.
 const MAX_EXTENSION_BYTES: u64 = 64 << 20;
-
-/// What becomes of voxels that are NaN, infinite or beyond f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NanPolicy {
-    /// They become zero, and a warning counts them.
-    Zero,
-    /// The file is refused.
-    Error,
-}
-
-/// How to read.
-#[derive(Clone, Debug)]
-pub struct ReadOptions {
-    /// The most voxels, in all frames together, that are believed.
-    pub max_voxels: u64,
-    /// What becomes of voxels that are not finite.
-    pub nan: NanPolicy,
-}
-
-impl Default for ReadOptions {
-    fn default() -> Self {
-        Self {
-            max_voxels: 1 << 31,
-            nan: NanPolicy::Zero,
-        }
-    }
-}
 
 /// Reads `.nii`, `.nii.gz` or a `.hdr`/`.img` pair (either name; each may be gzip): NIfTI-1 and NIfTI-2,
 /// both byte orders, the ten scalar types, scaled in f64 and kept in f32.
@@ -52,75 +21,93 @@ impl Default for ReadOptions {
 /// A message that names file, field, value and expectation; nothing is allocated for voxels that the file
 /// cannot hold.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<NiftiImage> {
-    let (mut source, parsed) = open(path)?;
-    let Parsed {
+    let AtVoxels {
+        mut source,
         header,
         big_endian,
-        pair,
-        voxel_offset,
+        voxels_a_frame,
         mut warnings,
-    } = parsed;
+    } = AtVoxels::open(path, options)?;
     let geometry = header.geometry();
-    let voxels_a_frame = checked_voxels(source.path(), &header, options.max_voxels)?;
-    if pair {
-        let behind = source.finish()?;
-        if behind > 0 {
-            warnings.push(format!(
-                "{behind} bytes behind the header and its extensions were ignored"
-            ));
-        }
-        source = Source::open(&image_of(path)?)?;
-        warnings.extend(source.misnamed());
-    }
-    // Cannot overflow: both counts were checked, and a voxel has at most eight bytes.
-    let bytes = (voxels_a_frame * header.frames() * header.datatype.bytes()) as u64;
-    source.expect_room(
-        "vox_offset and voxel data",
-        (voxel_offset - source.position()).saturating_add(bytes),
+    let mut decoder = Decoder::new(header.datatype, big_endian, header.scaling);
+    let frames = read_frames(
+        &mut source,
+        &mut decoder,
+        voxels_a_frame,
+        header.frames(),
+        options,
+        &mut warnings,
     )?;
-    source.skip_to("vox_offset", voxel_offset)?;
-
-    let mut decoder = Decoder {
-        datatype: header.datatype,
-        big_endian,
-        scaling: header.scaling,
-        not_finite: 0,
-        rounded: 0,
-    };
-    let mut frames = Vec::with_capacity(header.frames());
-    for _ in 0..header.frames() {
-        frames.push(Volume::new(
-            frame(&mut source, &mut decoder, voxels_a_frame)?,
-            geometry.clone(),
-        ));
-    }
-    if decoder.not_finite > 0 {
-        let value = format!("not finite, or beyond float32, at {} places", decoder.not_finite);
-        if options.nan == NanPolicy::Error {
-            return Err(VolumeError::malformed(
-                source.path(),
-                "voxel data",
-                value,
-                "finite values, or --nan zero",
-            ));
-        }
-        warnings.push(format!("voxel data is {value}; set to zero"));
-    }
-    if decoder.rounded > 0 {
-        warnings.push(format!(
-            "{} integers beyond 2^24 were rounded to float32",
-            decoder.rounded
-        ));
-    }
     match source.finish()? {
         0 => {}
         behind => warnings.push(format!("{behind} bytes behind the voxel data were ignored")),
     }
     Ok(NiftiImage {
         header,
-        frames,
+        frames: frames
+            .into_iter()
+            .map(|data| Volume::new(data, geometry.clone()))
+            .collect(),
         warnings,
     })
+}
+
+/// A file standing at its first voxel, with room for all that its header promises.
+pub(super) struct AtVoxels {
+    pub source: Source,
+    pub header: Header,
+    pub big_endian: bool,
+    pub voxels_a_frame: usize,
+    pub warnings: Vec<String>,
+}
+
+impl AtVoxels {
+    pub fn open(path: &Path, options: &ReadOptions) -> Result<Self> {
+        let (mut source, parsed) = open(path)?;
+        let Parsed {
+            header,
+            big_endian,
+            pair,
+            voxel_offset,
+            mut warnings,
+            ..
+        } = parsed;
+        let frames = header.frames();
+        let voxels_a_frame = checked_voxels(source.path(), "dim", header.extent, frames, options)?;
+        if pair {
+            let behind = source.finish()?;
+            if behind > 0 {
+                warnings.push(format!(
+                    "{behind} bytes behind the header and its extensions were ignored"
+                ));
+            }
+            source = Source::open(&image_of(path)?)?;
+            warnings.extend(source.misnamed());
+        }
+        // Cannot overflow: both counts were checked, and a voxel has at most eight bytes.
+        let bytes = (voxels_a_frame * frames * header.datatype.bytes()) as u64;
+        source.expect_room(
+            "vox_offset and voxel data",
+            (voxel_offset - source.position()).saturating_add(bytes),
+        )?;
+        source.skip_to("vox_offset", voxel_offset)?;
+        Ok(Self {
+            source,
+            header,
+            big_endian,
+            voxels_a_frame,
+            warnings,
+        })
+    }
+}
+
+/// What a header holds that no reader needs and a linter points at, a sentence each.
+///
+/// # Errors
+/// As [`read_header`].
+pub fn leftovers(path: &Path) -> Result<Vec<String>> {
+    let (_, parsed) = open(path)?;
+    Ok(parsed.leftovers)
 }
 
 /// Reads and checks a header with its extensions, without the voxels; also what deserves a warning.
@@ -221,68 +208,6 @@ fn extensions(source: &mut Source, parsed: &mut Parsed) -> Result<()> {
         parsed.header.extensions.push(Extension { code, data });
     }
     Ok(())
-}
-
-/// Voxels a frame, when those of all frames are few enough.
-fn checked_voxels(path: &Path, header: &Header, max_voxels: u64) -> Result<usize> {
-    let product = |counts: &[usize]| {
-        counts
-            .iter()
-            .try_fold(1_usize, |product, count| product.checked_mul(*count))
-    };
-    let frame = product(&header.extent);
-    let all = frame.and_then(|frame| frame.checked_mul(header.frames()));
-    let believed = all.filter(|all| *all as u64 <= max_voxels && *all <= usize::MAX / 8);
-    match (frame, believed) {
-        (Some(frame), Some(_)) => Ok(frame),
-        _ => {
-            let value = format!("{:?} in {} volume(s)", header.extent, header.frames());
-            let expected = format!("at most {max_voxels} voxels (see --max-voxels)");
-            Err(VolumeError::malformed(path, "dim", value, expected))
-        }
-    }
-}
-
-/// One frame's voxels, decoded chunk by chunk as they arrive.
-fn frame(source: &mut Source, decoder: &mut Decoder, voxels: usize) -> Result<Vec<f32>> {
-    let width = decoder.datatype.bytes();
-    let mut data = Vec::new();
-    let mut buffer = vec![0; CHUNK_VOXELS.min(voxels) * width];
-    while data.len() < voxels {
-        let chunk_voxels = CHUNK_VOXELS.min(voxels - data.len());
-        if data.capacity() < data.len() + chunk_voxels {
-            // A gzip stream may promise a thousand times what is in it: as much as has come may follow.
-            let promised = voxels - data.len();
-            let step = if source.length_is_known() {
-                promised
-            } else {
-                promised.min(data.len().max(1 << 22))
-            };
-            data.try_reserve_exact(step).map_err(|e| {
-                let expected = format!("memory for {voxels} float32 voxels ({e})");
-                VolumeError::malformed(
-                    source.path(),
-                    "dim",
-                    format!("{voxels} voxels a volume"),
-                    expected,
-                )
-            })?;
-        }
-        let chunk = &mut buffer[..chunk_voxels * width];
-        let there = source.fill(chunk)?;
-        if there < chunk.len() {
-            let value = format!("cut short: the file ends after {} bytes", source.position());
-            let expected = format!("{voxels} voxels of {} a volume", decoder.datatype);
-            return Err(VolumeError::malformed(
-                source.path(),
-                "voxel data",
-                value,
-                expected,
-            ));
-        }
-        decoder.decode(chunk, &mut data);
-    }
-    Ok(data)
 }
 
 /// The suffix of a name without a final `.gz` is `suffix`.

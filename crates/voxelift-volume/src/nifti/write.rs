@@ -8,11 +8,11 @@ use flate2::{Compression, GzBuilder};
 
 use super::NiftiImage;
 use super::compose::header_bytes;
-use super::datatype::Datatype;
+use super::encoder::Encoder;
 use super::header::Version;
-use super::voxels::Encoder;
 use crate::error::{Result, VolumeError};
 use crate::files::write_atomically;
+use crate::stored::Datatype;
 use crate::volume::Volume;
 
 /// Voxels encoded at a time.
@@ -90,27 +90,14 @@ pub struct WriteReport {
 /// what the system refuses.
 pub fn write(path: &Path, image: &NiftiImage, options: &WriteOptions) -> Result<WriteReport> {
     let gzip = is_gzip_name(path)?;
-    for input in &options.inputs {
-        if let (Ok(ours), Ok(theirs)) = (path.canonicalize(), input.canonicalize())
-            && ours == theirs
-        {
-            return Err(VolumeError::argument(
-                "output",
-                path.display(),
-                "is an input; choose another name",
-            ));
-        }
-    }
+    refuse_inputs(path, &options.inputs)?;
     check_grid(image)?;
     let mut encoder = encoder(image, options.dtype);
     let head = header_bytes(&image.header, &encoder);
     write_atomically(path, options.force, |writer| {
-        if !gzip {
-            return body(writer, &head, &image.frames, &mut encoder);
-        }
-        let mut packed = GzBuilder::new().mtime(0).write(writer, Compression::default());
-        body(&mut packed, &head, &image.frames, &mut encoder)?;
-        packed.finish().map(drop)
+        packed(writer, gzip, |writer| {
+            body(writer, &head, &image.frames, &mut encoder)
+        })
     })?;
     let Encoder {
         datatype,
@@ -125,7 +112,32 @@ pub fn write(path: &Path, image: &NiftiImage, options: &WriteOptions) -> Result<
     })
 }
 
-fn is_gzip_name(path: &Path) -> Result<bool> {
+/// What `fill` writes, as one gzip member without name and time where `gzip` says so.
+pub(super) fn packed(
+    writer: &mut dyn Write,
+    gzip: bool,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    if !gzip {
+        return fill(writer);
+    }
+    let mut packed = GzBuilder::new().mtime(0).write(writer, Compression::default());
+    fill(&mut packed)?;
+    packed.finish().map(drop)
+}
+
+/// Refuses to write over one of `inputs`, under whatever name.
+pub(super) fn refuse_inputs(path: &Path, inputs: &[PathBuf]) -> Result<()> {
+    let same =
+        |input: &PathBuf| matches!((path.canonicalize(), input.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if inputs.iter().any(same) {
+        let expected = "is an input; choose another name";
+        return Err(VolumeError::argument("output", path.display(), expected));
+    }
+    Ok(())
+}
+
+pub(super) fn is_gzip_name(path: &Path) -> Result<bool> {
     let name = path
         .file_name()
         .map(|name| name.to_string_lossy().to_ascii_lowercase())

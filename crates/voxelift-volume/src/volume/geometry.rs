@@ -5,6 +5,31 @@ use crate::error::{Result, VolumeError};
 /// The upper three rows of a 4x4 matrix from voxel indices to world millimetres (RAS+).
 pub type Affine = [[f64; 4]; 3];
 
+/// The smallest |determinant|, in mm^3, with which an affine can be inverted.
+pub(crate) const MIN_DETERMINANT: f64 = 1e-9;
+
+/// No scan is a thousand kilometres away; squares of such numbers still are finite, in f32 too.
+pub(crate) const MAX_MM: f64 = 1e9;
+
+/// Why an affine cannot be used: its value in words, and what was expected.
+pub(crate) fn affine_fault(affine: &Affine) -> Option<(String, &'static str)> {
+    let within = |value: &f64| value.is_finite() && value.abs() <= MAX_MM;
+    if !affine.iter().flatten().all(within) {
+        return Some((format!("{affine:?}"), "finite numbers up to 1e9 mm"));
+    }
+    let world_from_voxel = *affine;
+    let determinant = Geometry {
+        extent: [1; 3],
+        world_from_voxel,
+    }
+    .determinant();
+    let inverts = determinant.abs() > MIN_DETERMINANT;
+    (!inverts).then(|| {
+        let value = format!("{affine:?} of determinant {determinant:e}");
+        (value, "a determinant of more than 1e-9 mm^3")
+    })
+}
+
 /// A grid in space: how many voxels, and where each one's centre is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Geometry {

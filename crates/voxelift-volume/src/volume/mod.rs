@@ -3,6 +3,7 @@
 mod geometry;
 
 pub use geometry::{Affine, Geometry, Scale, VoxelMap};
+pub(crate) use geometry::{MAX_MM, MIN_DETERMINANT, affine_fault};
 
 /// A three-dimensional image: voxels in file order (x fastest, then y, then z) and their geometry.
 ///

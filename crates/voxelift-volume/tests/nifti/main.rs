@@ -5,3 +5,4 @@ mod malformed;
 mod outputs;
 mod reference;
 mod round_trip;
+mod torture;

@@ -16,7 +16,7 @@ use voxelift_volume::{Geometry, Volume, VoxelMap};
 const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Says so past the test harness, which would swallow it.
-fn skipped(reason: &str) {
+pub fn skipped(reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
@@ -165,7 +165,7 @@ fn compare_scans(wanted: impl Fn(&str) -> bool, least: usize) {
 }
 
 /// A Python with nibabel and SimpleITK: `python3` on the path, where it has them.
-fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     let works = |python: &Path| {
         let probe = Command::new(python)
             .args(["-c", "import nibabel, SimpleITK"])

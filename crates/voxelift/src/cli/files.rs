@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use voxelift_volume::VolumeError;
 use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
+use voxelift_volume::scan;
 
 use crate::failure::usage;
 use crate::terminal::Terminal;
@@ -102,7 +103,7 @@ pub fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot be read.
 pub fn read(path: &Path, options: &ReadOptions, terminal: &Terminal) -> anyhow::Result<NiftiImage> {
-    let image = nifti::read(path, options)?;
+    let image = scan::read(path, options)?;
     image
         .warnings
         .iter()
@@ -150,7 +151,7 @@ pub fn stem(path: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    for ending in [".gz", ".nii", ".hdr", ".img"] {
+    for ending in [".gz", ".nii", ".hdr", ".img", ".mgh", ".mgz"] {
         if stem.to_lowercase().ends_with(ending) && stem.len() > ending.len() {
             stem.truncate(stem.len() - ending.len());
         }

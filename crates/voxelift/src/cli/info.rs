@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::json;
 use voxelift_model::model_file;
 use voxelift_volume::intensity::{Mask, percentile};
-use voxelift_volume::nifti::{self, Header, NiftiImage};
+use voxelift_volume::nifti::{Header, NiftiImage};
+use voxelift_volume::scan;
 
 use super::options::ReadArguments;
 use super::words;
@@ -15,7 +16,7 @@ use crate::terminal;
 
 #[derive(Debug, Args)]
 pub struct InfoArguments {
-    /// NIfTI files
+    /// Scans: NIfTI, MGH or MGZ files, or folders of one DICOM series each
     #[arg(required_unless_present = "model")]
     files: Vec<PathBuf>,
     /// Show the card of a model file instead
@@ -43,7 +44,7 @@ pub fn run(arguments: &InfoArguments) -> anyhow::Result<Outcome> {
     }
     let mut failed = 0;
     for file in &arguments.files {
-        match nifti::read(file, &arguments.read.options()) {
+        match scan::read(file, &arguments.read.options()) {
             Ok(image) => {
                 let shown = if arguments.json {
                     as_json(file, &image)

@@ -3,6 +3,7 @@
 mod batch;
 mod degrade;
 mod demo;
+mod doctor;
 mod evaluate;
 mod files;
 mod info;
@@ -58,6 +59,8 @@ enum Command {
     Train(train::TrainArguments),
     /// Bring scans to a higher resolution
     Upscale(upscale::UpscaleArguments),
+    /// Find what is wrong with scans' files, and mend their headers
+    Doctor(doctor::DoctorArguments),
     /// Score an image against its reference
     Evaluate(evaluate::EvaluateArguments),
     /// Write one self-contained page from a run or an evaluation
@@ -98,6 +101,7 @@ fn execute(command: Command, terminal: &Terminal) -> anyhow::Result<Outcome> {
         Command::Degrade(arguments) => degrade::run(&arguments, terminal),
         Command::Train(arguments) => train::run(&arguments, terminal),
         Command::Upscale(arguments) => upscale::run(&arguments, terminal),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments, terminal),
         Command::Report(arguments) => report::run(&arguments),
     }

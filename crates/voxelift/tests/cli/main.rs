@@ -1,6 +1,11 @@
 //! The program as its users see it: arguments in; files, words and exit codes out.
 
 mod commands;
+mod interrupted;
 mod refusals;
+mod scans;
+#[cfg(feature = "dicom")]
+#[path = "../../../voxelift-volume/tests/formats/series.rs"]
+mod series;
 mod support;
 mod training;

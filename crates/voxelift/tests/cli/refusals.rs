@@ -84,12 +84,6 @@ fn arguments_are_refused_with_exit_code_2() {
         ),
         (
             &[
-                "upscale", "head.nii", "-o", "out.nii", "--method", "cubic", "--labels", "x",
-            ],
-            &["--labels", "not built yet"],
-        ),
-        (
-            &[
                 "upscale",
                 "head.nii",
                 "-o",
@@ -257,24 +251,4 @@ fn nan_voxels_are_zeroed_with_a_warning_or_refused() {
         .code(0);
     assert!(crate::support::text(&assert.get_output().stderr).contains("voxelift: warning: nan.nii"));
     assert!(bench.read("out.nii").data().iter().all(|v| v.is_finite()));
-}
-
-#[cfg(unix)]
-#[test]
-fn a_read_only_folder_is_said_and_nothing_is_left() {
-    use std::os::unix::fs::PermissionsExt;
-    let bench = bench();
-    let folder = bench.path("locked");
-    std::fs::create_dir(&folder).expect("a folder");
-    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o555)).expect("permissions");
-    // The superuser writes everywhere.
-    if std::fs::write(folder.join("probe"), "").is_ok() {
-        std::fs::remove_file(folder.join("probe")).expect("the probe");
-        return;
-    }
-    bench.refuses(
-        1,
-        &["upscale", "head.nii", "-o", "locked/out.nii", "--method", "cubic"],
-        &["locked/out.nii", "denied"],
-    );
 }

@@ -1,5 +1,6 @@
 //! `voxelift upscale`: scans on a finer grid.
 
+mod labels;
 mod method;
 mod planned;
 mod target;
@@ -10,10 +11,11 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
-use voxelift_volume::Scale;
 use voxelift_volume::files::write_atomically;
-use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
+use voxelift_volume::nifti::{Header, NiftiImage, ReadOptions, WriteOptions};
 use voxelift_volume::resample::Interpolation;
+use voxelift_volume::scan;
+use voxelift_volume::{Geometry, Scale, VolumeError};
 
 use super::files::{self, Job};
 use super::options::{ReadArguments, Spacing, WriteArguments};
@@ -26,7 +28,7 @@ use target::Target;
 
 #[derive(Debug, Args)]
 pub struct UpscaleArguments {
-    /// NIfTI files
+    /// Scans: NIfTI, MGH or MGZ files, or folders of one DICOM series each
     #[arg(required = true, value_name = "IN")]
     inputs: Vec<PathBuf>,
     /// For one input a file or an existing folder; for several a folder, files named <stem>_sr.nii.gz
@@ -52,6 +54,10 @@ pub struct UpscaleArguments {
     /// Write on this file's grid
     #[arg(long, value_name = "REF")]
     like: Option<PathBuf>,
+    /// A mask or label map of the one scan: carried onto the same grid, nearest in the world, into <stem>_labels.nii.gz
+    /// beside the output
+    #[arg(long, value_name = "L")]
+    labels: Option<PathBuf>,
     /// Voxels along a tile; it belongs to the answer, since attention averages over it [default: the model's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(4..))]
     tile: Option<u16>,
@@ -91,6 +97,7 @@ enum MethodArgument {
 struct Plan {
     method: Method,
     target: Target,
+    labels: Option<PathBuf>,
     read: ReadOptions,
     write: WriteOptions,
 }
@@ -100,6 +107,18 @@ struct Plan {
 pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     arguments.planned.refuse()?;
     let jobs = files::jobs(&arguments.inputs, &arguments.output, "_sr", arguments.write.force)?;
+    if let Some(labels) = &arguments.labels {
+        let [job] = jobs.as_slice() else {
+            return Err(usage(
+                "--labels L goes with one IN; bring the maps of several scans one by one",
+            ));
+        };
+        let force = arguments.write.force;
+        let inputs = [labels.clone(), job.input.clone()];
+        for output in [&job.output, &labels::output(&job.output)] {
+            files::check_output(output, &inputs, force)?;
+        }
+    }
     let method = arguments.method()?;
     if method == MethodArgument::Model {
         for job in &jobs {
@@ -176,7 +195,7 @@ impl Plan {
             Method::ZeroFill | Method::Interpolated(_) => Scale::isotropic(2),
         };
         let target = match (arguments.scale, arguments.spacing, &arguments.like) {
-            (_, _, Some(reference)) => Target::Like(Box::new(nifti::read_header(reference)?.0)),
+            (_, _, Some(reference)) => Target::Like(Box::new(scan::read_header(reference)?.0)),
             (_, Some(spacing), None) => Target::Spacing(spacing.0),
             (Some(scale), None, None) if matches!(method, Method::Model(_)) && scale != default_scale => {
                 return Err(usage(format!(
@@ -188,6 +207,7 @@ impl Plan {
         Ok(Self {
             method,
             target,
+            labels: arguments.labels.clone(),
             read: arguments.read.options(),
             write: arguments.write.options(&arguments.inputs),
         })
@@ -197,10 +217,26 @@ impl Plan {
     fn carry_out(&self, job: &Job, terminal: &Terminal) -> anyhow::Result<String> {
         let input = job.input.display();
         let image = files::read(&job.input, &self.read, terminal)?;
+        let geometry = image.header.geometry();
+        let grid = self
+            .grid(&geometry, image.frames.len())
+            .with_context(|| input.to_string())?;
+        let header = self.target.header(&image.header, &grid);
+        // Labels that cannot be carried are told before the work begins.
+        let labels = self
+            .labels
+            .as_ref()
+            .map(|path| labels::on_grid(path, &header, &self.read, terminal));
+        let labels = labels.transpose()?;
         let fine = self
-            .finer(&image, job, terminal)
+            .finer(&image, grid, header, job, terminal)
             .with_context(|| input.to_string())?;
         files::write(&job.output, &fine, &self.write, terminal)?;
+        if let Some(labels) = labels {
+            let (output, options) = (labels::output(&job.output), labels::write_options(&self.write));
+            files::write(&output, &labels, &options, terminal)?;
+            terminal.say(format!("{}: labels", output.display()));
+        }
         if let Method::Model(model) = &self.method {
             let text = serde_json::to_string_pretty(&model.sidecar(&job.input))?;
             write_atomically(&sidecar(&job.output), self.write.force, |out| {
@@ -210,10 +246,28 @@ impl Plan {
         Ok(words::grid(fine.frames[0].geometry()))
     }
 
-    fn finer(&self, image: &NiftiImage, job: &Job, terminal: &Terminal) -> anyhow::Result<NiftiImage> {
-        let input = image.header.geometry();
-        self.method.check(&input)?;
-        let grid = self.target.grid(&input)?;
+    /// The finer grid, when the method may be applied and there are not too many voxels in it.
+    fn grid(&self, input: &Geometry, frames: usize) -> anyhow::Result<Geometry> {
+        self.method.check(input)?;
+        let grid = self.target.grid(input)?;
+        let counts = grid.extent.iter().map(|n| *n as u64);
+        let voxels = counts.fold(frames as u64, u64::saturating_mul);
+        if voxels > self.read.max_voxels {
+            let value = format!("{:?} in {frames} volume(s)", grid.extent);
+            let expected = format!("more than {} voxels; see --max-voxels", self.read.max_voxels);
+            return Err(VolumeError::argument("the finer grid", value, expected).into());
+        }
+        Ok(grid)
+    }
+
+    fn finer(
+        &self,
+        image: &NiftiImage,
+        grid: Geometry,
+        header: Header,
+        job: &Job,
+        terminal: &Terminal,
+    ) -> anyhow::Result<NiftiImage> {
         let name = job.input.file_name().unwrap_or_default().to_string_lossy();
         let mut frames = Vec::with_capacity(image.frames.len());
         for (i, frame) in image.frames.iter().enumerate() {
@@ -224,7 +278,6 @@ impl Plan {
             }
             frames.push(placed);
         }
-        let header = self.target.header(&image.header, &grid);
         Ok(NiftiImage {
             header,
             frames,

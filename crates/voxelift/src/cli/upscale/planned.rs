@@ -1,15 +1,11 @@
 //! Options of the contract that nothing stands behind yet: refused, so that none is ignored in silence.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use crate::failure::usage;
 
 #[derive(Debug, Args)]
 pub struct PlannedArguments {
-    #[arg(long, hide = true)]
-    labels: Option<PathBuf>,
     #[arg(long, hide = true)]
     memory: Option<String>,
     #[arg(long, hide = true)]
@@ -23,7 +19,6 @@ impl PlannedArguments {
     /// When one of them is given with a meaning other than what happens anyway.
     pub fn refuse(&self) -> anyhow::Result<()> {
         let asked = [
-            ("--labels", self.labels.is_some()),
             ("--memory", self.memory.is_some()),
             (
                 "--consistency",

@@ -1,4 +1,4 @@
-//! Voxels of any type <-> f32, in one pass.
+//! Stored numbers -> voxels.
 
 use super::datatype::Datatype;
 
@@ -6,7 +6,7 @@ use super::datatype::Datatype;
 const EXACT_IN_F32: f64 = 16_777_216.0;
 
 /// Turns stored values into f32, counting what does not come through.
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     pub datatype: Datatype,
     pub big_endian: bool,
     pub scaling: Option<(f64, f64)>,
@@ -17,6 +17,17 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
+    /// Nothing decoded yet; `scaling` is slope and intercept.
+    pub fn new(datatype: Datatype, big_endian: bool, scaling: Option<(f64, f64)>) -> Self {
+        Self {
+            datatype,
+            big_endian,
+            scaling,
+            not_finite: 0,
+            rounded: 0,
+        }
+    }
+
     /// Appends the voxels of `bytes`, whose length is a multiple of the voxel's.
     pub fn decode(&mut self, bytes: &[u8], out: &mut Vec<f32>) {
         match self.datatype {
@@ -61,46 +72,5 @@ impl Decoder {
         }));
         self.not_finite += not_finite;
         self.rounded += rounded;
-    }
-}
-
-/// Turns f32 into stored values, counting those that the type cannot hold.
-pub(super) struct Encoder {
-    pub datatype: Datatype,
-    pub slope: f64,
-    pub inter: f64,
-    /// Values set to the nearest one that the type holds; NaN to zero.
-    pub clamped: u64,
-}
-
-impl Encoder {
-    /// Appends the bytes of `voxels`, little-endian.
-    pub fn encode(&mut self, voxels: &[f32], out: &mut Vec<u8>) {
-        match self.datatype {
-            Datatype::Uint8 => self.each(voxels, out, |v| (v as u8).to_le_bytes()),
-            Datatype::Int8 => self.each(voxels, out, |v| (v as i8).to_le_bytes()),
-            Datatype::Uint16 => self.each(voxels, out, |v| (v as u16).to_le_bytes()),
-            Datatype::Int16 => self.each(voxels, out, |v| (v as i16).to_le_bytes()),
-            Datatype::Uint32 => self.each(voxels, out, |v| (v as u32).to_le_bytes()),
-            Datatype::Int32 => self.each(voxels, out, |v| (v as i32).to_le_bytes()),
-            Datatype::Uint64 => self.each(voxels, out, |v| (v as u64).to_le_bytes()),
-            Datatype::Int64 => self.each(voxels, out, |v| (v as i64).to_le_bytes()),
-            Datatype::Float32 => self.each(voxels, out, |v| (v as f32).to_le_bytes()),
-            Datatype::Float64 => self.each(voxels, out, f64::to_le_bytes),
-        }
-    }
-
-    fn each<const N: usize>(&mut self, voxels: &[f32], out: &mut Vec<u8>, bytes: impl Fn(f64) -> [u8; N]) {
-        let Some((least, most)) = self.datatype.integer_range() else {
-            return out.extend(voxels.iter().flat_map(|v| bytes(f64::from(*v))));
-        };
-        let mut clamped = 0;
-        out.extend(voxels.iter().flat_map(|v| {
-            let wanted = ((f64::from(*v) - self.inter) / self.slope).round_ties_even();
-            clamped += u64::from(!(least..=most).contains(&wanted));
-            // A cast saturates and sends NaN to zero: the clamp itself.
-            bytes(wanted)
-        }));
-        self.clamped += clamped;
     }
 }

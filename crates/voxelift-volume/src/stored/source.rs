@@ -15,7 +15,7 @@ const MAX_DEFLATE_RATIO: u64 = 1032;
 const SLACK: u64 = 1 << 20;
 
 /// A stream of a file's (unpacked) bytes, whose errors name the file.
-pub(super) struct Source {
+pub(crate) struct Source {
     path: PathBuf,
     reader: Box<dyn Read>,
     gzip: bool,

@@ -1,4 +1,4 @@
-//! The voxel types of NIfTI: which are read, how wide they are, and the names of those that are refused.
+//! The scalar types that voxels are stored in.
 
 /// A scalar voxel type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ impl Datatype {
         Self::Float64,
     ];
 
-    /// The number in the header's field `datatype`.
+    /// The number in a NIfTI header's field `datatype`.
     pub fn code(self) -> i64 {
         match self {
             Self::Uint8 => 2,
@@ -56,7 +56,7 @@ impl Datatype {
         }
     }
 
-    /// The type of a code, where it is one that is read.
+    /// The type of a NIfTI code, where it is one that is read.
     pub fn from_code(code: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|datatype| datatype.code() == code)
     }
@@ -107,18 +107,4 @@ impl std::fmt::Display for Datatype {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// The name of a type that the standard has and this project does not read.
-pub(super) fn refused_name(code: i64) -> Option<&'static str> {
-    Some(match code {
-        1 => "binary (one bit a voxel)",
-        32 => "complex64",
-        128 => "RGB24",
-        1536 => "float128",
-        1792 => "complex128",
-        2048 => "complex256",
-        2304 => "RGBA32",
-        _ => return None,
-    })
 }

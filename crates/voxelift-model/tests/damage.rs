@@ -1,0 +1,123 @@
+//! Damaged configurations and model files: an answer in one line, never a panic or memory for what is merely claimed.
+//!
+//! `PROPTEST_CASES=100000` looks longer.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use voxelift_model::config::Config;
+use voxelift_model::device::DeviceChoice;
+use voxelift_model::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
+use voxelift_model::networks::GeneratorConfig;
+
+const CONFIGURATION: &str = include_str!("../../../configs/tiny.toml");
+
+/// A whole model file of the smallest network.
+static MODEL: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let (device, _) = DeviceChoice::Cpu.open().expect("a CPU");
+    let network = GeneratorConfig {
+        n_feats: 4,
+        ..GeneratorConfig::tiny()
+    };
+    let card = ModelCard {
+        format: FORMAT,
+        version: "0".into(),
+        method: "supervised".into(),
+        scale: [2; 3],
+        patch: 8,
+        tile: 16,
+        steps: 1,
+        seed: 1,
+        grid: GRID.into(),
+        normalization: NORMALIZATION.into(),
+        source_operators: vec!["kspace".into()],
+        calibration_misfit: None,
+        hr_scans: vec!["a".into()],
+        lr_scans: Vec::new(),
+        lr_spacing_mm: [[1.0, 2.0]; 3],
+        validation: BTreeMap::new(),
+        notes: String::new(),
+        network: network.clone(),
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.safetensors");
+    model_file::write(&path, &network.init(1, &device), &card).expect("a written model");
+    std::fs::read(path).expect("the model")
+});
+
+/// Reads bytes as a model; an error is one line that begins with the file.
+fn read(bytes: &[u8]) -> Result<ModelCard, String> {
+    let (device, _) = DeviceChoice::Cpu.open().expect("a CPU");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.safetensors");
+    std::fs::write(&path, bytes).expect("a file");
+    model_file::read(&path, &device)
+        .map(|(_, card)| card)
+        .map_err(|error| {
+            let message = error.to_string();
+            assert!(message.starts_with(path.to_str().expect("UTF-8")), "{message}");
+            assert!(!message.contains('\n'), "{message}");
+            message
+        })
+}
+
+#[test]
+fn a_card_that_claims_a_huge_network_gets_no_memory_for_it() {
+    read(&MODEL).expect("the model itself is whole");
+    let text = String::from_utf8_lossy(&MODEL).into_owned();
+    let length = u64::from_le_bytes(MODEL[..8].try_into().expect("eight bytes")) as usize;
+    let header = &text[8..8 + length];
+    for (name, was) in [("n_feats", 4), ("n_resgroups", 1), ("n_resblocks", 1)] {
+        for claim in [987_654_321_u64, u64::MAX / 2] {
+            let from = format!(r#"\"{name}\":{was}"#);
+            assert!(header.contains(&from), "{header}");
+            let header = header.replace(&from, &format!(r#"\"{name}\":{claim}"#));
+            let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+            bytes.extend(header.as_bytes());
+            bytes.extend(&MODEL[8 + length..]);
+            let message = read(&bytes).expect_err("a network of other weights");
+            assert!(message.contains("weights") || message.contains(name), "{message}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_model_files_are_answered(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+        early in any::<bool>(),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = MODEL.clone();
+        // Half of the time where the header and the card are.
+        let reach = if early { 2600.min(bytes.len()) } else { bytes.len() };
+        for (at, value) in damage {
+            bytes[at.index(reach)] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let _ = read(&bytes);
+    }
+
+    #[test]
+    fn damaged_configurations_are_answered(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), "[ -~\n]{0,6}", 0_usize..6), 1..5),
+    ) {
+        let mut text = CONFIGURATION.to_owned();
+        for (at, with, over) in damage {
+            let start = at.index(text.len());
+            let end = (start + over).min(text.len());
+            // The configuration is ASCII, and stays so.
+            text.replace_range(start..end, &with);
+        }
+        if let Err(error) = Config::from_text(&text, "config.toml", Path::new("."), &[]) {
+            let message = error.to_string();
+            prop_assert!(!message.contains('\n') && !message.is_empty(), "{message}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Stored voxels -> f32, once, in chunks.
+
+use std::path::Path;
+
+use super::decoder::Decoder;
+use super::options::{NanPolicy, ReadOptions};
+use super::source::Source;
+use crate::error::{Result, VolumeError};
+
+/// Voxels decoded at a time: the only buffer beside the volume itself.
+const CHUNK_VOXELS: usize = 1 << 15;
+
+/// Voxels a frame, when those of all `frames` together are few enough.
+///
+/// # Errors
+/// Naming `field`, when they are not.
+pub(crate) fn checked_voxels(
+    path: &Path,
+    field: &str,
+    extent: [usize; 3],
+    frames: usize,
+    options: &ReadOptions,
+) -> Result<usize> {
+    let max_voxels = options.max_voxels;
+    let frame = extent
+        .iter()
+        .try_fold(1_usize, |product, count| product.checked_mul(*count));
+    let all = frame.and_then(|frame| frame.checked_mul(frames));
+    let believed = all.filter(|all| *all as u64 <= max_voxels && *all <= usize::MAX / 8);
+    match (frame, believed) {
+        (Some(frame), Some(_)) => Ok(frame),
+        _ => {
+            let value = format!("{extent:?} in {frames} volume(s)");
+            let expected = format!("at most {max_voxels} voxels (see --max-voxels)");
+            Err(VolumeError::malformed(path, field, value, expected))
+        }
+    }
+}
+
+/// All frames' voxels from where `source` stands, with a warning for each kind of value that did not come
+/// through.
+///
+/// # Errors
+/// When the file ends before, or holds values that `options` refuses.
+pub(crate) fn read_frames(
+    source: &mut Source,
+    decoder: &mut Decoder,
+    voxels_a_frame: usize,
+    frames: usize,
+    options: &ReadOptions,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Vec<f32>>> {
+    // Cannot overflow: both counts were checked, and a voxel has at most eight bytes.
+    let bytes = (voxels_a_frame * frames * decoder.datatype.bytes()) as u64;
+    source.expect_room("voxel data", bytes)?;
+    let data = (0..frames)
+        .map(|_| frame(source, decoder, voxels_a_frame))
+        .collect::<Result<Vec<_>>>()?;
+    if decoder.not_finite > 0 {
+        let value = format!("not finite, or beyond float32, at {} places", decoder.not_finite);
+        if options.nan == NanPolicy::Error {
+            return Err(VolumeError::malformed(
+                source.path(),
+                "voxel data",
+                value,
+                "finite values, or --nan zero",
+            ));
+        }
+        warnings.push(format!("voxel data is {value}; set to zero"));
+    }
+    if decoder.rounded > 0 {
+        warnings.push(format!(
+            "{} integers beyond 2^24 were rounded to float32",
+            decoder.rounded
+        ));
+    }
+    Ok(data)
+}
+
+/// One frame's voxels, decoded chunk by chunk as they arrive.
+fn frame(source: &mut Source, decoder: &mut Decoder, voxels: usize) -> Result<Vec<f32>> {
+    let width = decoder.datatype.bytes();
+    let mut data = Vec::new();
+    let mut buffer = vec![0; CHUNK_VOXELS.min(voxels) * width];
+    while data.len() < voxels {
+        let chunk_voxels = CHUNK_VOXELS.min(voxels - data.len());
+        if data.capacity() < data.len() + chunk_voxels {
+            // A gzip stream may promise a thousand times what is in it: as much as has come may follow.
+            let promised = voxels - data.len();
+            let step = if source.length_is_known() {
+                promised
+            } else {
+                promised.min(data.len().max(1 << 22))
+            };
+            data.try_reserve_exact(step).map_err(|e| {
+                let expected = format!("memory for {voxels} float32 voxels ({e})");
+                VolumeError::malformed(
+                    source.path(),
+                    "dim",
+                    format!("{voxels} voxels a volume"),
+                    expected,
+                )
+            })?;
+        }
+        let chunk = &mut buffer[..chunk_voxels * width];
+        let there = source.fill(chunk)?;
+        if there < chunk.len() {
+            let value = format!("cut short: the file ends after {} bytes", source.position());
+            let expected = format!("{voxels} voxels of {} a volume", decoder.datatype);
+            return Err(VolumeError::malformed(
+                source.path(),
+                "voxel data",
+                value,
+                expected,
+            ));
+        }
+        decoder.decode(chunk, &mut data);
+    }
+    Ok(data)
+}

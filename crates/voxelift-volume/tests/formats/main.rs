@@ -1,0 +1,11 @@
+//! Scans that are no NIfTI files, byte by byte from the formats' own descriptions, and the linter of those that are.
+
+#[cfg(feature = "dicom")]
+mod dicom;
+mod doctor;
+mod mgh;
+#[cfg(feature = "dicom")]
+mod reference;
+mod replay;
+#[cfg(feature = "dicom")]
+mod series;
