@@ -8,6 +8,9 @@ pub type Affine = [[f64; 4]; 3];
 /// The smallest |determinant|, in mm^3, with which an affine can be inverted.
 pub(crate) const MIN_DETERMINANT: f64 = 1e-9;
 
+/// The smallest share of a box of the same edges that the axes span: less is a plane, once rounded to f32.
+const MIN_SPAN: f64 = 1e-5;
+
 /// No scan is a thousand kilometres away; squares of such numbers still are finite, in f32 too.
 pub(crate) const MAX_MM: f64 = 1e9;
 
@@ -18,15 +21,18 @@ pub(crate) fn affine_fault(affine: &Affine) -> Option<(String, &'static str)> {
         return Some((format!("{affine:?}"), "finite numbers up to 1e9 mm"));
     }
     let world_from_voxel = *affine;
-    let determinant = Geometry {
+    let grid = Geometry {
         extent: [1; 3],
         world_from_voxel,
-    }
-    .determinant();
-    let inverts = determinant.abs() > MIN_DETERMINANT;
+    };
+    let (determinant, edges) = (grid.determinant().abs(), grid.spacing_mm());
+    let inverts = determinant > MIN_DETERMINANT && determinant > MIN_SPAN * edges.iter().product::<f64>();
     (!inverts).then(|| {
         let value = format!("{affine:?} of determinant {determinant:e}");
-        (value, "a determinant of more than 1e-9 mm^3")
+        (
+            value,
+            "a determinant of more than 1e-9 mm^3, and axes that do not lie in a plane",
+        )
     })
 }
 
