@@ -208,3 +208,44 @@ fn agrees_on_sizes_of_more_than_one_task() {
         }
     }
 }
+
+/// Root mean square error of output, dx, dw and db, over the root mean square of each.
+fn errors(passes: (Forward, InputGradient, WeightGradient), p: &Problem) -> [f64; 4] {
+    let x = noise(p.batch * p.channels_in * p.input_extent().voxels(), 1);
+    let w = noise(p.weights(), 2);
+    let b = noise(p.channels_out, 3);
+    let g = noise(p.batch * p.channels_out * p.output_extent().voxels(), 4);
+    let expected = naive(p, &x, &w, &b, &g);
+    let found = ours(Kernels::best(), passes, p, &x, &w, &b, &g);
+    std::array::from_fn(|index| {
+        let pairs = found[index].iter().zip(&expected[index]);
+        let error: f64 = pairs
+            .map(|(found, expected)| (f64::from(*found) - expected).powi(2))
+            .sum();
+        (error / expected[index].iter().map(|v| v * v).sum::<f64>()).sqrt()
+    })
+}
+
+#[test]
+fn winograd_is_about_as_exact_as_the_direct_sums() {
+    let p = Problem {
+        batch: 1,
+        channels_in: 32,
+        channels_out: 32,
+        input: [12; 3],
+        kernel: [3; 3],
+        stride: [1; 3],
+    };
+    let (direct, winograd) = (errors(DIRECT, &p), errors(CHOSEN, &p));
+    for (name, direct, winograd) in [
+        ("y", direct[0], winograd[0]),
+        ("dx", direct[1], winograd[1]),
+        ("dw", direct[2], winograd[2]),
+    ] {
+        assert!(
+            winograd < 3.0 * direct && winograd < 2e-6,
+            "{name}: {winograd:.2e}, direct {direct:.2e}"
+        );
+        println!("{name}: winograd {winograd:.2e}, direct {direct:.2e}");
+    }
+}
