@@ -46,7 +46,7 @@ impl Finish<'_> {
     };
 
     /// For an output that begins at this channel.
-    pub fn from_channel(self, channel: usize) -> Self {
+    pub fn beginning_at(self, channel: usize) -> Self {
         Self {
             gate: self.gate.map(|gate| &gate[channel..]),
             add: self.add.map(|add| &add[channel..]),

@@ -200,7 +200,7 @@ pub(super) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
             weights: work.packed.values(),
             bias: &work.bias,
             channels: work.channels,
-            finish: finish.from_channel(work.first),
+            finish: finish.beginning_at(work.first),
         };
         let range = start..(start + TASK_VOXELS).min(work.pass.grid.voxels());
         // SAFETY: the kernels are of this processor (`Kernels::available`); reads and writes were checked

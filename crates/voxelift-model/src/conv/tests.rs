@@ -118,7 +118,6 @@ fn check(p: &Problem, seed: u64) -> Result<(), TestCaseError> {
     let b = noise(p.channels_out, seed + 2);
     let g = noise(p.batch * p.channels_out * p.output_extent().voxels(), seed + 3);
     let expected = naive(p, &x, &w, &b, &g);
-    // Winograd's sums are of larger terms with both signs; their error is stated in `winograd`.
     let ways = [("direct", DIRECT), ("winograd", CHOSEN)];
     let count = if winograd::pays(p) { 2 } else { 1 };
     for kernels in Kernels::available() {
@@ -246,6 +245,5 @@ fn winograd_is_about_as_exact_as_the_direct_sums() {
             winograd < 3.0 * direct && winograd < 2e-6,
             "{name}: {winograd:.2e}, direct {direct:.2e}"
         );
-        println!("{name}: winograd {winograd:.2e}, direct {direct:.2e}");
     }
 }

@@ -164,7 +164,7 @@ fn scatter(
         pitch: pitch(width),
         bias: &column.bias,
         channels: column.channels,
-        finish: finish.from_channel(column.first),
+        finish: finish.beginning_at(column.first),
         voxels,
     };
     // SAFETY: the kernel is of this processor; `run` checked the last voxel of every column against the output, the

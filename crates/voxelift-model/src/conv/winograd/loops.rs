@@ -199,6 +199,7 @@ unsafe fn output_axis<V: Lanes>([a, b, c, d]: [V; 4]) -> [V; 2] {
 /// # Safety
 /// The instruction set of `V`; the tile inside the input; the voxels' channels inside the output, the gate and what
 /// is added, and written by no other thread.
+#[expect(clippy::needless_range_loop, reason = "axes are named by their index")]
 #[inline(always)]
 pub(in super::super) unsafe fn scatter<V: Lanes, const VECTORS: usize>(with: &Scatter, output: *mut f32) {
     for first in (0..with.channels).step_by(V::COUNT) {
@@ -254,6 +255,7 @@ unsafe fn gradient_axis<V: Lanes>([a, b]: [V; 2]) -> [V; 4] {
 
 /// # Safety
 /// The instruction set of `V`; the voxels' channels inside the gradient; the result inside `to`.
+#[expect(clippy::needless_range_loop, reason = "axes are named by their index")]
 #[inline(always)]
 pub(in super::super) unsafe fn spread<V: Lanes, const VECTORS: usize>(with: &Spread, to: *mut f32) {
     for first in (0..VECTORS * V::COUNT).step_by(V::COUNT) {

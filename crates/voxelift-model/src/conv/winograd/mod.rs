@@ -10,6 +10,9 @@
 //!       0  1  0 -1         0    0    1
 //! ```
 //!
+//! Rounding: relative RMS error against f64 between 32 channels 2.7e-7 in all three passes, where the direct sums have
+//! 5.0e-7 (output, input gradient) and 1.9e-7 (weight gradient); `conv/tests.rs` holds it to that order.
+//!
 //! The three axes nest. Between the transforms stand 64 small matrix products, one a *frequency*, over the channels.
 //! A task takes [`BLOCK_TILES`] tiles through all three stages while they are in the second-level cache.
 
