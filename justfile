@@ -13,8 +13,9 @@ demo *args:
 
 # The convolution and the training step beside PyTorch; needs Python with torch.
 bench-peers:
-    cargo bench -p voxelift-model
+    cargo build --release --workspace --benches
     python3 scripts/reference/bench_pytorch.py
+    python3 scripts/reference/bench_pytorch.py --memory
 
 # Licences, sources and advisories of the dependencies; needs cargo-deny.
 deny:
