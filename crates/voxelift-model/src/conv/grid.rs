@@ -33,6 +33,11 @@ impl Places {
         }
     }
 
+    /// Offset of the last voxel of a box of this size.
+    pub fn last(&self, size: [usize; 4]) -> usize {
+        self.of(size.map(|count| count - 1))
+    }
+
     fn of(&self, index: [usize; 4]) -> usize {
         self.base
             + index

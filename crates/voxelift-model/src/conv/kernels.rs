@@ -142,6 +142,19 @@ impl Kernels {
             .unwrap_or(&self.blocks[self.blocks.len() - 1])
     }
 
+    /// The blocks that some output channels are cut into: each with its first channel and how many it has.
+    pub fn columns(&self, channels: usize) -> Vec<(&'static Block, usize, usize)> {
+        let mut columns = Vec::new();
+        let mut first = 0;
+        while first < channels {
+            let block = self.block(channels - first);
+            let count = block.width.min(channels - first);
+            columns.push((block, first, count));
+            first += count;
+        }
+        columns
+    }
+
     /// The widest transform of Winograd's tiles whose registers the channels fill.
     ///
     /// # Panics

@@ -69,7 +69,15 @@ enum Memory {
 
 impl Padded {
     /// The memory of a contiguous tensor `[N,Z,Y,X,C]` itself, without zeros around or slack behind it.
+    ///
+    /// # Panics
+    /// Where the tensor is not of this extent.
     pub fn of_tensor(tensor: FlexTensor, extent: Extent) -> Self {
+        assert!(
+            values(&tensor).len() == extent.values(),
+            "{} values for {extent:?}",
+            values(&tensor).len()
+        );
         Self {
             memory: Memory::Tensor(tensor),
             extent,

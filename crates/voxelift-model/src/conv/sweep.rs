@@ -41,6 +41,15 @@ impl<'a> Target<'a> {
             finish,
         }
     }
+
+    /// Values that may be written, and read beside them.
+    pub fn reach(&self) -> usize {
+        let sides = [self.finish.gate, self.finish.add];
+        sides
+            .into_iter()
+            .flatten()
+            .fold(self.values.len(), |len, side| len.min(side.len()))
+    }
 }
 
 /// A weight tensor `[Cout,Cin,kz,ky,kx]` read as a map from one set of channels to another.
@@ -146,11 +155,8 @@ pub(super) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
         channels: usize,
         kernel: SweepFn,
     }
+    let reach = target.reach();
     let Target { values, finish, .. } = target;
-    let reach = [finish.gate, finish.add]
-        .into_iter()
-        .flatten()
-        .fold(values.len(), |len, side| len.min(side.len()));
     let mut work = Vec::new();
     for pass in passes.iter().filter(|pass| pass.grid.voxels() > 0) {
         assert!(pass.reads_inside(input) && pass.writes_inside(reach, weights.to));
@@ -165,10 +171,7 @@ pub(super) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
             });
             continue;
         }
-        let mut first = 0;
-        while first < weights.to {
-            let block = kernels.block(weights.to - first);
-            let channels = block.width.min(weights.to - first);
+        for (block, first, channels) in kernels.columns(weights.to) {
             let packed = weights.packed(pass, first, block.width);
             work.push(Work {
                 pass,
@@ -178,7 +181,6 @@ pub(super) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
                 channels,
                 kernel: block.sweep,
             });
-            first += channels;
         }
     }
     let tasks: Vec<(usize, usize)> = work
@@ -216,21 +218,10 @@ impl Pass {
             .iter()
             .max()
             .map_or(0, |row| row + self.taps_x.len() * input.extent.channels);
-        self.last(&self.grid.input) + row <= input.values().len() - SLACK
+        self.grid.input.last(self.grid.size) + row <= input.values().len() - SLACK
     }
 
     fn writes_inside(&self, len: usize, channels: usize) -> bool {
-        self.last(&self.grid.output) + channels <= len
-    }
-
-    fn last(&self, places: &Places) -> usize {
-        places.base
-            + self
-                .grid
-                .size
-                .iter()
-                .zip(places.step)
-                .map(|(n, step)| (n - 1) * step)
-                .sum::<usize>()
+        self.grid.output.last(self.grid.size) + channels <= len
     }
 }

@@ -5,6 +5,9 @@ mod dicom;
 mod doctor;
 mod mgh;
 #[cfg(feature = "dicom")]
+#[path = "../python/mod.rs"]
+mod python;
+#[cfg(feature = "dicom")]
 mod reference;
 mod replay;
 #[cfg(feature = "dicom")]

@@ -1,12 +1,10 @@
 //! DICOM series written by pydicom, read by SimpleITK and by us: the same voxels in the same places.
 
-use std::io::Write;
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::Value;
 use voxelift_volume::nifti::ReadOptions;
 use voxelift_volume::scan;
+
+use super::python::{python, run, skipped};
 
 fn numbers(value: &Value) -> Vec<f64> {
     value
@@ -19,28 +17,11 @@ fn numbers(value: &Value) -> Vec<f64> {
 
 #[test]
 fn every_transfer_syntax_reads_as_in_simpleitk() {
-    let probe = ["-c", "import pydicom, SimpleITK"];
-    let works = |python: &&str| {
-        Command::new(python)
-            .args(probe)
-            .output()
-            .is_ok_and(|o| o.status.success())
-    };
-    let Some(python) = ["python3", "python"].into_iter().find(works) else {
-        return writeln!(std::io::stderr(), "skipped: no Python with pydicom and SimpleITK").unwrap();
+    let Some(python) = python("pydicom, SimpleITK") else {
+        return skipped("no Python with pydicom and SimpleITK");
     };
     let folder = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/reference/dicom_torture.py");
-    let output = Command::new(python)
-        .arg(script)
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    run(python, "dicom_torture.py", folder.path());
     let manifest = std::fs::read_to_string(folder.path().join("manifest.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_str(&manifest).unwrap();
     assert!(cases.len() >= 12, "{} series", cases.len());

@@ -3,6 +3,8 @@
 mod builder;
 mod malformed;
 mod outputs;
+#[path = "../python/mod.rs"]
+mod python;
 mod reference;
 mod round_trip;
 mod torture;

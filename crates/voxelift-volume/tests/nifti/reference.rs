@@ -3,9 +3,7 @@
 //! `scripts/reference/nifti_reference.py` made the golden files; `nifti_written.py` beside it looks at ours.
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use voxelift_volume::nifti::{
@@ -13,12 +11,9 @@ use voxelift_volume::nifti::{
 };
 use voxelift_volume::{Geometry, Volume, VoxelMap};
 
-const CRATE: &str = env!("CARGO_MANIFEST_DIR");
+use super::python::{python, run, skipped};
 
-/// Says so past the test harness, which would swallow it.
-pub fn skipped(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
-}
+const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 
 fn golden(name: &str) -> Vec<Value> {
     let path = Path::new(CRATE).join("tests/golden").join(name);
@@ -164,20 +159,6 @@ fn compare_scans(wanted: impl Fn(&str) -> bool, least: usize) {
     }
 }
 
-/// A Python with nibabel and SimpleITK: `python3` on the path, where it has them.
-pub fn python() -> Option<PathBuf> {
-    let works = |python: &Path| {
-        let probe = Command::new(python)
-            .args(["-c", "import nibabel, SimpleITK"])
-            .output();
-        probe.is_ok_and(|output| output.status.success())
-    };
-    ["python3", "python"]
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|python| works(python))
-}
-
 /// Grids of every kind, and what the header says of them.
 fn outputs() -> Vec<(String, NiftiImage, OutputType)> {
     let (c, s) = (0.3_f64.cos(), 0.3_f64.sin());
@@ -245,7 +226,7 @@ fn outputs() -> Vec<(String, NiftiImage, OutputType)> {
 
 #[test]
 fn what_we_write_opens_in_nibabel_and_simpleitk() {
-    let Some(python) = python() else {
+    let Some(python) = python("nibabel, SimpleITK") else {
         skipped("no Python with nibabel and SimpleITK");
         return;
     };
@@ -279,15 +260,5 @@ fn what_we_write_opens_in_nibabel_and_simpleitk() {
         serde_json::to_string(&manifest).unwrap(),
     )
     .unwrap();
-    let script = Path::new(CRATE).join("../../scripts/reference/nifti_written.py");
-    let output = Command::new(python)
-        .arg(script)
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    run(python, "nifti_written.py", folder.path());
 }

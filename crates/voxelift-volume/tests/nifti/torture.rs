@@ -1,13 +1,10 @@
 //! Hundreds of generated files, each read by nibabel, SimpleITK and us: the same voxels in the same places, or refused.
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::Value;
 use voxelift_volume::nifti::{NiftiImage, ReadOptions};
 use voxelift_volume::{Volume, scan};
 
-use super::reference::{python, skipped};
+use super::python::{python, run, skipped};
 
 /// What we refuse and nibabel does not, each for a reason: the field that our message names.
 const STRICTER: [&str; 14] = [
@@ -110,21 +107,11 @@ fn difference(image: &NiftiImage, case: &Value) -> Option<String> {
 
 #[test]
 fn a_generated_torture_set_reads_as_in_nibabel_and_simpleitk() {
-    let Some(python) = python() else {
+    let Some(python) = python("nibabel, SimpleITK") else {
         return skipped("no Python with nibabel and SimpleITK");
     };
     let folder = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/reference/nifti_torture.py");
-    let output = Command::new(python)
-        .arg(script)
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    run(python, "nifti_torture.py", folder.path());
     let manifest = std::fs::read_to_string(folder.path().join("manifest.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_str(&manifest).unwrap();
     assert!(cases.len() > 700, "{} files", cases.len());

@@ -1,5 +1,7 @@
 //! Forward pass and input gradient: one map of channels over a padded, channels-last input.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::super::buffer::Buffer;
@@ -41,17 +43,13 @@ pub(in super::super) fn run(kernels: &Kernels, map: &Map, input: &Padded, target
         "winograd: {from} channels from {:?}",
         input.extent
     );
+    let reach = target.reach();
     let Target { values, finish, .. } = target;
     let columns = columns(kernels, map);
     let tiles = Tiles::new(input.extent.batch, input.extent.size);
-    let reach = [finish.gate, finish.add]
-        .into_iter()
-        .flatten()
-        .fold(values.len(), |len, side| len.min(side.len()));
-    let [z, y, x] = input.extent.size.map(|size| size - 1);
+    let [z, y, x] = input.extent.size;
     for column in &columns {
-        let Places { base, step } = column.places;
-        let last = base + (input.extent.batch - 1) * step[0] + z * step[1] + y * step[2] + x * step[3];
+        let last = column.places.last([input.extent.batch, z, y, x]);
         assert!(last + column.first + column.channels <= reach);
     }
     let width = columns.iter().map(|column| column.block.width).max();
@@ -83,33 +81,23 @@ pub(in super::super) fn run(kernels: &Kernels, map: &Map, input: &Padded, target
 }
 
 fn columns<'a>(kernels: &Kernels, map: &'a Map) -> Vec<Column<'a>> {
-    let mut columns = Vec::new();
-    for (group, places) in map.places.iter().enumerate() {
-        let mut first = 0;
-        while first < map.weights.to {
-            let block = kernels.block(map.weights.to - first);
-            let channels = block.width.min(map.weights.to - first);
-            columns.push(Column {
-                block,
-                places,
-                packed: weights::packed(&map.weights, group, first, channels, block.width),
-                bias: map.weights.biases(group, first, channels, block.width),
-                first,
-                channels,
-            });
-            first += channels;
-        }
-    }
-    columns
+    let groups = map.places.iter().enumerate();
+    let column = |(group, places), (block, first, channels): (&'static Block, _, _)| Column {
+        block,
+        places,
+        packed: weights::packed(&map.weights, group, first, channels, block.width),
+        bias: map.weights.biases(group, first, channels, block.width),
+        first,
+        channels,
+    };
+    let blocks = kernels.columns(map.weights.to);
+    groups
+        .flat_map(|group| blocks.iter().map(move |&block| column(group, block)))
+        .collect()
 }
 
 /// `[frequencies][tiles][channels]` of some tiles, [`pitch`] from one frequency to the next.
-pub(super) fn gathered(
-    kernels: &Kernels,
-    tiles: &Tiles,
-    range: std::ops::Range<usize>,
-    x: &Padded,
-) -> Buffer {
+pub(super) fn gathered(kernels: &Kernels, tiles: &Tiles, range: Range<usize>, x: &Padded) -> Buffer {
     let channels = x.extent.channels;
     let pitch = pitch(channels);
     let mut buffer = Buffer::any(FREQUENCIES * pitch);

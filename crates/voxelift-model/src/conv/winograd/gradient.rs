@@ -1,5 +1,7 @@
 //! Weight gradient: correlations of transformed tiles.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::super::buffer::Buffer;
@@ -28,11 +30,18 @@ pub(in super::super) fn weight_gradient(
     x: &Padded,
     gradient: &Padded,
 ) -> Vec<f32> {
+    // The kernels below read what these sizes promise.
+    assert!(
+        x.extent == problem.input_extent() && gradient.extent == problem.output_extent(),
+        "winograd: {:?} and {:?} of {problem:?}",
+        x.extent,
+        gradient.extent
+    );
     let tiles = Tiles::new(problem.batch, problem.input);
     let blocks = tiles.total().div_ceil(BLOCK_TILES);
     let parts = PARTS.min(blocks);
-    let columns = columns(kernels, problem.channels_out);
-    let widths: usize = columns.iter().map(|(block, _)| block.width).sum();
+    let columns = kernels.columns(problem.channels_out);
+    let widths: usize = columns.iter().map(|(block, ..)| block.width).sum();
     let mut partial = Buffer::zeros(parts * FREQUENCIES * problem.channels_in * widths);
     let size = FREQUENCIES * problem.channels_in * widths;
     let sums = &mut partial.values_mut()[..parts * size];
@@ -44,10 +53,9 @@ pub(in super::super) fn weight_gradient(
                 let end = (first + BLOCK_TILES).min(tiles.total());
                 let gathered = gathered(kernels, &tiles, first..end, x);
                 let mut rest = &mut *sums;
-                for &(block, at) in &columns {
+                for &(block, at, channels) in &columns {
                     let (sums, after) = rest.split_at_mut(FREQUENCIES * problem.channels_in * block.width);
                     rest = after;
-                    let channels = block.width.min(problem.channels_out - at);
                     let spread = spread(block, &tiles, first..end, gradient, at, channels);
                     correlate(block, &gathered, &spread, problem.channels_in, end - first, sums);
                 }
@@ -65,10 +73,10 @@ pub(in super::super) fn weight_gradient(
         });
     let mut result = vec![0.0; problem.weights()];
     let mut rest = &*total;
-    for (block, first) in columns {
+    for (block, first, channels) in columns {
         let (sums, after) = rest.split_at(FREQUENCIES * problem.channels_in * block.width);
         rest = after;
-        for to in first..problem.channels_out.min(first + block.width) {
+        for to in first..first + channels {
             for from in 0..problem.channels_in {
                 let at = |frequency: usize| {
                     sums[(frequency * problem.channels_in + from) * block.width + to - first]
@@ -81,23 +89,11 @@ pub(in super::super) fn weight_gradient(
     result
 }
 
-/// Blocks of output channels, with the first of each.
-fn columns(kernels: &Kernels, channels: usize) -> Vec<(&'static Block, usize)> {
-    let mut columns = Vec::new();
-    let mut first = 0;
-    while first < channels {
-        let block = kernels.block(channels - first);
-        columns.push((block, first));
-        first += block.width;
-    }
-    columns
-}
-
 /// `[frequencies][tiles][width]` of some tiles' gradients, [`pitch`] from one frequency to the next.
 fn spread(
     block: &Block,
     tiles: &Tiles,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     gradient: &Padded,
     first: usize,
     channels: usize,
