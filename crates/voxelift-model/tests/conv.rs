@@ -1,10 +1,13 @@
 //! The convolution op through burn: values, gradients, laws, threads.
 
+use std::cell::Cell;
+
 use burn::Tensor;
 use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Distribution, TensorData};
+use burn::tensor::{Device, TensorData};
 use voxelift_model::conv::{Activation, Affine, conv3d, conv3d_add, conv3d_shuffle, rcab, voxel_shuffle};
+use voxelift_volume::random::Stream;
 
 const STRIDES: [[usize; 3]; 3] = [[1, 1, 1], [2, 2, 2], [1, 2, 2]];
 
@@ -12,8 +15,17 @@ fn device() -> Device {
     Device::flex()
 }
 
+thread_local! {
+    /// Tensors drawn by this test so far: every run of a test draws the same.
+    static DRAWN: Cell<u64> = const { Cell::new(0) };
+}
+
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), device)
+    let mut stream = Stream::new(1, DRAWN.replace(DRAWN.get() + 1));
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|_| stream.between(-1.0, 1.0) as f32)
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

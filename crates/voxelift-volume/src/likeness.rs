@@ -1,8 +1,8 @@
 //! Floor 3 · Likeness of two heads by content: whether two scans show one person, whatever their files are called.
 //!
 //! Heads are compared as anatomy of about a centimetre: intensities over their peak on a 6 mm grid around the centroid,
-//! less their local mean, one head moved rigidly onto the other. On 37 heads of three scanners the four people scanned
-//! twice came out at 0.974 to 0.991, the most alike of other pairs at 0.855.
+//! less their local mean, one head moved rigidly onto the other. The four people of the development data who were scanned
+//! twice come out at 0.968 and above; of the other pairs of twelve heads, the most alike among them, none above 0.893.
 
 use crate::error::Result;
 use crate::intensity::{Mask, foreground_peak};
@@ -175,15 +175,9 @@ impl Likeness {
 }
 
 fn centroid(mask: &Mask) -> [f64; 3] {
-    let [nx, ny, _] = mask.extent();
     let mut sums = [0.0; 3];
-    for (voxel, _) in mask.data().iter().enumerate().filter(|(_, inside)| **inside) {
-        for (sum, at) in sums
-            .iter_mut()
-            .zip([voxel % nx, voxel / nx % ny, voxel / (nx * ny)])
-        {
-            *sum += at as f64;
-        }
+    for voxel in mask.voxels() {
+        sums.iter_mut().zip(voxel).for_each(|(sum, at)| *sum += at as f64);
     }
     sums.map(|sum| sum / mask.count().max(1) as f64)
 }

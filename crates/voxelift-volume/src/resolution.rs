@@ -98,13 +98,9 @@ fn windowed(volume: &Volume) -> Option<Volume> {
 
 /// First voxel and extent of the box around the mask.
 fn mask_box(mask: &Mask) -> ([usize; 3], [usize; 3]) {
-    let [nx, ny, _] = mask.extent();
     let (mut low, mut high) = (mask.extent(), [0; 3]);
-    for (voxel, _) in mask.data().iter().enumerate().filter(|(_, inside)| **inside) {
-        for (a, at) in [voxel % nx, voxel / nx % ny, voxel / (nx * ny)]
-            .into_iter()
-            .enumerate()
-        {
+    for voxel in mask.voxels() {
+        for (a, at) in voxel.into_iter().enumerate() {
             low[a] = low[a].min(at);
             high[a] = high[a].max(at + 1);
         }

@@ -10,9 +10,9 @@ use super::winograd;
 
 /// The input of a pass, with the zeros around it that the pass needs: a copy, or the tensor's own memory.
 pub(super) fn padded(x: &FlexTensor, problem: &Problem) -> Padded {
-    let extent = problem.input_extent();
-    if winograd::pays(problem) {
-        return Padded::of_tensor(channels_last(x), extent);
+    let (extent, view) = (problem.input_extent(), last_axis(x));
+    if winograd::pays(problem) && view.is_contiguous() {
+        return Padded::of_tensor(view, extent);
     }
     let x = ordered(x);
     Padded::copy(source(&x), extent, margin(problem), None)

@@ -86,13 +86,9 @@ impl Default for LossConfig {
 }
 
 impl LossConfig {
-    /// Refuses weights that mean nothing, and contrastive losses without negatives.
-    ///
-    /// # Errors
-    ///
-    /// One line naming the key, its value and what to do.
-    pub fn check(&self, batch: usize) -> Result<(), String> {
-        let weights = [
+    /// Every weight by its key, in the method's order.
+    pub fn weights(&self) -> [(&'static str, f64); 11] {
+        [
             ("reconstruction", self.reconstruction),
             ("restoration", self.restoration),
             ("cycle", self.cycle),
@@ -104,7 +100,16 @@ impl LossConfig {
             ("feature_contrastive", self.feature_contrastive),
             ("reconstruction_contrastive", self.reconstruction_contrastive),
             ("identity", self.identity),
-        ];
+        ]
+    }
+
+    /// Refuses weights that mean nothing, and contrastive losses without negatives.
+    ///
+    /// # Errors
+    ///
+    /// One line naming the key, its value and what to do.
+    pub fn check(&self, batch: usize) -> Result<(), String> {
+        let weights = self.weights();
         if let Some((key, weight)) = weights
             .iter()
             .find(|(_, weight)| !(weight.is_finite() && *weight >= 0.0))

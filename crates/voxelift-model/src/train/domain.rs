@@ -198,7 +198,7 @@ fn people(looked: &[Looked]) -> Vec<String> {
                 "is in two roles, and scores will flatter"
             };
             warnings.push(format!(
-                "{} ({}) and {} ({}) show one person (likeness {likeness:.3}, different people stay below 0.88): who {what}; name them in \
+                "{} ({}) and {} ({}) show one person (likeness {likeness:.3}, one person from {SAME_PERSON} on): who {what}; name them in \
                  data.people as \"{}+{}\", or leave one out",
                 other.name, other.role, one.name, one.role, other.person, one.person
             ));

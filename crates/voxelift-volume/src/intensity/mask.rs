@@ -65,6 +65,13 @@ impl Mask {
         &self.data
     }
 
+    /// The voxels inside, x fastest.
+    pub fn voxels(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
+        let [nx, ny, _] = self.extent;
+        let inside = self.data.iter().enumerate().filter(|(_, inside)| **inside);
+        inside.map(move |(voxel, _)| [voxel % nx, voxel / nx % ny, voxel / (nx * ny)])
+    }
+
     /// How many voxels are inside.
     pub fn count(&self) -> usize {
         self.data.iter().filter(|inside| **inside).count()

@@ -295,20 +295,7 @@ fn plan(
     seconds.sort_by(f64::total_cmp);
     let median = seconds[seconds.len() / 2];
     let told = |bytes: Option<u64>| bytes.map_or("unknown".into(), mebibytes);
-    let weights = [
-        ("reconstruction", loss.reconstruction),
-        ("restoration", loss.restoration),
-        ("cycle", loss.cycle),
-        ("ssim", loss.ssim),
-        ("alignment", loss.alignment),
-        ("style", loss.style),
-        ("adversarial", loss.adversarial),
-        ("adversarial_target", loss.adversarial_target),
-        ("feature_contrastive", loss.feature_contrastive),
-        ("reconstruction_contrastive", loss.reconstruction_contrastive),
-        ("identity", loss.identity),
-    ];
-    let weights = weights.iter().filter(|(_, weight)| *weight > 0.0);
+    let weights = loss.weights().into_iter().filter(|(_, weight)| *weight > 0.0);
     let weights: Vec<String> = weights.map(|(name, weight)| format!("{name} {weight}")).collect();
     lines.extend([
         format!("source operator: {}", prepared.source_operators.join("; ")),

@@ -1,8 +1,6 @@
 //! Every command on generated files, and on real ones where they are.
 
-use std::io::Write;
-
-use crate::support::{Bench, oblique, shared_data, text};
+use crate::support::{Bench, oblique, shared_data, skipped, text};
 use serde_json::Value;
 use voxelift_volume::Volume;
 
@@ -420,7 +418,7 @@ fn a_run_folder_becomes_a_page() {
 #[test]
 fn a_real_spine_goes_down_up_and_is_scored() {
     let Some(data) = shared_data() else {
-        let _ = writeln!(std::io::stderr(), "skipped: no shared data");
+        skipped("no shared data");
         return;
     };
     let bench = Bench::new();

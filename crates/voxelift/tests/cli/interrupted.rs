@@ -1,13 +1,12 @@
 //! A file appears whole or not at all: killed at any moment, on a full disk, in a folder that cannot be written.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Instant;
 
-use crate::support::{Bench, text};
+use crate::support::{Bench, skipped, text};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_voxelift");
 
@@ -104,10 +103,6 @@ impl Drop for Mounted<'_> {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(self.0).status();
     }
-}
-
-fn skipped(reason: &str) {
-    writeln!(std::io::stderr(), "skipped: {reason}").expect("a standard error");
 }
 
 /// Exit code 1, one line that names the file and holds `word`, and no file.

@@ -1,5 +1,6 @@
 //! A folder with generated scans, and the program run in it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -114,4 +115,9 @@ pub fn oblique(extent: [usize; 3]) -> Geometry {
 pub fn shared_data() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     folder.is_dir().then_some(folder)
+}
+
+/// Says why a test did not look, past the harness, which would swallow it.
+pub fn skipped(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }

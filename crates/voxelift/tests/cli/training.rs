@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
-use super::support::{Bench, shared_data, text};
+use super::support::{Bench, shared_data, skipped, text};
 
 /// The method on synthetic heads, as small as it gets, saving at every step.
 const CONFIG: &str = r#"
@@ -41,11 +41,6 @@ fn bench() -> Bench {
     let bench = Bench::new();
     fs::write(bench.path("tiny.toml"), CONFIG).expect("written");
     bench
-}
-
-fn skipped(why: &str) {
-    use std::io::Write;
-    writeln!(std::io::stderr(), "skipped: {why}").expect("a standard error");
 }
 
 fn spawned(bench: &Bench, arguments: &[&str]) -> Child {
