@@ -8,8 +8,9 @@ use burn::tensor::DType;
 
 use super::Affine;
 use super::attention::AttentionWeights;
+use super::composed::{Composed, run_composed};
 use super::kernels::{Finish, Kernels};
-use super::memory::{channels_last, contiguous, padded, values, voxels};
+use super::memory::{channels_last, contiguous, ordered, padded, source, values, voxels};
 use super::passes::forward;
 use super::problem::{Plan, Problem};
 use super::rcab::{self, RcabTrace, RcabWeights};
@@ -54,6 +55,17 @@ pub(super) fn rcab(x: Tensor<5>, layers: [Affine; 4], problem: &Problem) -> Tens
         up_bias: up.1,
     };
     Tensor::from_dispatch(Dispatch::rcab(inputs, *problem))
+}
+
+pub(super) fn composed(x: Tensor<5>, expand: Affine, last: Affine, composed: Composed) -> Tensor<5> {
+    let inputs = ComposedInputs {
+        x: x.into_dispatch(),
+        expand_weight: expand.0.into_dispatch(),
+        expand_bias: expand.1.into_dispatch(),
+        last_weight: last.0.into_dispatch(),
+        last_bias: last.1.into_dispatch(),
+    };
+    Tensor::from_dispatch(Dispatch::composed(inputs, composed))
 }
 
 /// The tensors of one convolution.
@@ -106,6 +118,40 @@ pub(super) trait ConvBackend: Backend {
     ) -> FloatTensor<Self>;
 
     fn rcab(#[extension_type] inputs: RcabInputs<Self>, problem: Problem) -> FloatTensor<Self>;
+}
+
+/// The tensors of an upsampling convolution and the one that closes it.
+#[derive(ExtensionType)]
+pub(super) struct ComposedInputs<B: Backend> {
+    pub x: FloatTensor<B>,
+    pub expand_weight: FloatTensor<B>,
+    pub expand_bias: FloatTensor<B>,
+    pub last_weight: FloatTensor<B>,
+    pub last_bias: FloatTensor<B>,
+}
+
+/// The op that has no gradients.
+#[backend_extension(Flex)]
+pub(super) trait ComposedBackend: Backend {
+    fn composed(#[extension_type] inputs: ComposedInputs<Self>, composed: Composed) -> FloatTensor<Self>;
+}
+
+impl ComposedBackend for Flex {
+    fn composed(inputs: ComposedInputs<Self>, composed: Composed) -> FlexTensor {
+        let x = ordered(&inputs.x);
+        let [expand, expand_bias, last, last_bias] = contiguous([
+            inputs.expand_weight,
+            inputs.expand_bias,
+            inputs.last_weight,
+            inputs.last_bias,
+        ]);
+        let (expand, last) = (
+            (values(&expand), values(&expand_bias)),
+            (values(&last), values(&last_bias)),
+        );
+        let answer = run_composed(Kernels::best(), &composed, source(&x), expand, last);
+        voxels(answer, composed.output_extent())
+    }
 }
 
 impl ConvBackend for Flex {

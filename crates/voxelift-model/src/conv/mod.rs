@@ -11,6 +11,7 @@
 
 mod attention;
 mod buffer;
+mod composed;
 mod direct;
 mod extension;
 mod grid;
@@ -36,6 +37,7 @@ use burn::tensor::activation::{leaky_relu, relu, sigmoid};
 use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
 
+use composed::Composed;
 pub use peak::fma_peak;
 use problem::{Plan, Problem};
 
@@ -172,6 +174,45 @@ pub fn conv3d_shuffle(
         );
     }
     voxel_shuffle(burn_conv3d(x, weight, bias, options(&problem)), scale)
+}
+
+/// [`conv3d_shuffle`] and a closing [`conv3d`] of its result, without gradients.
+///
+/// On the CPU as one convolution (`composed`), which never holds the expanded channels: the same to rounding.
+///
+/// # Shapes
+/// `x` `[N,Cin,Z,Y,X]`, `expand` `[C sz sy sx,Cin,kz,ky,kx]`, `last` `[Cout,C,kz,ky,kx]`; result
+/// `[N,Cout,sz Z,sy Y,sx X]`.
+///
+/// # Panics
+/// Where shapes do not belong together, or `x` is tracked.
+pub fn conv3d_upsample(x: Tensor<5>, expand: Affine, last: Affine, scale: [usize; 3]) -> Tensor<5> {
+    assert!(!x.is_autodiff(), "conv3d_upsample: no gradients pass it");
+    if !extension::runs_on_cpu(&x) {
+        let expanded = conv3d_shuffle(x, expand.0, Some(expand.1), scale);
+        return conv3d(expanded, last.0, Some(last.1), [1; 3], Activation::None);
+    }
+    let first = problem(&x, &expand.0, Some(&expand.1), [1; 3]);
+    let sub_voxels: usize = scale.iter().product();
+    let middle = first.channels_out / sub_voxels.max(1);
+    let [output, from, kz, ky, kx] = last.0.dims();
+    assert!(
+        middle * sub_voxels == first.channels_out
+            && from == middle
+            && [kz, ky, kx].iter().all(|k| [1, 3].contains(k))
+            && last.1.dims() == [output],
+        "conv3d_upsample: expand {:?}, scale {scale:?}, last {:?}",
+        expand.0.dims(),
+        last.0.dims()
+    );
+    let composed = Composed {
+        input: first.input_extent(),
+        kernels: [first.kernel, [kz, ky, kx]],
+        scale,
+        middle,
+        output,
+    };
+    voxel_shuffle(extension::composed(x, expand, last, composed), scale)
 }
 
 /// Moves channel `c sz sy sx + (dz sy + dy) sx + dx` to sub-voxel `(dz, dy, dx)` of channel `c`: the pixel

@@ -4,11 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::{GeneratorConfig, ResidualGroup};
-use crate::conv::Activation;
+use crate::conv::{Activation, conv3d_upsample};
 use crate::layers::{Conv, ConvConfig, Init};
-
-/// LR planes that the tail works on at a time.
-const SLAB_PLANES: usize = 12;
 
 /// RCAN on the encoder's features: a `body` at LR size (the paper's "SR encoder") and an upsampling `tail`
 /// (its "SR decoder").
@@ -73,25 +70,10 @@ impl SrDecoder {
     }
 
     /// From deep features to the HR image.
-    ///
-    /// Where no gradient will be asked for, slab by slab along z: the expanded features are `sz sy sx` times as large
-    /// as everything before them.
     pub fn tail(&self, deep: Tensor<5>) -> Tensor<5> {
-        let planes = deep.dims()[2];
-        if deep.is_autodiff() || planes <= SLAB_PLANES {
-            return self.expand_and_close(deep);
+        if !deep.is_autodiff() {
+            return conv3d_upsample(deep, self.expand.affine(), self.last.affine(), self.scale);
         }
-        let slab = |first: usize| {
-            // Each of the two convolutions spoils a plane at a cut.
-            let end = (first + SLAB_PLANES).min(planes);
-            let (low, high) = (first.saturating_sub(2), (end + 2).min(planes));
-            let image = self.expand_and_close(deep.clone().narrow(2, low, high - low));
-            image.narrow(2, (first - low) * self.scale[0], (end - first) * self.scale[0])
-        };
-        Tensor::cat((0..planes).step_by(SLAB_PLANES).map(slab).collect(), 2)
-    }
-
-    fn expand_and_close(&self, deep: Tensor<5>) -> Tensor<5> {
         let expanded = self.expand.forward_shuffle(deep, self.scale);
         self.last.forward(expanded, Activation::None)
     }
