@@ -34,10 +34,10 @@ impl Attention {
         Self { mean, narrow, factor }
     }
 
-    /// From the gradient of the factors.
+    /// From the gradient of the factors times the factors.
     pub fn backward(&self, weights: &AttentionWeights, mut gradient: Vec<f32>) -> AttentionGradients {
         for (gradient, factor) in gradient.iter_mut().zip(&self.factor) {
-            *gradient *= factor * (1.0 - factor);
+            *gradient *= 1.0 - factor;
         }
         let up = affine_weights(&self.narrow, &gradient, weights.up);
         let mut narrow = affine_input(&gradient, weights.up);

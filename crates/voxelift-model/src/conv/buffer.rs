@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 pub(super) const SLACK: usize = 64;
 
 /// Free buffers are kept up to this many bytes; they are what an earlier op needed at one time.
-const KEPT_BYTES: usize = 96 << 20;
+const KEPT_BYTES: usize = 64 << 20;
 
 const LINE: usize = 16;
 

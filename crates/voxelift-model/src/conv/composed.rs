@@ -62,7 +62,15 @@ pub(super) fn run_composed(
     let Composed { input, .. } = *composed;
     let kernel = composed.kernel();
     let margin = kernel.map(|k| k / 2);
-    let x = Padded::copy(source, input, Margin { low: margin, high: margin }, None);
+    let x = Padded::copy(
+        source,
+        input,
+        Margin {
+            low: margin,
+            high: margin,
+        },
+        None,
+    );
     let steps = x.steps();
     let taps: Vec<[usize; 2]> = (0..kernel[0])
         .flat_map(|z| (0..kernel[1]).map(move |y| [z, y]))

@@ -11,6 +11,7 @@ use super::attention::AttentionWeights;
 use super::composed::{Composed, run_composed};
 use super::kernels::{Finish, Kernels};
 use super::memory::{channels_last, contiguous, ordered, padded, source, values, voxels};
+use super::norm::{self, NormPlan};
 use super::passes::forward;
 use super::problem::{Plan, Problem};
 use super::rcab::{self, RcabTrace, RcabWeights};
@@ -68,6 +69,15 @@ pub(super) fn composed(x: Tensor<5>, expand: Affine, last: Affine, composed: Com
     Tensor::from_dispatch(Dispatch::composed(inputs, composed))
 }
 
+pub(super) fn normalised(x: Tensor<5>, weight: Tensor<1>, bias: Tensor<1>, plan: NormPlan) -> Tensor<5> {
+    let inputs = NormInputs {
+        x: x.into_dispatch(),
+        weight: weight.into_dispatch(),
+        bias: bias.into_dispatch(),
+    };
+    Tensor::from_dispatch(Dispatch::normalised(inputs, plan))
+}
+
 /// The tensors of one convolution.
 #[derive(ExtensionType)]
 pub(super) struct ConvInputs<B: Backend> {
@@ -118,6 +128,16 @@ pub(super) trait ConvBackend: Backend {
     ) -> FloatTensor<Self>;
 
     fn rcab(#[extension_type] inputs: RcabInputs<Self>, problem: Problem) -> FloatTensor<Self>;
+
+    fn normalised(#[extension_type] inputs: NormInputs<Self>, plan: NormPlan) -> FloatTensor<Self>;
+}
+
+/// The tensors of one normalisation.
+#[derive(ExtensionType)]
+pub(super) struct NormInputs<B: Backend> {
+    pub x: FloatTensor<B>,
+    pub weight: FloatTensor<B>,
+    pub bias: FloatTensor<B>,
 }
 
 /// The tensors of an upsampling convolution and the one that closes it.
@@ -169,6 +189,13 @@ impl ConvBackend for Flex {
         let x = padded(&x, &problem);
         let y = rcab::apply(Kernels::best(), &problem, &x, &rcab_weights(&weights));
         voxels(y, problem.input_extent())
+    }
+
+    fn normalised(inputs: NormInputs<Self>, plan: NormPlan) -> FlexTensor {
+        let x = channels_last(&inputs.x);
+        let [weight, bias] = contiguous([inputs.weight, inputs.bias]);
+        let (y, _) = norm::forward(&plan, values(&x), (values(&weight), values(&bias)));
+        voxels(y, plan.extent)
     }
 }
 

@@ -20,6 +20,7 @@ mod lanes;
 mod layout;
 mod loops;
 mod memory;
+mod norm;
 mod passes;
 mod peak;
 mod problem;
@@ -38,6 +39,9 @@ use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
 
 use composed::Composed;
+use layout::Extent;
+use norm::NormPlan;
+pub use norm::Statistics;
 pub use peak::fma_peak;
 use problem::{Plan, Problem};
 
@@ -101,12 +105,7 @@ pub fn conv3d(
             },
         );
     }
-    let y = burn_conv3d(x, weight, bias, options(&problem));
-    match activation {
-        Activation::None => y,
-        Activation::Relu => relu(y),
-        Activation::LeakyRelu(slope) => leaky_relu(y, slope.into()),
-    }
+    activated(burn_conv3d(x, weight, bias, options(&problem)), activation)
 }
 
 /// A convolution that closes a residual branch: `skip + conv3d(x)`, stride 1.
@@ -276,6 +275,57 @@ pub fn rcab(x: Tensor<5>, conv1: Affine, conv2: Affine, down: Affine, up: Affine
     let mean = branch.clone().mean_dims(&[2, 3, 4]);
     let narrow = conv3d(mean, down.0, Some(down.1), [1; 3], Activation::Relu);
     x + branch * sigmoid(conv3d(narrow, up.0, Some(up.1), [1; 3], Activation::None))
+}
+
+/// `activation(weight (x - mean) / sqrt(variance + 1e-5) + bias)`, the variance biased.
+///
+/// # Shapes
+/// `x` `[N,C,Z,Y,X]`, `weight` and `bias` `[C]`; result like `x`.
+///
+/// # Panics
+/// Where shapes do not belong together, or the activation's slope is not above zero.
+pub fn normalised(
+    x: Tensor<5>,
+    (weight, bias): (Tensor<1>, Tensor<1>),
+    over: Statistics,
+    activation: Activation,
+) -> Tensor<5> {
+    let [batch, channels, z, y, x_size] = x.dims();
+    assert!(
+        weight.dims() == [channels] && bias.dims() == [channels] && activation.slope() > 0.0,
+        "normalised: {:?}, weight {:?}, bias {:?}, {activation:?}",
+        x.dims(),
+        weight.dims(),
+        bias.dims()
+    );
+    if extension::runs_on_cpu(&x) {
+        let extent = Extent {
+            batch,
+            channels,
+            size: [z, y, x_size],
+        };
+        let slope = activation.slope();
+        return extension::normalised(x, weight, bias, NormPlan { extent, over, slope });
+    }
+    let space = [2, 3, 4];
+    let axes: &[usize] = match over {
+        Statistics::Sample => &[1, 2, 3, 4],
+        Statistics::Channel => &[0, 2, 3, 4],
+        Statistics::Each => &space,
+    };
+    let centred = x.clone() - x.mean_dims(axes);
+    let variance = centred.clone().square().mean_dims(axes);
+    let shape = [1, channels, 1, 1, 1];
+    let y = centred / (variance + norm::EPSILON).sqrt() * weight.reshape(shape) + bias.reshape(shape);
+    activated(y, activation)
+}
+
+fn activated(y: Tensor<5>, activation: Activation) -> Tensor<5> {
+    match activation {
+        Activation::None => y,
+        Activation::Relu => relu(y),
+        Activation::LeakyRelu(slope) => leaky_relu(y, slope.into()),
+    }
 }
 
 fn problem(x: &Tensor<5>, weight: &Tensor<5>, bias: Option<&Tensor<1>>, stride: [usize; 3]) -> Problem {

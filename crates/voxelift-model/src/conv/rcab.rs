@@ -23,8 +23,6 @@ pub(super) struct RcabTrace {
     x: Padded,
     /// `relu(conv1(x))`.
     hidden: Padded,
-    /// `r = conv2(hidden)`, `[N,Z,Y,X,F]`.
-    branch: Vec<f32>,
     attention: Attention,
 }
 
@@ -45,16 +43,10 @@ pub(super) fn forward(
 ) -> (Vec<f32>, RcabTrace) {
     let extent = problem.input_extent();
     let hidden = hidden(kernels, problem, &x, weights);
-    let branch = branch(kernels, problem, &hidden, weights);
-    let attention = attention(extent, &branch, weights);
-    let mut y = branch.clone();
+    let mut y = branch(kernels, problem, &hidden, weights);
+    let attention = attention(extent, &y, weights);
     close(extent, &x, &attention, &mut y);
-    let trace = RcabTrace {
-        x,
-        hidden,
-        branch,
-        attention,
-    };
+    let trace = RcabTrace { x, hidden, attention };
     (y, trace)
 }
 
@@ -95,7 +87,7 @@ fn branch(kernels: &Kernels, problem: &Problem, hidden: &Padded, weights: &RcabW
 }
 
 fn attention(extent: Extent, branch: &[f32], weights: &RcabWeights) -> Attention {
-    let mut mean = channel_sums(extent, branch, None);
+    let mut mean = channel_sums(extent, branch);
     mean.iter_mut().for_each(|sum| *sum /= extent.voxels() as f32);
     Attention::forward(&weights.attention, mean)
 }
@@ -104,19 +96,13 @@ fn attention(extent: Extent, branch: &[f32], weights: &RcabWeights) -> Attention
 fn close(extent: Extent, x: &Padded, attention: &Attention, branch: &mut [f32]) {
     let feats = extent.channels;
     let row = extent.size[2] * feats;
-    let Places { base, step } = x.places();
     branch
         .par_chunks_exact_mut(row)
         .enumerate()
         .with_min_len(16)
         .for_each(|(line, branch)| {
-            let (n, z, y) = (
-                line / lines(extent),
-                line % lines(extent) / extent.size[1],
-                line % extent.size[1],
-            );
-            let x = &x.values()[base + n * step[0] + z * step[1] + y * step[2]..][..row];
-            let factor = &attention.factor[n * feats..][..feats];
+            let x = x_line(extent, x, line);
+            let factor = &attention.factor[line / lines(extent) * feats..][..feats];
             for (voxel, x) in branch.chunks_exact_mut(feats).zip(x.chunks_exact(feats)) {
                 for ((value, x), a) in voxel.iter_mut().zip(x).zip(factor) {
                     *value = x + *value * a;
@@ -125,13 +111,15 @@ fn close(extent: Extent, x: &Padded, attention: &Attention, branch: &mut [f32]) 
         });
 }
 
-/// Gradients from that of `y`, `[N,Z,Y,X,F]`. With `weights_too` false only `x` and the attention's.
+/// Gradients from `y` and its gradient, `[N,Z,Y,X,F]`. With `weights_too` false only `x` and the attention's.
+///
+/// `r` is not kept: all that the attention needs of it is `sum g a r = sum g (y - x)`.
 pub(super) fn backward(
     kernels: &Kernels,
     problem: &Problem,
     trace: &RcabTrace,
     weights: &RcabWeights,
-    gradient: &[f32],
+    (y, gradient): (&[f32], &[f32]),
     weights_too: bool,
 ) -> RcabGradients {
     let (extent, feats, margin) = (
@@ -139,8 +127,8 @@ pub(super) fn backward(
         problem.channels_in,
         gradient_margin(problem),
     );
-    let of_factor = channel_sums(extent, gradient, Some(&trace.branch));
-    let attention = trace.attention.backward(&weights.attention, of_factor);
+    let added = added_sums(extent, gradient, y, &trace.x);
+    let attention = trace.attention.backward(&weights.attention, added);
     let of_convolution = |x: &Padded, gradient: &Padded| {
         (
             weight_gradient(kernels, problem, x, gradient),
@@ -204,36 +192,58 @@ fn lines(extent: Extent) -> usize {
     extent.size[0] * extent.size[1]
 }
 
-/// Sums over the voxels of each sample and channel, of `values` or of `values * other`; plane by plane, in order.
-fn channel_sums(extent: Extent, values: &[f32], other: Option<&[f32]>) -> Vec<f32> {
-    let Extent {
-        channels: feats,
-        size: [depth, height, width],
-        ..
-    } = extent;
-    let plane = height * width * feats;
-    let sum = |(index, values): (usize, &[f32])| {
-        let mut sums = vec![0.0; feats];
-        match other {
-            None => values.chunks_exact(feats).for_each(|voxel| {
-                sums.iter_mut().zip(voxel).for_each(|(sum, value)| *sum += value);
-            }),
-            Some(other) => {
-                let other = other[index * plane..].chunks_exact(feats);
-                values.chunks_exact(feats).zip(other).for_each(|(voxel, other)| {
-                    sums.iter_mut()
-                        .zip(voxel.iter().zip(other))
-                        .for_each(|(sum, (a, b))| *sum += a * b);
-                });
+/// Sums over the voxels of each sample and channel.
+fn channel_sums(extent: Extent, values: &[f32]) -> Vec<f32> {
+    let feats = extent.channels;
+    let row = extent.size[2] * feats;
+    plane_sums(extent, |line, sums| {
+        for voxel in values[line * row..][..row].chunks_exact(feats) {
+            sums.iter_mut().zip(voxel).for_each(|(sum, value)| *sum += value);
+        }
+    })
+}
+
+/// The same of `gradient (y - x)`.
+fn added_sums(extent: Extent, gradient: &[f32], y: &[f32], x: &Padded) -> Vec<f32> {
+    let feats = extent.channels;
+    let row = extent.size[2] * feats;
+    plane_sums(extent, |line, sums| {
+        let y = y[line * row..][..row].chunks_exact(feats);
+        let gradient = gradient[line * row..][..row].chunks_exact(feats);
+        let x = x_line(extent, x, line).chunks_exact(feats);
+        for ((y, g), x) in y.zip(gradient).zip(x) {
+            for (((sum, y), g), x) in sums.iter_mut().zip(y).zip(g).zip(x) {
+                *sum += g * (y - x);
             }
         }
+    })
+}
+
+/// One row of voxels of the block's input, by its rank.
+fn x_line(extent: Extent, x: &Padded, line: usize) -> &[f32] {
+    let [_, height, width] = extent.size;
+    let (n, z, y) = (line / lines(extent), line % lines(extent) / height, line % height);
+    let Places { base, step } = x.places();
+    &x.values()[base + n * step[0] + z * step[1] + y * step[2]..][..width * extent.channels]
+}
+
+/// Sums of each sample and channel, `add(line, sums)` for each row of voxels; plane by plane, in order.
+fn plane_sums(extent: Extent, add: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let Extent {
+        batch,
+        channels,
+        size: [depth, height, _],
+    } = extent;
+    let sum = |plane: usize| {
+        let mut sums = vec![0.0; channels];
+        (plane * height..(plane + 1) * height).for_each(|line| add(line, &mut sums));
         sums
     };
-    let planes: Vec<Vec<f32>> = values.par_chunks_exact(plane).enumerate().map(sum).collect();
+    let planes: Vec<Vec<f32>> = (0..batch * depth).into_par_iter().map(sum).collect();
     planes
         .chunks_exact(depth)
         .flat_map(|planes| {
-            let mut total = vec![0.0; feats];
+            let mut total = vec![0.0; channels];
             for sums in planes {
                 total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
             }

@@ -12,10 +12,11 @@ use burn::tensor::TensorData;
 
 use super::Activation;
 use super::direct::sub_voxel;
-use super::extension::{ConvBackend, ConvInputs, RcabInputs, attend, convolve, rcab_weights};
+use super::extension::{ConvBackend, ConvInputs, NormInputs, RcabInputs, attend, convolve, rcab_weights};
 use super::kernels::{Finish, Kernels};
 use super::layout::{Gate, Margin, Padded};
 use super::memory::{channels_last, contiguous, ordered, padded, shaped, source, values, voxels};
+use super::norm::{self, Moments, NormPlan};
 use super::passes::{gradient_margin, input_gradient, weight_gradient};
 use super::problem::{Plan, Problem};
 use super::rcab::{self, RcabTrace};
@@ -48,8 +49,29 @@ impl<C: CheckpointStrategy> ConvBackend for Autodiff<Flex, C> {
             OpsKind::Tracked(step) => step.finish(
                 SavedRcab {
                     trace: Arc::new(trace),
+                    output: output.clone(),
                     weights,
                     problem,
+                },
+                output,
+            ),
+            OpsKind::UnTracked(step) => step.finish(output),
+        }
+    }
+
+    fn normalised(inputs: NormInputs<Self>, plan: NormPlan) -> FloatTensor<Self> {
+        let nodes = [inputs.x.node(), inputs.weight.node(), inputs.bias.node()];
+        let x = channels_last(&inputs.x.into_primitive());
+        let affine = contiguous([inputs.weight.into_primitive(), inputs.bias.into_primitive()]);
+        let (y, moments) = norm::forward(&plan, values(&x), (values(&affine[0]), values(&affine[1])));
+        let output = voxels(y, plan.extent);
+        match NormBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish(
+                SavedNorm {
+                    x,
+                    affine,
+                    moments,
+                    plan,
                 },
                 output,
             ),
@@ -186,6 +208,7 @@ impl<const PARENTS: usize> Backward<Flex, PARENTS> for ConvBackward {
 #[derive(Clone)]
 struct SavedRcab {
     trace: Arc<RcabTrace>,
+    output: FlexTensor,
     weights: [FlexTensor; 8],
     problem: Problem,
 }
@@ -207,12 +230,15 @@ impl Backward<Flex, 9> for RcabBackward {
         let gradient = channels_last(&grads.consume::<Flex>(&ops.node));
         let SavedRcab {
             trace,
+            output,
             weights,
             problem,
         } = ops.state;
+        let output = channels_last(&output);
         let weights_too = ops.parents[1..5].iter().any(Option::is_some);
         let (kernels, read) = (Kernels::best(), rcab_weights(&weights));
-        let found = rcab::backward(kernels, &problem, &trace, &read, values(&gradient), weights_too);
+        let sides = (values(&output), values(&gradient));
+        let found = rcab::backward(kernels, &problem, &trace, &read, sides, weights_too);
         if let Some(node) = &ops.parents[0] {
             grads.register::<Flex>(node.id, voxels(found.x, problem.input_extent()));
         }
@@ -228,6 +254,47 @@ impl Backward<Flex, 9> for RcabBackward {
         });
         for ((parent, like), gradient) in ops.parents[1..].iter().zip(&weights).zip(of_weights) {
             if let (Some(node), Some(gradient)) = (parent, gradient) {
+                grads.register::<Flex>(node.id, shaped(gradient, like));
+            }
+        }
+    }
+}
+
+/// What the backward step of a normalisation reads.
+#[derive(Clone, Debug)]
+struct SavedNorm {
+    /// `[N,Z,Y,X,C]`.
+    x: FlexTensor,
+    /// Weight and bias.
+    affine: [FlexTensor; 2],
+    moments: Moments,
+    plan: NormPlan,
+}
+
+/// Parents are x, weight and bias.
+#[derive(Debug)]
+struct NormBackward;
+
+impl Backward<Flex, 3> for NormBackward {
+    type State = SavedNorm;
+
+    fn backward(self, ops: Ops<SavedNorm, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = channels_last(&grads.consume::<Flex>(&ops.node));
+        let SavedNorm {
+            x,
+            affine,
+            moments,
+            plan,
+        } = ops.state;
+        let read = (values(&affine[0]), values(&affine[1]));
+        let found = norm::backward(&plan, values(&x), &moments, read, values(&gradient));
+        let [of_x, of_weight, of_bias] = &ops.parents;
+        if let Some(node) = of_x {
+            grads.register::<Flex>(node.id, voxels(found.x, plan.extent));
+        }
+        let of_affine = [(of_weight, found.weight), (of_bias, found.bias)];
+        for ((node, gradient), like) in of_affine.into_iter().zip(&affine) {
+            if let Some(node) = node {
                 grads.register::<Flex>(node.id, shaped(gradient, like));
             }
         }

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Init;
+use crate::conv::{Activation, Statistics, normalised};
 
 /// Over which axes a normalisation takes its mean and variance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,43 +35,27 @@ pub struct Norm {
     /// `[channels]`, starts at 0.
     pub bias: Param<Tensor<1>>,
     #[module(skip)]
-    kind: NormKind,
+    over: Statistics,
 }
 
 impl Norm {
     /// The layer, or `None` for [`NormKind::None`].
     pub fn new(kind: NormKind, channels: usize, init: &mut Init, device: &Device) -> Option<Self> {
-        (kind != NormKind::None).then(|| Self {
+        let over = match kind {
+            NormKind::Group => Statistics::Sample,
+            NormKind::Batch => Statistics::Channel,
+            NormKind::Instance => Statistics::Each,
+            NormKind::None => return None,
+        };
+        Some(Self {
             weight: init.constant([channels], 1.0, device),
             bias: init.constant([channels], 0.0, device),
-            kind,
+            over,
         })
     }
 
-    /// Normalises; the shape stays.
-    pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        let shape @ [n, c, z, y, x_size] = x.dims();
-        // One row for each mean.
-        let rows: Tensor<3> = match self.kind {
-            NormKind::Group => x.reshape([n, 1, c * z * y * x_size]),
-            NormKind::Batch => {
-                x.reshape([n, c, z * y * x_size])
-                    .swap_dims(0, 1)
-                    .reshape([c, 1, n * z * y * x_size])
-            }
-            NormKind::Instance => x.reshape([n, c, z * y * x_size]),
-            NormKind::None => return x,
-        };
-        let centred = rows.clone() - rows.mean_dim(2);
-        let variance = centred.clone().square().mean_dim(2);
-        let normal = centred / (variance + 1e-5).sqrt();
-        let normal = match self.kind {
-            NormKind::Batch => normal
-                .reshape([c, n, z * y * x_size])
-                .swap_dims(0, 1)
-                .reshape(shape),
-            _ => normal.reshape(shape),
-        };
-        normal * self.weight.val().reshape([1, c, 1, 1, 1]) + self.bias.val().reshape([1, c, 1, 1, 1])
+    /// Normalises and applies `activation`; the shape stays.
+    pub fn forward(&self, x: Tensor<5>, activation: Activation) -> Tensor<5> {
+        normalised(x, (self.weight.val(), self.bias.val()), self.over, activation)
     }
 }

@@ -132,7 +132,8 @@ impl Discriminator {
     pub fn forward(&self, x: Tensor<5>) -> Tensor<2> {
         let x = self.stages.iter().fold(x, |x, stage| stage.forward(x));
         let means: Tensor<2> = global_mean(x).flatten(1, 4);
-        self.score.forward(leaky(self.hidden.forward(means)))
+        self.score
+            .forward(leaky_relu(self.hidden.forward(means), LEAKY_SLOPE.into()))
     }
 }
 
@@ -177,14 +178,11 @@ impl Stage {
 }
 
 fn normalised(conv: &Conv, norm: &Option<Norm>, x: Tensor<5>) -> Tensor<5> {
+    let leaky = Activation::LeakyRelu(LEAKY_SLOPE);
     match norm {
-        Some(norm) => leaky(norm.forward(conv.forward(x, Activation::None))),
-        None => conv.forward(x, Activation::LeakyRelu(LEAKY_SLOPE)),
+        Some(norm) => norm.forward(conv.forward(x, Activation::None), leaky),
+        None => conv.forward(x, leaky),
     }
-}
-
-fn leaky<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    leaky_relu(x, LEAKY_SLOPE.into())
 }
 
 fn n_stages(patch: [usize; 3], kernel: [usize; 3]) -> usize {

@@ -4,6 +4,7 @@
 mod fill;
 #[path = "../golden/mod.rs"]
 mod golden;
+mod norm;
 mod start;
 mod values;
 

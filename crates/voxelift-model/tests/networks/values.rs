@@ -1,7 +1,7 @@
 //! Layers and networks against an independent definition in PyTorch.
 
 use burn::module::Module;
-use voxelift_model::conv::voxel_shuffle;
+use voxelift_model::conv::{Activation, voxel_shuffle};
 use voxelift_model::layers::{Init, Norm, NormKind, upsample};
 use voxelift_model::networks::{
     Discriminator, DiscriminatorConfig, Discriminators, Embedding, GeneratorConfig, LrDecoder,
@@ -54,7 +54,9 @@ fn norms_match() {
     ] {
         let norm = Norm::new(kind, 3, &mut Init::new(0, "norm"), &device()).expect("a layer");
         let norm = Named { norm };
-        let y = fill(norm).norm.forward(formula([2, 3, 2, 3, 2], "x", 1.0) + 0.3);
+        let y = fill(norm)
+            .norm
+            .forward(formula([2, 3, 2, 3, 2], "x", 1.0) + 0.3, Activation::None);
         assert_close(name, y, &golden(&expected(), &format!("norm_{name}")), TOLERANCE);
     }
     assert!(Norm::new(NormKind::None, 3, &mut Init::new(0, "norm"), &device()).is_none());
@@ -324,9 +326,15 @@ fn without_gradients_the_tail_is_one_convolution_and_gives_the_same() {
         let live = fill(config.init(5, &device()));
         let image = formula([2, 1, z, y, x], "x", 1.0);
         let one = live.valid().forward(image.clone().inner());
-        assert!(!one.is_autodiff(), "the one convolution is for tensors without gradients");
+        assert!(
+            !one.is_autodiff(),
+            "the one convolution is for tensors without gradients"
+        );
         let two: Vec<f64> = live.forward(image).inner().into_data().iter::<f64>().collect();
-        assert!(two.iter().any(|v| v.abs() > 1e-3), "an answer that is not all zero");
+        assert!(
+            two.iter().any(|v| v.abs() > 1e-3),
+            "an answer that is not all zero"
+        );
         assert_close(&format!("{z}x{y}x{x} by {scale:?}"), one, &two, 1e-5);
     }
 }
