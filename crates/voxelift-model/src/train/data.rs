@@ -62,7 +62,11 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
         None => Cache::memory(),
     };
     let [hr, lr, heads] = [Role::Hr, Role::Lr, Role::Validation].map(|role| sources(&cohort, role));
-    let (degradations, calibration_misfit) = source_degradations(config, &hr, &lr, note)?;
+    let (mut degradations, calibration_misfit) = source_degradations(config, &hr, &lr, note)?;
+    for degradation in &mut degradations {
+        degradation.shift = data.source_shift;
+        degradation.check()?;
+    }
 
     let mut pairs: Vec<SourcePair> = Vec::new();
     for scan in &hr {
@@ -117,6 +121,7 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
     for (index, scan) in heads.iter().enumerate() {
         let degradation = Degradation {
             grid: Grid::Scale(scale),
+            shift: 0.0,
             ..*operator
         };
         let whole = scan.load(data, note)?;

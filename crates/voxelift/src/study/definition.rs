@@ -20,7 +20,7 @@ pub struct Study {
     pub text: String,
     /// The training configuration that variants start from; none where every variant is a model.
     pub base: Option<PathBuf>,
-    /// The variant (or floor) that the others are compared with.
+    /// The variant (or floor) that those without a baseline of their own are compared with.
     pub baseline: Option<String>,
     /// Keys every random stream of a run.
     pub seeds: Vec<u64>,
@@ -37,6 +37,8 @@ pub struct Variant {
     pub name: String,
     /// Where its models come from.
     pub origin: Origin,
+    /// The variant (or floor) that it is compared with, where that is not the study's.
+    pub baseline: Option<String>,
 }
 
 /// Where a variant's models come from.
@@ -46,6 +48,8 @@ pub enum Origin {
     Trained(Vec<String>),
     /// Trained elsewhere: a model file or a run folder; `{seed}` in its path stands for each seed.
     Model(String),
+    /// The variant of the same name of another study, whose folder lies beside this one's.
+    Study(String),
 }
 
 /// Scans whose truth is known, and how they are made coarse.
@@ -91,6 +95,8 @@ struct WrittenVariant {
     #[serde(default)]
     set: Table,
     model: Option<String>,
+    study: Option<String>,
+    baseline: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -141,22 +147,31 @@ impl Study {
         let common = assignments(&written.set)?;
         let mut variants = Vec::new();
         for variant in written.variant {
-            let origin = match (variant.model, variant.set.is_empty()) {
-                (Some(model), true) => Origin::Model(folder.join(model).to_string_lossy().into_owned()),
-                (Some(_), false) => {
+            let elsewhere = variant.model.is_some() || variant.study.is_some();
+            let origin = match (variant.model, variant.study) {
+                (Some(model), None) => Origin::Model(folder.join(model).to_string_lossy().into_owned()),
+                (None, Some(study)) => Origin::Study(study),
+                (Some(_), Some(_)) => {
                     return Err(format!(
-                        "variant {}: set and model exclude each other",
+                        "variant {}: model and study exclude each other",
                         variant.name
                     ));
                 }
-                (None, _) => {
+                (None, None) => {
                     let own = assignments(&variant.set)?;
                     Origin::Trained([common.as_slice(), &own, set].concat())
                 }
             };
+            if elsewhere && !variant.set.is_empty() {
+                let name = variant.name;
+                return Err(format!(
+                    "variant {name}: is trained elsewhere, and set changes nothing there"
+                ));
+            }
             variants.push(Variant {
                 name: variant.name,
                 origin,
+                baseline: variant.baseline,
             });
         }
         let trains = variants.iter().any(|v| matches!(v.origin, Origin::Trained(_)));
@@ -211,11 +226,14 @@ impl Study {
         if let Some(i) = (0..self.seeds.len()).find(|i| self.seeds[..*i].contains(&self.seeds[*i])) {
             return Err(format!("seeds: {} is there twice", self.seeds[i]));
         }
-        match &self.baseline {
-            Some(name) if !names.contains(&name.as_str()) && !floors.contains(&name.as_str()) => {
-                Err(format!("baseline = {name:?}: expected a variant or a floor"))
-            }
-            _ => Ok(()),
+        let of_variants = self
+            .variants
+            .iter()
+            .filter_map(|variant| variant.baseline.as_deref());
+        let mut baselines = self.baseline.as_deref().into_iter().chain(of_variants);
+        match baselines.find(|name| !names.contains(name) && !floors.contains(name)) {
+            Some(name) => Err(format!("baseline = {name:?}: expected a variant or a floor")),
+            None => Ok(()),
         }
     }
 }
@@ -337,7 +355,8 @@ mod tests {
             ("\"elsewhere\"", "\"zero-fill\"", "name of a floor"),
             ("\"elsewhere\"", "\"../a\"", "expected letters"),
             ("steps = 9", "seed = 9", "listed once"),
-            ("model =", "set = { steps = 1 }\nmodel =", "exclude each other"),
+            ("model =", "set = { steps = 1 }\nmodel =", "trained elsewhere"),
+            ("model =", "study = \"s1\"\nmodel =", "exclude each other"),
             ("[\"phantom:1\"]", "[]", "images = []"),
             ("operator = \"box\"", "spacing_mm = 2.0", "spacing_mm"),
             ("operator = \"box\"", "operater = \"box\"", "operater"),

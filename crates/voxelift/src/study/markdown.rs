@@ -27,10 +27,10 @@ pub fn markdown(table: &Table) -> String {
         text.push_str(
             "\nMean over people ± standard deviation over people; in the mask, data consistency over the whole volume.\n",
         );
-        if let Some(baseline) = &table.baseline {
+        if table.methods.iter().any(|method| method.baseline.is_some()) {
             let _ = write!(
                 text,
-                "\n### Less `{baseline}`\n\n{}\n\nMean over people [95 % bootstrap interval over people]; p of Wilcoxon's signed-rank \
+                "\n### Differences to the baseline\n\n{}\n\nMean over people [95 % bootstrap interval over people]; p of Wilcoxon's signed-rank \
                  test from six people on.\n",
                 differences(test, &table.methods)
             );
@@ -75,10 +75,19 @@ fn named(method: &MethodHead) -> String {
     }
 }
 
+/// What is compared with what.
+fn compared(method: &MethodHead) -> String {
+    match &method.baseline {
+        Some(baseline) => format!("{} - {baseline}", method.name),
+        None => method.name.clone(),
+    }
+}
+
 /// A row a method, a column a score.
 fn rows(
     columns: &[&ScoreTable],
     methods: &[MethodHead],
+    title: impl Fn(&MethodHead) -> String,
     text: impl Fn(&ScoreTable, &Cell) -> Option<String>,
 ) -> String {
     let header = std::iter::once("method".to_owned()).chain(columns.iter().map(|score| titled(score)));
@@ -90,7 +99,7 @@ fn rows(
             .collect();
         if cells.iter().any(Option::is_some) {
             let cells = cells.into_iter().map(Option::unwrap_or_default);
-            table.add_row(std::iter::once(named(method)).chain(cells));
+            table.add_row(std::iter::once(title(method)).chain(cells));
         }
     }
     table.to_string()
@@ -106,11 +115,13 @@ fn scored(score: &ScoreTable, cell: &Cell) -> String {
 }
 
 fn scores(test: &TestTable, methods: &[MethodHead]) -> String {
-    rows(&shown(test), methods, |score, cell| Some(scored(score, cell)))
+    rows(&shown(test), methods, named, |score, cell| {
+        Some(scored(score, cell))
+    })
 }
 
 fn differences(test: &TestTable, methods: &[MethodHead]) -> String {
-    rows(&shown(test), methods, |score, cell| {
+    rows(&shown(test), methods, compared, |score, cell| {
         let difference = &cell.difference.as_ref()?.paired;
         let digits = score.digits + 1;
         let mut text = format!("{:+.digits$}", difference.summary.mean);
@@ -161,7 +172,7 @@ fn listed(test: &TestTable, methods: &[MethodHead]) -> String {
                 let found = each.iter().find(|e| (e.person.as_str(), e.seed) == *column);
                 found.map_or_else(String::new, |e| format!("{:+.digits$}", e.difference))
             });
-            table.add_row(std::iter::once(method.name.clone()).chain(cells));
+            table.add_row(std::iter::once(compared(method)).chain(cells));
         }
         let _ = write!(text, "\n{table}\n");
     }
@@ -183,7 +194,7 @@ fn by_class(test: &TestTable, methods: &[MethodHead]) -> String {
             .collect();
         if !columns.is_empty() {
             let columns: Vec<&ScoreTable> = columns.iter().collect();
-            let table = rows(&columns, methods, |score, cell| Some(scored(score, cell)));
+            let table = rows(&columns, methods, named, |score, cell| Some(scored(score, cell)));
             let _ = write!(text, "\n{table}\n");
         }
     }

@@ -104,7 +104,6 @@ impl<'a> Grid<'a> {
         device: DeviceChoice,
         shard: Shard,
     ) -> anyhow::Result<Outcome> {
-        std::fs::create_dir_all(&self.out)?;
         self.keep("study.toml", self.study.text.as_bytes())?;
         if shard.is_first() && !self.score_floors()? {
             return Ok(Outcome::Interrupted);
@@ -233,11 +232,16 @@ impl<'a> Grid<'a> {
             });
             tests.collect()
         };
+        let compared_with = |own: Option<&String>, name: &str| {
+            let baseline = own.or(self.study.baseline.as_ref());
+            baseline.filter(|baseline| *baseline != name).cloned()
+        };
         let mut methods: Vec<ScoredMethod> = FLOORS
             .iter()
             .map(|floor| ScoredMethod {
                 name: floor.name().to_owned(),
                 is_floor: true,
+                baseline: compared_with(None, floor.name()),
                 planned: 1,
                 runs: vec![Scored {
                     seed: None,
@@ -266,6 +270,7 @@ impl<'a> Grid<'a> {
             methods.push(ScoredMethod {
                 name: variant.name.clone(),
                 is_floor: false,
+                baseline: compared_with(variant.baseline.as_ref(), &variant.name),
                 planned: planned.len(),
                 runs,
             });
@@ -280,7 +285,7 @@ impl<'a> Grid<'a> {
     pub fn write_tables(&self) -> anyhow::Result<String> {
         let methods = self.scored()?;
         let heads: Vec<TestHead> = self.tests.iter().map(head).collect();
-        let table = Table::new(&self.study.name, self.study.baseline.as_deref(), &methods, &heads);
+        let table = Table::new(&self.study.name, &methods, &heads);
         let text = markdown::markdown(&table);
         let json = serde_json::to_value(&table)?;
         let observed = heads
@@ -288,15 +293,13 @@ impl<'a> Grid<'a> {
             .map(|test| (test.name.as_str(), observations(&methods, &test.name)));
         self.keep("table.md", text.as_bytes())?;
         self.keep("table.csv", &markdown::long_csv(observed)?)?;
-        self.keep(
-            "table.json",
-            format!("{}\n", serde_json::to_string_pretty(&json)?).as_bytes(),
-        )?;
+        self.keep("table.json", format!("{json}\n").as_bytes())?;
         self.keep("table.html", report::of_study(&json)?.as_bytes())?;
         Ok(text)
     }
 
     fn keep(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        std::fs::create_dir_all(&self.out)?;
         Ok(write_atomically(&self.out.join(name), true, |out| {
             out.write_all(bytes)
         })?)

@@ -48,11 +48,20 @@ pub enum State {
     Complete,
 }
 
+/// In every run folder.
+const MODEL: &str = "model.safetensors";
+
+fn folder(out: &Path, variant: &str, seed: u64) -> PathBuf {
+    out.join("runs").join(variant).join(format!("seed-{seed}"))
+}
+
 /// Every run, all variants of the first seed before those of the second: a study that is cut short has balanced arms.
 ///
 /// # Errors
 /// When a configuration is refused.
 pub fn runs(study: &Study, out: &Path) -> anyhow::Result<Vec<Run>> {
+    let beside = std::path::absolute(out)?;
+    let beside = beside.parent().unwrap_or(Path::new("/"));
     let mut runs = Vec::new();
     for (place, &seed) in study.seeds.iter().enumerate() {
         for variant in &study.variants {
@@ -60,11 +69,13 @@ pub fn runs(study: &Study, out: &Path) -> anyhow::Result<Vec<Run>> {
                 Origin::Model(path) if place > 0 && !path.contains("{seed}") => continue,
                 Origin::Model(path) => {
                     let path = PathBuf::from(path.replace("{seed}", &seed.to_string()));
-                    Source::Elsewhere(if path.extension().is_some_and(|e| e == "safetensors") {
-                        path
-                    } else {
-                        path.join("model.safetensors")
-                    })
+                    let is_file = path
+                        .extension()
+                        .is_some_and(|extension| extension == "safetensors");
+                    Source::Elsewhere(if is_file { path } else { path.join(MODEL) })
+                }
+                Origin::Study(study) => {
+                    Source::Elsewhere(folder(&beside.join(study), &variant.name, seed).join(MODEL))
                 }
                 Origin::Trained(set) => {
                     let base = study.base.as_ref().expect("checked when the study was read");
@@ -100,7 +111,7 @@ impl Run {
     /// The model, once it is there.
     pub fn model(&self) -> PathBuf {
         match &self.source {
-            Source::Trained { .. } => self.folder.join("model.safetensors"),
+            Source::Trained { .. } => self.folder.join(MODEL),
             Source::Elsewhere(path) => path.clone(),
         }
     }
@@ -149,9 +160,6 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// All of it.
-    pub const WHOLE: Self = Self { index: 1, count: 1 };
-
     /// Whether the run at this place (from 0) belongs to it.
     pub fn holds(self, place: usize) -> bool {
         place % self.count == self.index - 1
@@ -194,6 +202,7 @@ mod tests {
         for wrong in ["0/3", "4/3", "1", "1/0", "a/b", "-1/3", ""] {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }
-        assert!(Shard::WHOLE.holds(6) && Shard::WHOLE.is_first());
+        let whole: Shard = "1/1".parse().unwrap();
+        assert!(whole.holds(6) && whole.is_first());
     }
 }

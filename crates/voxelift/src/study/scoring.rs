@@ -26,7 +26,7 @@ pub enum Method<'a> {
 }
 
 /// What an evaluation takes at most, in bytes a voxel of the reference.
-const EVALUATION_BYTES: u64 = 400;
+const EVALUATION_BYTES: u64 = 100;
 
 /// Scores a method on every scan of a test set; none when asked to stop.
 ///

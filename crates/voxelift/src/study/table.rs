@@ -31,6 +31,8 @@ pub struct ScoredMethod {
     pub name: String,
     /// Whether it is a floor.
     pub is_floor: bool,
+    /// What it is compared with.
+    pub baseline: Option<String>,
     /// How many runs are planned.
     pub planned: usize,
     /// Those that are complete.
@@ -55,8 +57,6 @@ pub struct TestHead {
 pub struct Table {
     /// The study's name.
     pub study: String,
-    /// The method that the others are compared with.
-    pub baseline: Option<String>,
     /// Floors first, then the variants.
     pub methods: Vec<MethodHead>,
     /// One a test set.
@@ -70,6 +70,8 @@ pub struct MethodHead {
     pub name: String,
     /// Whether it is a floor.
     pub is_floor: bool,
+    /// What it is compared with; nothing where it is that itself.
+    pub baseline: Option<String>,
     /// How many runs are planned.
     pub planned: usize,
     /// The seeds of those that are complete.
@@ -221,30 +223,30 @@ type Runs<'a> = BTreeMap<Option<u64>, BTreeMap<&'a str, f64>>;
 
 impl Table {
     /// From whatever is complete.
-    pub fn new(study: &str, baseline: Option<&str>, methods: &[ScoredMethod], tests: &[TestHead]) -> Self {
+    pub fn new(study: &str, methods: &[ScoredMethod], tests: &[TestHead]) -> Self {
         let head = |method: &ScoredMethod| MethodHead {
             name: method.name.clone(),
             is_floor: method.is_floor,
+            baseline: method.baseline.clone(),
             planned: method.planned,
             seeds: method.runs.iter().filter_map(|run| run.seed).collect(),
             costs: method.runs.iter().filter_map(|run| run.cost).collect(),
         };
         Self {
             study: study.to_owned(),
-            baseline: baseline.map(str::to_owned),
             methods: methods.iter().map(head).collect(),
             tests: tests
                 .iter()
                 .map(|test| TestTable {
                     head: test.clone(),
-                    scores: scores(&observations(methods, &test.name), methods, baseline),
+                    scores: scores(&observations(methods, &test.name), methods),
                 })
                 .collect(),
         }
     }
 }
 
-fn scores(all: &[Observation<'_>], methods: &[ScoredMethod], baseline: Option<&str>) -> Vec<ScoreTable> {
+fn scores(all: &[Observation<'_>], methods: &[ScoredMethod]) -> Vec<ScoreTable> {
     let mut regions: Vec<&str> = Vec::new();
     for observation in all {
         if !regions.contains(&observation.region.as_str()) {
@@ -265,12 +267,11 @@ fn scores(all: &[Observation<'_>], methods: &[ScoredMethod], baseline: Option<&s
                 let people = scans.into_iter().map(|(seed, scans)| (seed, by_person(scans)));
                 people.collect()
             };
-            let base = baseline.map(of);
             let cells: Vec<Cell> = methods
                 .iter()
                 .filter_map(|method| {
-                    let base = base.as_ref().filter(|_| baseline != Some(method.name.as_str()));
-                    cell(&method.name, &of(&method.name), base)
+                    let baseline = method.baseline.as_deref().map(of);
+                    cell(&method.name, &of(&method.name), baseline.as_ref())
                 })
                 .collect();
             if !cells.is_empty() {
