@@ -50,6 +50,28 @@ enum Content {
     File { file: Arc<File>, path: PathBuf },
 }
 
+/// What a file holds, or all files of a folder in the order of their names, as one SHA-256 in hexadecimal digits.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn content(path: &Path) -> Result<String> {
+    let read = |e| VolumeError::io(path, "read", e);
+    let mut files = vec![path.to_owned()];
+    if path.is_dir() {
+        let entries = fs::read_dir(path).map_err(read)?;
+        files = entries
+            .map(|entry| Ok(entry.map_err(read)?.path()))
+            .collect::<Result<_>>()?;
+        files.sort();
+        files.retain(|file| file.is_file());
+    }
+    let mut hash = Sha256::new();
+    for file in &files {
+        hash.update(fs::read(file).map_err(read)?);
+    }
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+}
+
 /// Changes with the layout of the files.
 const MAGIC: &[u8; 8] = b"vxlscan1";
 /// Magic, key, extent, spacing, factor, number of starts.

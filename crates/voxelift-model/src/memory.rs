@@ -18,6 +18,14 @@ pub fn peak() -> Option<u64> {
     status("VmHWM:")
 }
 
+/// The most that another process, by its number, has had in memory at once.
+///
+/// # Units
+/// As [`resident`]; `None` too once it has ended.
+pub fn peak_of(process: u32) -> Option<u64> {
+    field(&format!("/proc/{process}/status"), "VmHWM:")
+}
+
 /// What the machine could still give without swapping.
 ///
 /// # Units

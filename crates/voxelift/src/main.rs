@@ -5,6 +5,7 @@ mod failure;
 mod picture;
 mod report;
 mod scoreboard;
+mod study;
 mod tensorboard;
 mod terminal;
 

@@ -27,7 +27,7 @@ const fn score(key: &'static str, name: &'static str, higher_is_better: bool, di
 }
 
 /// Every score, in the order in which they are shown. One that a file does not hold is not shown.
-pub const SCORES: [Score; 14] = [
+pub const SCORES: [Score; 15] = [
     score("psnr_db", "PSNR (dB)", true, 2),
     score("psnr_p995_db", "PSNR, range p99.5 (dB)", true, 2),
     score("ssim", "SSIM", true, 4),
@@ -47,6 +47,13 @@ pub const SCORES: [Score; 14] = [
         false,
         4,
     ),
+    score("data_consistency", "data consistency", false, 4),
+];
+
+/// Scores of the images of one method against the references as two sets.
+pub const SET_SCORES: [Score; 2] = [
+    score("sliced_wasserstein", "sliced Wasserstein distance", false, 4),
+    score("log_power_l1", "log power spectrum L1", false, 4),
 ];
 
 impl Score {

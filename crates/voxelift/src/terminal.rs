@@ -64,6 +64,12 @@ impl Terminal {
         }
     }
 
+    /// The arguments that make another process of this program say as much.
+    pub fn arguments(&self) -> Vec<String> {
+        let word = if self.level < 0 { "--quiet" } else { "--verbose" };
+        vec![word.to_owned(); usize::from(self.level.unsigned_abs())]
+    }
+
     /// One of several pieces of work has failed; the others go on.
     pub fn complain(&self, message: impl Display) {
         self.bars.suspend(|| error(message));

@@ -28,6 +28,10 @@ pub struct DataConfig {
     pub people: Vec<String>,
     /// The known operator `A_s` that makes `X_s` of `Y_s`.
     pub source_operator: SourceOperator,
+    /// By how many HR voxels along each axis `A_s` misplaces the head: 0, but as a negative control, where half a voxel
+    /// shows what mixed grid conventions cost.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub source_shift: f64,
     /// The synthetic heads behind `phantom:SEED`.
     pub phantom: PhantomSource,
     /// Folder that keeps the prepared scans, from `root`: for cohorts larger than the memory, and for runs that share
@@ -36,6 +40,10 @@ pub struct DataConfig {
     pub cache: Option<PathBuf>,
     /// What a user of the model must know of its data (licences, contrast); kept in the model card.
     pub notes: String,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl Default for DataConfig {
@@ -48,6 +56,7 @@ impl Default for DataConfig {
             hr_fraction: 1.0,
             people: Vec::new(),
             source_operator: SourceOperator::default(),
+            source_shift: 0.0,
             phantom: PhantomSource::default(),
             cache: None,
             notes: String::new(),

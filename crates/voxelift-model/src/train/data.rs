@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use voxelift_volume::calibration::{MOST_HR, MOST_LR, calibrate};
 use voxelift_volume::cohort::{Cohort, Role};
 use voxelift_volume::degrade::{Degradation, Grid, Operators};
@@ -12,7 +11,7 @@ use voxelift_volume::phantom::{self, PhantomConfig};
 use voxelift_volume::random::Stream;
 use voxelift_volume::resample::pad_to_scale;
 use voxelift_volume::scan;
-use voxelift_volume::{Scale, Volume, VolumeError};
+use voxelift_volume::{Scale, Volume};
 
 use super::ValidationHead;
 use crate::cache::{self, Cache};
@@ -40,7 +39,8 @@ pub struct Prepared {
 }
 
 /// A scan of the cohort, not read yet.
-pub(super) struct Source {
+#[derive(Clone, Debug)]
+pub struct Source {
     /// Whose head it is.
     pub person: String,
     /// The name of its file.
@@ -62,7 +62,11 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
         None => Cache::memory(),
     };
     let [hr, lr, heads] = [Role::Hr, Role::Lr, Role::Validation].map(|role| sources(&cohort, role));
-    let (degradations, calibration_misfit) = source_degradations(config, &hr, &lr, note)?;
+    let (mut degradations, calibration_misfit) = source_degradations(config, &hr, &lr, note)?;
+    for degradation in &mut degradations {
+        degradation.shift = data.source_shift;
+        degradation.check()?;
+    }
 
     let mut pairs: Vec<SourcePair> = Vec::new();
     for scan in &hr {
@@ -117,6 +121,7 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
     for (index, scan) in heads.iter().enumerate() {
         let degradation = Degradation {
             grid: Grid::Scale(scale),
+            shift: 0.0,
             ..*operator
         };
         let whole = scan.load(data, note)?;
@@ -242,7 +247,11 @@ fn seed_of(config: &Config, role: Role, index: usize) -> u64 {
     config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (role << 32) ^ index as u64
 }
 
-pub(super) fn cohort(data: &DataConfig) -> Result<Cohort> {
+/// Who plays which role, by the names of the files; nothing but folders is read.
+///
+/// # Errors
+/// A glob that finds nothing, or a person in two roles.
+pub fn cohort(data: &DataConfig) -> Result<Cohort> {
     let mut cohort = Cohort::new();
     for names in &data.people {
         cohort.same_person(names)?;
@@ -296,7 +305,7 @@ fn expand(text: &str, key: &str, root: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The scans of a role, in order.
-pub(super) fn sources(cohort: &Cohort, role: Role) -> Vec<Source> {
+pub fn sources(cohort: &Cohort, role: Role) -> Vec<Source> {
     let scans = cohort.scans(role).map(|scan| {
         let name = scan.path.file_name().unwrap_or(scan.path.as_os_str());
         Source {
@@ -320,38 +329,36 @@ impl Source {
         })
     }
 
-    /// What the scan is by content, whatever its name; only a cache folder asks.
+    /// [`Source::content`], which only a cache folder asks for.
     fn identity(&self, data: &DataConfig, cache: &Cache) -> Result<String> {
         if cache.is_memory() {
             return Ok(String::new());
         }
+        self.content(data)
+    }
+
+    /// Where it is; `phantom:SEED` for a synthetic head.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the scan is by content, whatever its name.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn content(&self, data: &DataConfig) -> Result<String> {
         let version = env!("CARGO_PKG_VERSION");
         if let Some(phantom) = self.phantom(data) {
             return Ok(format!("{version} {phantom:?}"));
         }
-        let read = |e| VolumeError::io(&self.path, "read", e);
-        let mut files = vec![self.path.clone()];
-        if self.path.is_dir() {
-            let entries = std::fs::read_dir(&self.path).map_err(read)?;
-            files = entries
-                .map(|entry| Ok(entry.map_err(read)?.path()))
-                .collect::<Result<_>>()?;
-            files.sort();
-        }
-        let mut hash = Sha256::new();
-        for file in files.iter().filter(|file| file.is_file()) {
-            hash.update(std::fs::read(file).map_err(read)?);
-        }
-        let hash = hash
-            .finalize()
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect::<String>();
-        Ok(format!("{version} {hash}"))
+        Ok(format!("{version} {}", cache::content(&self.path)?))
     }
 
-    /// Reads it.
-    pub(super) fn load(&self, data: &DataConfig, note: &mut dyn FnMut(String)) -> Result<Volume> {
+    /// Reads it; `note` hears what is odd about the file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn load(&self, data: &DataConfig, note: &mut dyn FnMut(String)) -> Result<Volume> {
         if let Some(phantom) = self.phantom(data) {
             return Ok(phantom::head(&phantom)?);
         }

@@ -1,6 +1,6 @@
 //! What an acquisition adds to resolution: receive field, motion, ghosts, noise.
 
-use crate::kspace::{self, Spectrum};
+use crate::kspace::{self, Complex, Spectrum};
 use crate::random::Stream;
 use crate::resample::{Interpolation, resample_like};
 use crate::volume::{Geometry, Volume};
@@ -66,6 +66,14 @@ impl Default for Ghosting {
             axis: Axis::Y,
         }
     }
+}
+
+/// The head moved by so many voxels along each axis of a grid that stays where it is, interpolated by the sinc; what leaves
+/// at one face comes back at the other.
+pub(super) fn shifted(volume: &Volume, voxels: f64) -> Volume {
+    let mut spectrum = Spectrum::of(volume);
+    spectrum.scale_by(|f| Complex::from_polar(1.0, -TAU * voxels * f.iter().sum::<f64>()));
+    spectrum.into_volume(volume.geometry().clone())
 }
 
 /// Multiplies a volume by a smooth positive field whose logarithm has about the standard deviation `strength`.

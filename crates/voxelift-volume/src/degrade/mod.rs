@@ -27,13 +27,14 @@ pub enum Grid {
 
 /// A simulated LR acquisition of an HR volume. Steps, in the order of an acquisition:
 ///
+/// 0. the head lies beside where the header says (`shift`): a fault, as a negative control,
 /// 1. the receive field (`bias_field`) multiplies the head,
 /// 2. the head moves between lines of k-space (`motion`),
 /// 3. the operator brings it down to the LR grid, one operator per axis (thick slices are one of them),
 /// 4. every n-th acquired line is weak (`ghosting`),
 /// 5. the magnitude is taken under noise (`noise`).
 ///
-/// Steps 1, 2, 4 and 5 are left out where their setting is 0 or absent. In a configuration:
+/// Steps 0, 1, 2, 4 and 5 are left out where their setting is 0 or absent. In a configuration:
 /// `{ operator = "kspace", scale = 2, noise = 0.03, motion = { events = 3 } }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
@@ -42,6 +43,9 @@ pub struct Degradation {
     pub operator: Operators,
     /// How many remain.
     pub grid: Grid,
+    /// By how many HR voxels along each axis the head lies beside where the header says; 0 for none. Half a voxel is the
+    /// fault of mixed grid conventions, and shows whether a comparison would notice it.
+    pub shift: f64,
     /// Standard deviation of the logarithm of the receive field; 0 for none.
     pub bias_field: f64,
     /// Motion between k-space lines.
@@ -69,6 +73,7 @@ impl Degradation {
         Self {
             operator: operator.into(),
             grid: Grid::Scale(scale),
+            shift: 0.0,
             bias_field: 0.0,
             motion: None,
             ghosting: None,
@@ -112,6 +117,9 @@ impl Degradation {
             Grid::Scale(scale) => pad_to_scale(hr, scale),
             Grid::SpacingMm(_) => hr.clone(),
         };
+        if self.shift != 0.0 {
+            volume = effects::shifted(&volume, self.shift);
+        }
         if self.bias_field > 0.0 {
             volume = effects::bias_field(volume, self.bias_field, &mut Stream::new(seed, BIAS));
         }
@@ -156,6 +164,7 @@ impl Degradation {
                 "expected 1 to 16 per axis",
             ));
         }
+        within("shift", self.shift.abs(), 16.0)?;
         within("bias_field", self.bias_field, 2.0)?;
         within("noise", self.noise, 1.0)?;
         if let Some(motion) = self.motion {
@@ -184,6 +193,9 @@ impl fmt::Display for Degradation {
         match self.grid {
             Grid::Scale(scale) => write!(f, ", scale {scale}")?,
             Grid::SpacingMm([x, y, z]) => write!(f, ", spacing {x},{y},{z} mm")?,
+        }
+        if self.shift != 0.0 {
+            write!(f, ", shifted by {} voxels", self.shift)?;
         }
         if self.bias_field > 0.0 {
             write!(f, ", bias field {}", self.bias_field)?;
@@ -248,6 +260,8 @@ struct Written {
     scale: Option<OneOrThree<usize>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     spacing_mm: Option<OneOrThree<f64>>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    shift: f64,
     #[serde(default)]
     bias_field: f64,
     #[serde(default)]
@@ -256,6 +270,10 @@ struct Written {
     motion: Option<Motion>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ghosting: Option<Ghosting>,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 fn kspace() -> Operators {
@@ -270,6 +288,7 @@ impl TryFrom<Written> for Degradation {
             operator,
             scale,
             spacing_mm,
+            shift,
             bias_field,
             noise,
             motion,
@@ -291,6 +310,7 @@ impl TryFrom<Written> for Degradation {
         let degradation = Self {
             operator,
             grid,
+            shift,
             bias_field,
             motion,
             ghosting,
@@ -306,6 +326,7 @@ impl From<Degradation> for Written {
         let Degradation {
             operator,
             grid,
+            shift,
             bias_field,
             motion,
             ghosting,
@@ -319,6 +340,7 @@ impl From<Degradation> for Written {
             operator,
             scale,
             spacing_mm,
+            shift,
             bias_field,
             noise,
             motion,

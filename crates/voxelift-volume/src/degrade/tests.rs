@@ -142,6 +142,36 @@ fn every_operator_keeps_a_blob_where_it_is() {
 }
 
 #[test]
+fn a_shift_moves_the_head_and_not_the_grid() {
+    let hr = picture([12, 10, 8]);
+    let whole = effects::shifted(&hr, 1.0);
+    let [nx, ny, nz] = hr.extent();
+    for (x, y, z) in [(0, 0, 0), (3, 4, 5), (11, 9, 7)] {
+        let from = [(x + nx - 1) % nx, (y + ny - 1) % ny, (z + nz - 1) % nz];
+        assert!((whole.at([x, y, z]) - hr.at(from)).abs() < 1e-4);
+    }
+    let half = Degradation {
+        shift: 0.5,
+        ..Degradation::default()
+    };
+    let (shifted, kept) = (
+        half.apply(&hr, 0).unwrap(),
+        Degradation::default().apply(&hr, 0).unwrap(),
+    );
+    assert_eq!(shifted.geometry(), kept.geometry());
+    assert!(difference(&shifted, &kept) > 0.05);
+    assert_eq!(half.to_string(), "kspace, scale 2, shifted by 0.5 voxels");
+    assert_eq!(parse(&serde_json::to_string(&half).unwrap()).unwrap(), half);
+    let back = effects::shifted(&effects::shifted(&smooth([12, 10, 8]), 0.5), -0.5);
+    assert!(difference(&back, &smooth([12, 10, 8])) < 1e-4);
+}
+
+/// Nothing at the highest frequency of any axis, which a shift by a part of a voxel cannot keep.
+fn smooth(extent: [usize; 3]) -> Volume {
+    kspace::filter(&picture(extent), |_, f| if f < 0.49 { 1.0 } else { 0.0 })
+}
+
+#[test]
 fn noise_has_the_moments_of_rice() {
     let sigma = 0.2;
     let mut nothing = vec![0f32; 100_000];

@@ -1,4 +1,4 @@
-//! Floor 13 · The command line: one file a command, each from raw arguments to an outcome.
+//! Floor 14 · The command line: one file a command, each from raw arguments to an outcome.
 
 mod batch;
 mod degrade;
@@ -9,6 +9,7 @@ mod files;
 mod info;
 mod options;
 mod report;
+mod study;
 mod train;
 mod upscale;
 mod words;
@@ -63,7 +64,9 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Score an image against its reference
     Evaluate(evaluate::EvaluateArguments),
-    /// Write one self-contained page from a run or an evaluation
+    /// Train a grid of runs (variants x seeds), test each, and make one table
+    Study(study::StudyArguments),
+    /// Write one self-contained page from a run, an evaluation or a study
     Report(report::ReportArguments),
 }
 
@@ -103,6 +106,7 @@ fn execute(command: Command, terminal: &Terminal) -> anyhow::Result<Outcome> {
         Command::Upscale(arguments) => upscale::run(&arguments, terminal),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments, terminal),
+        Command::Study(arguments) => study::run(&arguments, terminal),
         Command::Report(arguments) => report::run(&arguments),
     }
 }

@@ -4,6 +4,8 @@ mod chart;
 mod evaluation;
 mod page;
 mod run;
+mod study;
 
 pub use evaluation::of_evaluation;
 pub use run::of_run;
+pub use study::of_study;

@@ -1,0 +1,370 @@
+//! A study as it is written: what is varied, over which seeds, and on what it is tested.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+use voxelift_model::config::{DataConfig, PhantomSource};
+use voxelift_volume::VolumeError;
+use voxelift_volume::degrade::{Degradation, Grid};
+
+use super::floors::FLOORS;
+use crate::failure::usage;
+
+/// A study: every variant with every seed, each tested on every test set.
+#[derive(Clone, Debug)]
+pub struct Study {
+    /// What it is called in the tables: the name of its file.
+    pub name: String,
+    /// The file as it was read.
+    pub text: String,
+    /// The training configuration that variants start from; none where every variant is a model.
+    pub base: Option<PathBuf>,
+    /// The variant (or floor) that those without a baseline of their own are compared with.
+    pub baseline: Option<String>,
+    /// Keys every random stream of a run.
+    pub seeds: Vec<u64>,
+    /// In the order of the tables.
+    pub variants: Vec<Variant>,
+    /// In the order of the tables.
+    pub tests: Vec<TestDefinition>,
+}
+
+/// One arm of a study.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// Names its folder too.
+    pub name: String,
+    /// Where its models come from.
+    pub origin: Origin,
+    /// The variant (or floor) that it is compared with, where that is not the study's.
+    pub baseline: Option<String>,
+}
+
+/// Where a variant's models come from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// Trained here: the base configuration with these `key=value` in their order.
+    Trained(Vec<String>),
+    /// Trained elsewhere: a model file or a run folder; `{seed}` in its path stands for each seed.
+    Model(String),
+    /// The variant of the same name of another study, whose folder lies beside this one's.
+    Study(String),
+}
+
+/// Scans whose truth is known, and how they are made coarse.
+#[derive(Clone, Debug)]
+pub struct TestDefinition {
+    /// Names it in the tables.
+    pub name: String,
+    /// The scans as roles of a cohort: globs, the people who were scanned more than once.
+    pub data: DataConfig,
+    /// What the models get of them.
+    pub degrade: Degradation,
+    /// Draws what is random in the degradation: the n-th scan takes the n-th number from here on.
+    pub seed: u64,
+    /// Label maps, one a scan in the order of the scans: what lies in each label is scored by itself.
+    pub labels: Vec<String>,
+    /// Score the three intensity classes of each reference by themselves.
+    pub classes: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    base: Option<PathBuf>,
+    baseline: Option<String>,
+    #[serde(default = "one_seed")]
+    seeds: Vec<u64>,
+    #[serde(default)]
+    set: Table,
+    #[serde(default)]
+    phantom: PhantomSource,
+    variant: Vec<WrittenVariant>,
+    test: Vec<WrittenTest>,
+}
+
+fn one_seed() -> Vec<u64> {
+    vec![1]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenVariant {
+    name: String,
+    #[serde(default)]
+    set: Table,
+    model: Option<String>,
+    study: Option<String>,
+    baseline: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenTest {
+    name: String,
+    images: Vec<String>,
+    #[serde(default)]
+    people: Vec<String>,
+    #[serde(default)]
+    degrade: Degradation,
+    #[serde(default)]
+    seed: u64,
+    #[serde(default)]
+    labels: Vec<String>,
+    #[serde(default)]
+    classes: bool,
+}
+
+impl Study {
+    /// Reads a study; `set` are further `key=value` for every run.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line; all of it is refused before any scan is read.
+    pub fn load(path: &Path, set: &[String]) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| VolumeError::io(path, "read", e))?;
+        let origin = path.display();
+        let written: Written = toml::from_str(&text).map_err(|error| {
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+            usage(format!("{origin}:{line}: {message}"))
+        })?;
+        let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+        let folder = std::path::absolute(folder.unwrap_or(Path::new(".")))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Self::resolved(written, &text, &folder, &name, set).map_err(|what| usage(format!("{origin}: {what}")))
+    }
+
+    fn resolved(
+        written: Written,
+        text: &str,
+        folder: &Path,
+        name: &str,
+        set: &[String],
+    ) -> Result<Self, String> {
+        let common = assignments(&written.set)?;
+        let mut variants = Vec::new();
+        for variant in written.variant {
+            let elsewhere = variant.model.is_some() || variant.study.is_some();
+            let origin = match (variant.model, variant.study) {
+                (Some(model), None) => Origin::Model(folder.join(model).to_string_lossy().into_owned()),
+                (None, Some(study)) => Origin::Study(study),
+                (Some(_), Some(_)) => {
+                    return Err(format!(
+                        "variant {}: model and study exclude each other",
+                        variant.name
+                    ));
+                }
+                (None, None) => {
+                    let own = assignments(&variant.set)?;
+                    Origin::Trained([common.as_slice(), &own, set].concat())
+                }
+            };
+            if elsewhere && !variant.set.is_empty() {
+                let name = variant.name;
+                return Err(format!(
+                    "variant {name}: is trained elsewhere, and set changes nothing there"
+                ));
+            }
+            variants.push(Variant {
+                name: variant.name,
+                origin,
+                baseline: variant.baseline,
+            });
+        }
+        let trains = variants.iter().any(|v| matches!(v.origin, Origin::Trained(_)));
+        if trains && written.base.is_none() {
+            return Err("base is missing; expected the path of a training configuration".to_owned());
+        }
+        let phantom = written.phantom;
+        let tests = written
+            .test
+            .into_iter()
+            .map(|test| test.resolved(folder, phantom))
+            .collect::<Result<Vec<_>, String>>()?;
+        let study = Self {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            base: written.base.map(|base| folder.join(base)),
+            baseline: written.baseline,
+            seeds: written.seeds,
+            variants,
+            tests,
+        };
+        study.check()?;
+        Ok(study)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let names: Vec<&str> = self.variants.iter().map(|v| v.name.as_str()).collect();
+        let floors: Vec<&str> = FLOORS.iter().map(|floor| floor.name()).collect();
+        let tests: Vec<&str> = self.tests.iter().map(|t| t.name.as_str()).collect();
+        for (what, names) in [("variant", &names), ("test", &tests)] {
+            if names.is_empty() {
+                return Err(format!("there is no {what}; expected at least one [[{what}]]"));
+            }
+            for (i, name) in names.iter().enumerate() {
+                let plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+                if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+                    return Err(format!(
+                        "{what} {name:?}: expected letters, digits, and . _ - + within"
+                    ));
+                }
+                if names[..i].contains(name) {
+                    return Err(format!("{what} {name}: there are two; rename one"));
+                }
+            }
+        }
+        if let Some(name) = names.iter().find(|name| floors.contains(name)) {
+            return Err(format!("variant {name}: is the name of a floor; rename it"));
+        }
+        if self.seeds.is_empty() {
+            return Err("seeds = []: expected at least one".to_owned());
+        }
+        if let Some(i) = (0..self.seeds.len()).find(|i| self.seeds[..*i].contains(&self.seeds[*i])) {
+            return Err(format!("seeds: {} is there twice", self.seeds[i]));
+        }
+        let of_variants = self
+            .variants
+            .iter()
+            .filter_map(|variant| variant.baseline.as_deref());
+        let mut baselines = self.baseline.as_deref().into_iter().chain(of_variants);
+        match baselines.find(|name| !names.contains(name) && !floors.contains(name)) {
+            Some(name) => Err(format!("baseline = {name:?}: expected a variant or a floor")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl WrittenTest {
+    fn resolved(self, folder: &Path, phantom: PhantomSource) -> Result<TestDefinition, String> {
+        if self.images.is_empty() {
+            return Err(format!(
+                "test {}: images = []: expected at least one glob, or phantom:SEED",
+                self.name
+            ));
+        }
+        if let Grid::SpacingMm(_) = self.degrade.grid {
+            return Err(format!(
+                "test {}: degrade.spacing_mm: expected scale, the factor that the models were trained for",
+                self.name
+            ));
+        }
+        let data = DataConfig {
+            root: folder.to_owned(),
+            hr: self.images,
+            people: self.people,
+            phantom,
+            ..DataConfig::default()
+        };
+        Ok(TestDefinition {
+            name: self.name,
+            data,
+            degrade: self.degrade,
+            seed: self.seed,
+            labels: self.labels,
+            classes: self.classes,
+        })
+    }
+}
+
+/// The leaves of a table as `key=value`, the keys dotted; a table within is merged, not replaced.
+fn assignments(table: &Table) -> Result<Vec<String>, String> {
+    let mut all = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => {
+                all.extend(
+                    assignments(inner)?
+                        .into_iter()
+                        .map(|inner| format!("{key}.{inner}")),
+                );
+            }
+            leaf => all.push(format!("{key}={leaf}")),
+        }
+    }
+    if let Some(seed) = all.iter().find(|a| a.starts_with("seed=")) {
+        return Err(format!("set {seed}: seeds are listed once, as seeds = [1, 2, 3]"));
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Study, String> {
+        let written = toml::from_str(text).map_err(|e: toml::de::Error| e.message().to_owned())?;
+        Study::resolved(written, text, Path::new("/s"), "s", &["steps=3".to_owned()])
+    }
+
+    const GOOD: &str = r#"
+        base = "base.toml"
+        baseline = "a"
+        seeds = [1, 2]
+        set = { steps = 9, loss.ssim = 0.0 }
+        [[variant]]
+        name = "a"
+        set = { "loss.cycle" = 0.5, data.lr.degrade = { noise = 0.1 }, optimizer.halve_at = [] }
+        [[variant]]
+        name = "elsewhere"
+        model = "runs/seed-{seed}"
+        [[test]]
+        name = "t"
+        images = ["phantom:1"]
+        degrade = { operator = "box", noise = 0.02 }
+    "#;
+
+    #[test]
+    fn sets_become_keys_in_order_and_paths_start_at_the_study() {
+        let study = read(GOOD).unwrap();
+        let Origin::Trained(set) = &study.variants[0].origin else {
+            panic!("a trained variant")
+        };
+        let mut own = set[2..5].to_vec();
+        own.sort();
+        assert_eq!(&set[..2], ["loss.ssim=0.0", "steps=9"]);
+        assert_eq!(
+            own,
+            [
+                "data.lr.degrade.noise=0.1",
+                "loss.cycle=0.5",
+                "optimizer.halve_at=[]"
+            ]
+        );
+        assert_eq!(set[5..], ["steps=3"], "what the command line says comes last");
+        assert!(matches!(&study.variants[1].origin, Origin::Model(path) if path == "/s/runs/seed-{seed}"));
+        assert_eq!(study.base.as_deref(), Some(Path::new("/s/base.toml")));
+        assert_eq!(study.tests[0].degrade.to_string(), "box, scale 2, noise 0.02");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (from, to, said) in [
+            ("base = \"base.toml\"", "", "base is missing"),
+            (
+                "baseline = \"a\"",
+                "baseline = \"b\"",
+                "expected a variant or a floor",
+            ),
+            ("[1, 2]", "[1, 1]", "twice"),
+            ("[1, 2]", "[]", "at least one"),
+            ("\"elsewhere\"", "\"a\"", "rename one"),
+            ("\"elsewhere\"", "\"zero-fill\"", "name of a floor"),
+            ("\"elsewhere\"", "\"../a\"", "expected letters"),
+            ("steps = 9", "seed = 9", "listed once"),
+            ("model =", "set = { steps = 1 }\nmodel =", "trained elsewhere"),
+            ("model =", "study = \"s1\"\nmodel =", "exclude each other"),
+            ("[\"phantom:1\"]", "[]", "images = []"),
+            ("operator = \"box\"", "spacing_mm = 2.0", "spacing_mm"),
+            ("operator = \"box\"", "operater = \"box\"", "operater"),
+            ("seeds", "seed", "seed"),
+        ] {
+            assert!(GOOD.contains(from), "{from}");
+            let error = read(&GOOD.replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(said), "{from} -> {to}: {error}");
+        }
+    }
+}

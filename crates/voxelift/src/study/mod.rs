@@ -1,0 +1,322 @@
+//! Floor 13 · Study: a grid of runs (variants x seeds), each tested on every test set, and one table.
+
+mod cases;
+mod cost;
+mod definition;
+mod floors;
+mod kept;
+mod markdown;
+mod plan;
+mod scoring;
+mod table;
+mod training;
+
+pub use definition::Study;
+pub use plan::{Run, Shard, Source, State};
+pub use training::Trainer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use voxelift_model::cache;
+use voxelift_model::device::DeviceChoice;
+use voxelift_model::infer::SuperResolver;
+use voxelift_model::train;
+use voxelift_volume::cohort::Role;
+use voxelift_volume::files::write_atomically;
+
+use crate::failure::{Outcome, told};
+use crate::report;
+use crate::terminal::Terminal;
+use cases::TestSet;
+use cost::Cost;
+use floors::FLOORS;
+use kept::Kept;
+use scoring::{Method, score};
+use table::{Scored, ScoredMethod, Table, TestHead, observations};
+
+/// A study in its folder.
+pub struct Grid<'a> {
+    study: &'a Study,
+    out: PathBuf,
+    runs: Vec<Run>,
+    tests: Vec<TestSet>,
+    terminal: &'a Terminal,
+    stop: &'a AtomicBool,
+}
+
+impl<'a> Grid<'a> {
+    /// Resolves every run and test set, and refuses what cannot work before anything is trained.
+    ///
+    /// # Errors
+    /// A configuration that is refused, a run folder of another one, a test person in the training data, or test scans that
+    /// are not there.
+    pub fn new(
+        study: &'a Study,
+        out: &Path,
+        terminal: &'a Terminal,
+        stop: &'a AtomicBool,
+    ) -> anyhow::Result<Self> {
+        let runs = plan::runs(study, out)?;
+        for run in &runs {
+            run.state()?;
+        }
+        let tests = study.tests.iter().cloned().map(TestSet::find);
+        let tests = tests.collect::<anyhow::Result<Vec<_>>>()?;
+        let mut checked: BTreeSet<String> = BTreeSet::new();
+        for run in &runs {
+            if let Source::Trained { config, .. } = &run.source
+                && checked.insert(run.variant.clone())
+            {
+                let mut data = config.data.clone();
+                // Watching a run by tuning heads and testing on them is what a search does.
+                data.validation.clear();
+                let mut cohort = train::cohort(&data)?;
+                for test in &tests {
+                    for names in &test.definition.data.people {
+                        cohort.same_person(names)?;
+                    }
+                    for scan in &test.scans {
+                        cohort.add(&scan.person, Role::Test, scan.path())?;
+                    }
+                }
+            }
+        }
+        Ok(Self {
+            study,
+            out: out.to_owned(),
+            runs,
+            tests,
+            terminal,
+            stop,
+        })
+    }
+
+    /// Trains and scores what is not there yet, one run after another; the tables are written after each.
+    ///
+    /// # Errors
+    /// When the folder cannot be written. A run that fails is said, and the others go on.
+    pub fn carry_out(
+        &self,
+        trainer: Option<&Trainer>,
+        device: DeviceChoice,
+        shard: Shard,
+    ) -> anyhow::Result<Outcome> {
+        self.keep("study.toml", self.study.text.as_bytes())?;
+        if shard.is_first() && !self.score_floors()? {
+            return Ok(Outcome::Interrupted);
+        }
+        let (mut failed, mut done) = (0, 0);
+        for (place, run) in self.runs.iter().enumerate() {
+            if !shard.holds(place) {
+                continue;
+            }
+            self.terminal.say(format!(
+                "study {}: run {} of {}: {}",
+                self.study.name,
+                place + 1,
+                self.runs.len(),
+                run.title()
+            ));
+            let outcome = self.train(run, trainer).and_then(|outcome| match outcome {
+                Outcome::Done => self.score_model(run, device),
+                other => Ok(other),
+            });
+            match outcome {
+                Ok(Outcome::Done) => done += 1,
+                Ok(Outcome::Interrupted) => return Ok(Outcome::Interrupted),
+                Ok(Outcome::InPart) => failed += 1,
+                Err(error) => {
+                    // A run that was ended together with the study has not failed.
+                    if self.stopped() {
+                        return Ok(Outcome::Interrupted);
+                    }
+                    self.terminal.complain(told(&error));
+                    failed += 1;
+                }
+            }
+            self.write_tables()?;
+        }
+        match (failed, done) {
+            (0, _) => Ok(Outcome::Done),
+            (_, 0) => anyhow::bail!("study {}: none of its runs could be finished", self.study.name),
+            _ => Ok(Outcome::InPart),
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn train(&self, run: &Run, trainer: Option<&Trainer>) -> anyhow::Result<Outcome> {
+        match (&run.source, run.state()?, trainer) {
+            (_, State::Complete, _) => Ok(Outcome::Done),
+            (Source::Trained { set, .. }, _, Some(trainer)) => trainer.train(run, set, self.stop),
+            (Source::Trained { .. }, _, None) => unreachable!("a study with a base has a trainer"),
+            (Source::Elsewhere(path), ..) => {
+                self.terminal.complain(format!(
+                    "{}: {} is not there yet; the same command goes on once it is",
+                    run.title(),
+                    path.display()
+                ));
+                Ok(Outcome::InPart)
+            }
+        }
+    }
+
+    fn floor_folder(&self, name: &str) -> PathBuf {
+        self.out.join("floors").join(name)
+    }
+
+    /// Answers whether it came to its end.
+    fn score_floors(&self) -> anyhow::Result<bool> {
+        for floor in FLOORS {
+            let folder = self.floor_folder(floor.name());
+            for test in &self.tests {
+                let of = depends(test, floor.name());
+                if !self.score_missing(&folder, floor.name(), Method::Floor(floor), of, test)? {
+                    return Ok(false);
+                }
+            }
+        }
+        self.write_tables()?;
+        Ok(true)
+    }
+
+    fn score_model(&self, run: &Run, device: DeviceChoice) -> anyhow::Result<Outcome> {
+        let of = cache::content(&run.model())?;
+        let kept = Kept::read(&run.folder);
+        let missing = |test: &&TestSet| kept.get(&test.definition.name, &depends(test, &of)).is_none();
+        if !self.tests.iter().any(|test| missing(&test)) {
+            return Ok(Outcome::Done);
+        }
+        let (resolver, _) = SuperResolver::load(&run.model(), device.open()?.0)?;
+        for test in self.tests.iter().filter(missing) {
+            let method = Method::Model(&resolver);
+            if !self.score_missing(&run.folder, &run.title(), method, depends(test, &of), test)? {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Scores a method on a test set unless that is kept; answers whether it came to its end.
+    fn score_missing(
+        &self,
+        folder: &Path,
+        name: &str,
+        method: Method<'_>,
+        of: Value,
+        test: &TestSet,
+    ) -> anyhow::Result<bool> {
+        if Kept::read(folder).get(&test.definition.name, &of).is_some() {
+            return Ok(true);
+        }
+        let what = format!("{name} on {}", test.definition.name);
+        let mut progress = self.terminal.progress(&what, "scans", test.scans.len() as u64);
+        match score(method, of, test, self.stop, &mut progress)? {
+            Some(scores) => Kept::add(folder, &test.definition.name, scores).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Everything that is complete, floors first.
+    fn scored(&self) -> anyhow::Result<Vec<ScoredMethod>> {
+        let of_folder = |folder: &Path, of: &str| -> BTreeMap<_, _> {
+            let kept = Kept::read(folder);
+            let tests = self.tests.iter().filter_map(|test| {
+                let name = &test.definition.name;
+                Some((name.clone(), kept.get(name, &depends(test, of))?.clone()))
+            });
+            tests.collect()
+        };
+        let compared_with = |own: Option<&String>, name: &str| {
+            let baseline = own.or(self.study.baseline.as_ref());
+            baseline.filter(|baseline| *baseline != name).cloned()
+        };
+        let mut methods: Vec<ScoredMethod> = FLOORS
+            .iter()
+            .map(|floor| ScoredMethod {
+                name: floor.name().to_owned(),
+                is_floor: true,
+                baseline: compared_with(None, floor.name()),
+                planned: 1,
+                runs: vec![Scored {
+                    seed: None,
+                    cost: None,
+                    tests: of_folder(&self.floor_folder(floor.name()), floor.name()),
+                }],
+            })
+            .collect();
+        for variant in &self.study.variants {
+            let planned: Vec<&Run> = self
+                .runs
+                .iter()
+                .filter(|run| run.variant == variant.name)
+                .collect();
+            let mut runs = Vec::new();
+            for run in &planned {
+                if run.state()? == State::Complete {
+                    let folder = run.model().parent().map(Path::to_owned).unwrap_or_default();
+                    runs.push(Scored {
+                        seed: Some(run.seed),
+                        cost: Some(Cost::of(&folder)),
+                        tests: of_folder(&run.folder, &cache::content(&run.model())?),
+                    });
+                }
+            }
+            methods.push(ScoredMethod {
+                name: variant.name.clone(),
+                is_floor: false,
+                baseline: compared_with(variant.baseline.as_ref(), &variant.name),
+                planned: planned.len(),
+                runs,
+            });
+        }
+        Ok(methods)
+    }
+
+    /// Writes `table.md`, `table.csv`, `table.json` and `table.html` from whatever is complete; answers with the first.
+    ///
+    /// # Errors
+    /// When a model cannot be read or a file cannot be written.
+    pub fn write_tables(&self) -> anyhow::Result<String> {
+        let methods = self.scored()?;
+        let heads: Vec<TestHead> = self.tests.iter().map(head).collect();
+        let table = Table::new(&self.study.name, &methods, &heads);
+        let text = markdown::markdown(&table);
+        let json = serde_json::to_value(&table)?;
+        let observed = heads
+            .iter()
+            .map(|test| (test.name.as_str(), observations(&methods, &test.name)));
+        self.keep("table.md", text.as_bytes())?;
+        self.keep("table.csv", &markdown::long_csv(observed)?)?;
+        self.keep("table.json", format!("{json}\n").as_bytes())?;
+        self.keep("table.html", report::of_study(&json)?.as_bytes())?;
+        Ok(text)
+    }
+
+    fn keep(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        std::fs::create_dir_all(&self.out)?;
+        Ok(write_atomically(&self.out.join(name), true, |out| {
+            out.write_all(bytes)
+        })?)
+    }
+}
+
+/// Everything that the scores of a method on a test set depend on.
+fn depends(test: &TestSet, method: &str) -> Value {
+    json!({"method": method, "test": test.of})
+}
+
+fn head(test: &TestSet) -> TestHead {
+    let people: BTreeSet<&str> = test.scans.iter().map(|scan| scan.person.as_str()).collect();
+    TestHead {
+        name: test.definition.name.clone(),
+        degradation: test.definition.degrade.to_string(),
+        scans: test.scans.len(),
+        people: people.len(),
+    }
+}

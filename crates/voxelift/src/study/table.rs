@@ -1,0 +1,351 @@
+//! The one table of a study: every method on every test set, with its differences to the baseline.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use voxelift_volume::metrics::{PairedDifference, Summary, by_person, paired, summarize};
+
+use super::cost::Cost;
+use super::kept::TestScores;
+use crate::scoreboard::{SCORES, SET_SCORES};
+
+/// The same scores give the same intervals.
+const BOOTSTRAP_SEED: u64 = 0;
+
+/// One run of a method: a seed, or the only run of a floor.
+#[derive(Clone, Debug)]
+pub struct Scored {
+    /// None for a floor.
+    pub seed: Option<u64>,
+    /// What the training has cost, where there was one.
+    pub cost: Option<Cost>,
+    /// By the name of the test set; a test that is not scored yet is not there.
+    pub tests: BTreeMap<String, TestScores>,
+}
+
+/// A method and its runs that are complete.
+#[derive(Clone, Debug)]
+pub struct ScoredMethod {
+    /// The variant's or the floor's.
+    pub name: String,
+    /// Whether it is a floor.
+    pub is_floor: bool,
+    /// What it is compared with.
+    pub baseline: Option<String>,
+    /// How many runs are planned.
+    pub planned: usize,
+    /// Those that are complete.
+    pub runs: Vec<Scored>,
+}
+
+/// A test set in a table.
+#[derive(Clone, Debug, Serialize)]
+pub struct TestHead {
+    /// Its name.
+    pub name: String,
+    /// How its scans were made coarse.
+    pub degradation: String,
+    /// How many scans.
+    pub scans: usize,
+    /// Of how many people.
+    pub people: usize,
+}
+
+/// The table; as JSON it is what the page is made of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Table {
+    /// The study's name.
+    pub study: String,
+    /// Floors first, then the variants.
+    pub methods: Vec<MethodHead>,
+    /// One a test set.
+    pub tests: Vec<TestTable>,
+}
+
+/// A method in a table.
+#[derive(Clone, Debug, Serialize)]
+pub struct MethodHead {
+    /// Its name.
+    pub name: String,
+    /// Whether it is a floor.
+    pub is_floor: bool,
+    /// What it is compared with; nothing where it is that itself.
+    pub baseline: Option<String>,
+    /// How many runs are planned.
+    pub planned: usize,
+    /// The seeds of those that are complete.
+    pub seeds: Vec<u64>,
+    /// What each of them has cost.
+    pub costs: Vec<Cost>,
+}
+
+/// The part of a table that belongs to one test set.
+#[derive(Clone, Debug, Serialize)]
+pub struct TestTable {
+    /// Which.
+    #[serde(flatten)]
+    pub head: TestHead,
+    /// A score each.
+    pub scores: Vec<ScoreTable>,
+}
+
+/// One score of every method on one test set.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScoreTable {
+    /// Which score: its place in the JSON of an evaluation.
+    pub key: String,
+    /// With its unit.
+    pub name: String,
+    /// `masked`, `whole`, `set`, or a class.
+    pub region: String,
+    /// Which way is better.
+    pub higher_is_better: bool,
+    /// Digits behind the point.
+    pub digits: usize,
+    /// By method, in the order of the table's methods; one without the score is not there.
+    pub methods: Vec<Cell>,
+}
+
+/// One score of one method on one test set.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cell {
+    /// Which method.
+    pub method: String,
+    /// Over people, each the mean of its scans and seeds.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// Standard deviation over seeds of the mean over people; `null` for fewer than two.
+    pub seed_sd: Option<f64>,
+    /// Against the baseline; `null` for the baseline itself.
+    pub difference: Option<Difference>,
+}
+
+/// How a method differs from the baseline on the people and seeds that both have.
+#[derive(Clone, Debug, Serialize)]
+pub struct Difference {
+    /// Over people, each the mean over seeds.
+    #[serde(flatten)]
+    pub paired: PairedDifference,
+    /// Each person with each seed.
+    pub each: Vec<Each>,
+}
+
+/// One person with one seed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Each {
+    /// Whose scans.
+    pub person: String,
+    /// Which run; `null` between floors.
+    pub seed: Option<u64>,
+    /// Method less baseline.
+    pub difference: f64,
+}
+
+/// One number: what the long table has a row of.
+#[derive(Clone, Debug)]
+pub struct Observation<'a> {
+    /// Whose number.
+    pub method: &'a str,
+    /// Which run.
+    pub seed: Option<u64>,
+    /// Which scan; empty for a score of the set.
+    pub scan: &'a str,
+    /// Whose head; empty for a score of the set.
+    pub person: &'a str,
+    /// `masked`, `whole`, `set`, or a class.
+    pub region: String,
+    /// Which score.
+    pub key: &'static str,
+    /// The number.
+    pub value: f64,
+}
+
+/// Every number of a test set.
+pub fn observations<'a>(methods: &'a [ScoredMethod], test: &str) -> Vec<Observation<'a>> {
+    let mut all = Vec::new();
+    for method in methods {
+        for run in &method.runs {
+            let Some(scores) = run.tests.get(test) else {
+                continue;
+            };
+            let mut add = |scan: &'a str, person: &'a str, region: &str, key, value: Option<f64>| {
+                all.extend(value.map(|value| Observation {
+                    method: &method.name,
+                    seed: run.seed,
+                    scan,
+                    person,
+                    region: region.to_owned(),
+                    key,
+                    value,
+                }));
+            };
+            for scan in &scores.scans {
+                for score in &SCORES {
+                    add(
+                        &scan.scan,
+                        &scan.person,
+                        "masked",
+                        score.key,
+                        score.of(&scan.scores, true),
+                    );
+                    add(
+                        &scan.scan,
+                        &scan.person,
+                        "whole",
+                        score.key,
+                        score.of(&scan.scores, false),
+                    );
+                }
+                let classes = scan.scores.get("classes").and_then(Value::as_object);
+                for (class, of_class) in classes.into_iter().flatten() {
+                    for score in &SCORES {
+                        add(
+                            &scan.scan,
+                            &scan.person,
+                            class,
+                            score.key,
+                            score.of(of_class, false),
+                        );
+                    }
+                }
+            }
+            for score in &SET_SCORES {
+                add("", "", "set", score.key, score.of(&scores.set, false));
+            }
+        }
+    }
+    all
+}
+
+/// A method's numbers of one score: for each run its people, a person scanned twice once.
+type Runs<'a> = BTreeMap<Option<u64>, BTreeMap<&'a str, f64>>;
+
+impl Table {
+    /// From whatever is complete.
+    pub fn new(study: &str, methods: &[ScoredMethod], tests: &[TestHead]) -> Self {
+        let head = |method: &ScoredMethod| MethodHead {
+            name: method.name.clone(),
+            is_floor: method.is_floor,
+            baseline: method.baseline.clone(),
+            planned: method.planned,
+            seeds: method.runs.iter().filter_map(|run| run.seed).collect(),
+            costs: method.runs.iter().filter_map(|run| run.cost).collect(),
+        };
+        Self {
+            study: study.to_owned(),
+            methods: methods.iter().map(head).collect(),
+            tests: tests
+                .iter()
+                .map(|test| TestTable {
+                    head: test.clone(),
+                    scores: scores(&observations(methods, &test.name), methods),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn scores(all: &[Observation<'_>], methods: &[ScoredMethod]) -> Vec<ScoreTable> {
+    let mut regions: Vec<&str> = Vec::new();
+    for observation in all {
+        if !regions.contains(&observation.region.as_str()) {
+            regions.push(&observation.region);
+        }
+    }
+    let mut tables = Vec::new();
+    for region in regions {
+        for score in SCORES.iter().chain(&SET_SCORES) {
+            let of = |method: &str| -> Runs<'_> {
+                let mut scans: BTreeMap<Option<u64>, Vec<(&str, f64)>> = BTreeMap::new();
+                for o in all
+                    .iter()
+                    .filter(|o| o.method == method && o.region == region && o.key == score.key)
+                {
+                    scans.entry(o.seed).or_default().push((o.person, o.value));
+                }
+                let people = scans.into_iter().map(|(seed, scans)| (seed, by_person(scans)));
+                people.collect()
+            };
+            let cells: Vec<Cell> = methods
+                .iter()
+                .filter_map(|method| {
+                    let baseline = method.baseline.as_deref().map(of);
+                    cell(&method.name, &of(&method.name), baseline.as_ref())
+                })
+                .collect();
+            if !cells.is_empty() {
+                tables.push(ScoreTable {
+                    key: score.key.to_owned(),
+                    name: score.name.to_owned(),
+                    region: region.to_owned(),
+                    higher_is_better: score.higher_is_better,
+                    digits: score.digits,
+                    methods: cells,
+                });
+            }
+        }
+    }
+    tables
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// A person's mean over runs.
+fn over_runs<'a>(runs: impl Iterator<Item = (&'a str, f64)>) -> Vec<f64> {
+    by_person(runs).into_values().collect()
+}
+
+fn cell(method: &str, runs: &Runs<'_>, baseline: Option<&Runs<'_>>) -> Option<Cell> {
+    let people = over_runs(runs.values().flatten().map(|(person, value)| (*person, *value)));
+    let of_seeds: Vec<f64> = runs
+        .values()
+        .map(|people| mean(&people.values().copied().collect::<Vec<_>>()))
+        .collect();
+    Some(Cell {
+        method: method.to_owned(),
+        summary: summarize(&people, BOOTSTRAP_SEED)?,
+        seed_sd: summarize(&of_seeds, BOOTSTRAP_SEED).and_then(|summary| summary.sd),
+        difference: baseline.and_then(|baseline| difference(runs, baseline)),
+    })
+}
+
+/// The people of a seed, or of the only run.
+fn run_of<'r, 'a>(runs: &'r Runs<'a>, seed: Option<u64>) -> Option<&'r BTreeMap<&'a str, f64>> {
+    runs.get(&seed).or_else(|| runs.get(&None))
+}
+
+/// On the people and seeds that both have; a floor has one run, which goes with every seed.
+fn difference(runs: &Runs<'_>, baseline: &Runs<'_>) -> Option<Difference> {
+    let seeds = if runs.contains_key(&None) { baseline } else { runs }.keys();
+    let mut each = Vec::new();
+    let (mut method, mut base) = (Vec::new(), Vec::new());
+    for &seed in seeds {
+        let (Some(of_method), Some(of_baseline)) = (run_of(runs, seed), run_of(baseline, seed)) else {
+            continue;
+        };
+        for (person, value) in of_method {
+            let Some(other) = of_baseline.get(person) else {
+                continue;
+            };
+            method.push((*person, *value));
+            base.push((*person, *other));
+            each.push(Each {
+                person: (*person).to_owned(),
+                seed,
+                difference: value - other,
+            });
+        }
+    }
+    each.sort_by(|a, b| (&a.person, a.seed).cmp(&(&b.person, b.seed)));
+    Some(Difference {
+        paired: paired(
+            &over_runs(method.into_iter()),
+            &over_runs(base.into_iter()),
+            BOOTSTRAP_SEED,
+        )?,
+        each,
+    })
+}
