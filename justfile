@@ -17,6 +17,10 @@ bench-peers:
     python3 scripts/reference/bench_pytorch.py
     python3 scripts/reference/bench_pytorch.py --memory
 
+# Each kernel by itself, with criterion; a build of its own.
+bench-kernels:
+    cargo bench --manifest-path benches/Cargo.toml
+
 # Licences, sources and advisories of the dependencies; needs cargo-deny.
 deny:
     cargo deny check

@@ -1,0 +1,123 @@
+"""Times `voxelift upscale` of a whole scan beside PyTorch, and says how its time and memory grow with the scan.
+
+    cargo build --release
+    python scripts/reference/bench_upscale.py MODEL.safetensors LR.nii.gz [--threads 2] [--rounds 3]
+
+Ours is the whole command, files and start-up included; PyTorch's side is the same network in f32 on the same tiles
+inside a running interpreter, reading and writing with nibabel. The sizes are the scan cut or repeated along its last
+axis to a half, once, twice and four times its voxels. Needs numpy, torch, safetensors and nibabel.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from model_in_pytorch import card_of, generator, otsu_foreground
+
+BINARY = Path("target/release/voxelift")
+
+
+def starts(size, tile):
+    """As the program's tiles: they overlap by a quarter, and the last ends with the volume."""
+    tile = min(tile, size)
+    return sorted({min(start, size - tile) for start in range(0, max(size - tile // 4, 1), tile - tile // 4)})
+
+
+def in_pytorch(model, source, target):
+    card = card_of(model)
+    tensors, scale, side = load_file(model), card["scale"][::-1], card["tile"]
+    image = nibabel.load(source)
+    lr = np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0)
+    factor = np.float32(np.percentile(otsu_foreground(lr.ravel()), 99.5))
+    lr = torch.from_numpy(np.ascontiguousarray(lr / factor))[None, None]
+    size = lr.shape[2:]
+    total = torch.zeros(1, 1, *(n * s for n, s in zip(size, scale)))
+    weight = torch.zeros_like(total)
+    with torch.no_grad():
+        for z in starts(size[0], side):
+            for y in starts(size[1], side):
+                for x in starts(size[2], side):
+                    first = (z, y, x)
+                    low = (..., *(slice(f, f + side) for f in first))
+                    high = (..., *(slice(s * f, s * (f + side)) for f, s in zip(first, scale)))
+                    total[high] += generator(tensors, card["network"], scale, lr[low]).float()
+                    weight[high] += 1
+    answer = (total / weight)[0, 0].numpy() * factor
+    affine = image.affine @ np.diag([*(1 / s for s in card["scale"]), 1])
+    nibabel.save(nibabel.Nifti1Image(answer.transpose(2, 1, 0), affine), target)
+
+
+def ours(threads, *words):
+    """Seconds of the command, and the most memory it held."""
+    start = time.perf_counter()
+    null = subprocess.DEVNULL
+    process = subprocess.Popen([BINARY, "--threads", str(threads), *map(str, words)], stdout=null, stderr=null)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        sys.exit(f"voxelift {words} ended with {status}")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def seconds(work):
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("lr")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        sr = folder / "sr.nii.gz"
+
+        def upscale(scan):
+            words = ("upscale", scan, "-o", sr, "--model", args.model, "--force", "--allow-out-of-range")
+            return ours(args.threads, *words)
+
+        theirs = lambda: in_pytorch(args.model, args.lr, folder / "torch.nii.gz")
+        theirs()
+        pairs = [(upscale(args.lr)[0], seconds(theirs)) for _ in range(args.rounds)]
+        a, b = (statistics.median(side) for side in zip(*pairs))
+        ratio = statistics.median(mine / other for mine, other in pairs)
+        print(f"a whole scan: ours {a:.2f} s, PyTorch {b:.2f} s, ratio {ratio:.2f}", flush=True)
+        images = [np.asarray(nibabel.load(path).dataobj) for path in (sr, folder / "torch.nii.gz")]
+        apart = np.abs(images[0] - images[1]).max() / images[0].max()
+        print(f"largest difference {apart:.1e} of the maximum (the blends of the overlaps differ)", flush=True)
+
+        _, at_rest = ours(args.threads, "--help")
+        print(f"{'voxels':>10} {'seconds':>8} {'us/voxel':>9} {'MiB':>6} {'bytes/voxel':>12}")
+        image = nibabel.load(args.lr)
+        voxels = np.asarray(image.dataobj)
+        for share in (0.5, 1, 2, 4):
+            count = round(voxels.shape[2] * share)
+            part = np.take(voxels, np.arange(count) % voxels.shape[2], axis=2)
+            scan = folder / "part.nii.gz"
+            nibabel.save(nibabel.Nifti1Image(part, image.affine), scan)
+            runs = [upscale(scan) for _ in range(args.rounds)]
+            took, held = (statistics.median(side) for side in zip(*runs))
+            held = held - at_rest
+            print(
+                f"{part.size:10} {took:8.2f} {took / part.size * 1e6:9.2f} {held:6.0f}"
+                f" {held * 2**20 / part.size:12.0f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
