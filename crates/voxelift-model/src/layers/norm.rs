@@ -1,7 +1,7 @@
 //! Normalisation for the discriminators.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Init;
@@ -47,9 +47,10 @@ impl Norm {
         })
     }
 
-    /// Normalises; the shape stays.
+    /// Normalises; the shape stays. Always in f32: a mean over many voxels has no use for less.
     pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
         let shape @ [n, c, z, y, x_size] = x.dims();
+        let x = x.cast(FloatDType::F32);
         // One row for each mean.
         let rows: Tensor<3> = match self.kind {
             NormKind::Group => x.reshape([n, 1, c * z * y * x_size]),
@@ -71,6 +72,7 @@ impl Norm {
                 .reshape(shape),
             _ => normal.reshape(shape),
         };
-        normal * self.weight.val().reshape([1, c, 1, 1, 1]) + self.bias.val().reshape([1, c, 1, 1, 1])
+        let each = |param: &Param<Tensor<1>>| param.val().cast(FloatDType::F32).reshape([1, c, 1, 1, 1]);
+        normal * each(&self.weight) + each(&self.bias)
     }
 }

@@ -1,7 +1,7 @@
 //! One training step, in the order of the method.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use super::embeddings::Embeddings;
 use super::objective::Objective;
@@ -9,13 +9,14 @@ use super::state::{GeneratorSide, TrainState};
 use super::views::{DecoderViews, Views};
 use crate::batch::{TargetBatch, UnpairedBatch};
 use crate::config::Config;
+use crate::device::Precision;
 use crate::losses::{
     ContrastiveBackward, HALFWAY, LossConfig, LossTerms, REAL, discriminator_loss, l1, reconstruction,
     score_loss,
 };
 use crate::networks::Discriminators;
 use crate::optimizer::{clipped, global_norm};
-use crate::parameters::{NamedTensors, accumulate, average};
+use crate::parameters::{NamedTensors, accumulate, average, cast};
 
 /// Trains on one batch: the supervised twin where it has no target half, else the unpaired method.
 ///
@@ -31,11 +32,12 @@ pub fn step(state: &mut TrainState, batch: &UnpairedBatch, config: &Config) -> L
             for round in 0..config.schedule.n_gen {
                 // Only the last round's terms are kept.
                 terms = LossTerms::default();
-                let views = Views::new(&state.networks, batch, target);
+                let live = computing(&state.networks, config.precision);
+                let views = Views::new(&live, batch, target);
                 if round == 0 {
                     update_discriminators(state, &views, batch, target, config, &mut terms);
                 }
-                let gradients = unpaired(state, &views, batch, target, config, &mut terms);
+                let gradients = unpaired(state, &live, &views, batch, target, config, &mut terms);
                 update_generators(state, gradients, config, &mut terms);
             }
         }
@@ -56,11 +58,20 @@ pub fn generator_gradients(
     let gradients = match &batch.target {
         None => supervised(&state.networks, batch, config, &mut terms),
         Some(target) => {
-            let views = Views::new(&state.networks, batch, target);
-            unpaired(state, &views, batch, target, config, &mut terms)
+            let live = computing(&state.networks, config.precision);
+            let views = Views::new(&live, batch, target);
+            unpaired(state, &live, &views, batch, target, config, &mut terms)
         }
     };
     (gradients, terms)
+}
+
+/// The networks in the number format that they compute in; gradients reach the weights themselves, which stay f32.
+fn computing<M: Module>(weights: &M, precision: Precision) -> M {
+    match precision.reduced() {
+        Some(format) => cast(weights.clone(), format),
+        None => weights.clone(),
+    }
 }
 
 /// The twin: the reconstruction term alone, on true pairs.
@@ -70,7 +81,8 @@ fn supervised(
     config: &Config,
     terms: &mut LossTerms,
 ) -> NamedTensors {
-    let sr_source = networks.generator.forward(batch.lr_source.clone());
+    let live = computing(&networks.generator, config.precision);
+    let sr_source = live.forward(batch.lr_source.clone());
     let mut objective = Objective::new(terms);
     let value = reconstruction(
         sr_source,
@@ -92,10 +104,11 @@ fn update_discriminators(
     terms: &mut LossTerms,
 ) {
     let loss = &config.loss;
-    let discriminators = state
+    let weights = state
         .discriminators
         .clone()
         .expect("the unpaired method has discriminators");
+    let discriminators = computing(&weights, config.precision);
     let mut objective = Objective::new(terms);
     if loss.alignment > 0.0 {
         let fake = discriminators.feature.forward(views.feat_target.clone().detach());
@@ -120,17 +133,12 @@ fn update_discriminators(
     if objective.is_empty() {
         return;
     }
-    let gradients = objective.gradients(&discriminators);
-    let norm = global_norm(&gradients);
-    let discriminators = if norm.is_finite() {
+    let gradients = objective.gradients(&weights);
+    if global_norm(&gradients).is_finite() {
         let rate = config.optimizer.rate(state.step, config.steps);
-        state
-            .discriminator_optimizer
-            .step(discriminators, gradients, rate, &config.optimizer)
-    } else {
-        discriminators
-    };
-    state.discriminators = Some(discriminators);
+        let optimizer = &mut state.discriminator_optimizer;
+        state.discriminators = Some(optimizer.step(weights, gradients, rate, &config.optimizer));
+    }
 }
 
 /// Share of scores on the right side of one half.
@@ -151,22 +159,24 @@ fn accuracy(fake: &Tensor<2>, real: &Tensor<2>) -> f64 {
     (a + b) as f64 / (n + m) as f64
 }
 
-/// All terms of the method with a weight, and their gradients by network as the routing says.
+/// All terms of the method with a weight, and their gradients by network as the routing says; `live` computes.
 fn unpaired(
     state: &TrainState,
+    live: &GeneratorSide,
     views: &Views,
     batch: &UnpairedBatch,
     target: &TargetBatch,
     config: &Config,
     terms: &mut LossTerms,
 ) -> NamedTensors {
-    let (loss, networks) = (&config.loss, &state.networks);
+    let (loss, weights) = (&config.loss, &state.networks);
     let strength = config.schedule.strength(state.step, config.steps);
     let judges = state
         .discriminators
         .as_ref()
         .expect("the unpaired method has discriminators")
         .valid();
+    let judges = computing(&judges, config.precision);
     let mut objective = Objective::new(terms);
 
     if loss.reconstruction > 0.0 {
@@ -196,19 +206,21 @@ fn unpaired(
         objective.add("cycle", loss.cycle, value);
     }
     if strength > 0.0 {
-        adversarial_terms(&mut objective, &judges, networks, views, target, loss, strength);
+        adversarial_terms(&mut objective, &judges, live, views, target, loss, strength);
     }
-    let mut decoder_views = DecoderViews::new(networks, views, batch, target, loss.routing);
+    let mut decoder_views = DecoderViews::new(live, views, batch, target, loss.routing);
     if loss.style * strength > 0.0 {
         let value = score_loss(judges.target.forward(decoder_views.styled()), REAL);
         objective.add("style", loss.style * strength, value);
     }
     if loss.identity > 0.0 {
-        let value = l1(decoder_views.feat_styled(), decoder_views.aim_source.clone());
+        let [styled, aim] = [decoder_views.feat_styled(), decoder_views.aim_source.clone()]
+            .map(|features| features.cast(FloatDType::F32));
+        let value = l1(styled, aim);
         objective.add("identity", loss.identity, value);
     }
     if strength == 0.0 {
-        return objective.gradients(networks);
+        return objective.gradients(weights);
     }
 
     let embedding = Embeddings::new(state.step, config);
@@ -217,37 +229,39 @@ fn unpaired(
     if loss.feature_contrastive > 0.0 {
         let weight = loss.feature_contrastive * strength;
         if separate {
-            let fresh = Views::new(networks, batch, target);
-            let mut views = DecoderViews::new(networks, &fresh, batch, target, loss.routing);
+            let live = computing(weights, config.precision);
+            let fresh = Views::new(&live, batch, target);
+            let mut views = DecoderViews::new(&live, &fresh, batch, target, loss.routing);
             let mut alone = Objective::new(objective.terms);
             alone.add(
                 "feature_contrastive",
                 weight,
-                embedding.feature_loss(networks, &mut views, loss),
+                embedding.feature_loss(&live, &mut views, loss),
             );
-            accumulate(&mut gradients, alone.gradients(networks));
+            accumulate(&mut gradients, alone.gradients(weights));
         } else {
             objective.add(
                 "feature_contrastive",
                 weight,
-                embedding.feature_loss(networks, &mut decoder_views, loss),
+                embedding.feature_loss(live, &mut decoder_views, loss),
             );
         }
     }
     if loss.reconstruction_contrastive > 0.0 {
         let weight = loss.reconstruction_contrastive * strength;
         if separate {
-            let fresh = Views::new(networks, batch, target);
+            let live = computing(weights, config.precision);
+            let fresh = Views::new(&live, batch, target);
             let mut alone = Objective::new(objective.terms);
-            let value = embedding.reconstruction_loss(networks, &fresh, &batch.hr_source, loss);
+            let value = embedding.reconstruction_loss(&live, &fresh, &batch.hr_source, loss);
             alone.add("reconstruction_contrastive", weight, value);
-            accumulate(&mut gradients, alone.gradients(networks));
+            accumulate(&mut gradients, alone.gradients(weights));
         } else {
-            let value = embedding.reconstruction_loss(networks, views, &batch.hr_source, loss);
+            let value = embedding.reconstruction_loss(live, views, &batch.hr_source, loss);
             objective.add("reconstruction_contrastive", weight, value);
         }
     }
-    accumulate(&mut gradients, objective.gradients(networks));
+    accumulate(&mut gradients, objective.gradients(weights));
     gradients
 }
 
