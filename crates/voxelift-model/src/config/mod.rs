@@ -275,10 +275,11 @@ impl Config {
             .collect()
     }
 
-    /// Whether a run may go on with another value of `key`: those that do not change what a step computes, and
-    /// `steps`, which extends a run (the schedule's fractions are then of the new length).
+    /// Whether a run may go on with another value of `key`: those that do not change what a step computes, `steps`,
+    /// which extends a run (the schedule's fractions are then of the new length), and the rate, which brings one back
+    /// that diverged.
     pub fn may_change(key: &str) -> bool {
-        key == "steps"
+        ["steps", "optimizer.learning_rate"].contains(&key)
             || ["validation.every", "checkpoint.", "data.notes", "data.cache"]
                 .iter()
                 .any(|free| key.starts_with(free))

@@ -2,9 +2,9 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
-use burn::tensor::Device;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 use burn::tensor::DeviceType;
+use burn::tensor::{Device, Tensor};
 
 use crate::error::{ModelError, Result};
 
@@ -91,17 +91,21 @@ impl Gpu {
     }
 }
 
-/// The name that a device gives itself once it has been started and has computed something.
+/// The name that a device gives itself, once it has been started and has computed something.
 fn started(device: &Device) -> Option<String> {
     quietly(|| {
-        let sum: f32 = burn::Tensor::<1>::ones([2], device).sum().into_scalar();
-        #[cfg(any(feature = "cuda", feature = "wgpu"))]
-        let name = device.identity().map(|identity| identity.name);
-        #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
-        let name: Option<String> = None;
-        (sum == 2.0).then(|| name.unwrap_or_else(|| "unnamed".into()))
+        let sum: f32 = Tensor::<1>::ones([2], device).sum().into_scalar();
+        (sum == 2.0).then(|| name(device))
     })
     .flatten()
+}
+
+fn name(device: &Device) -> String {
+    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    if let Some(identity) = device.identity() {
+        return identity.name;
+    }
+    format!("{device:?}")
 }
 
 /// Whether the CPU plays a GPU: for tests, since our own convolution is faster there.

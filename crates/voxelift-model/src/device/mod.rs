@@ -61,7 +61,7 @@ fn best() -> (Device, String) {
         }
     }
     let (device, name) = cpu();
-    (device, format!("{name} ({})", missing.join("; ")))
+    (device, format!("{name} (no GPU: {})", missing.join(", ")))
 }
 
 impl fmt::Display for DeviceChoice {

@@ -23,28 +23,35 @@ use crate::parameters::{NamedTensors, accumulate, average, cast};
 /// A step whose gradients are not finite changes no weight; it is counted in `state.skipped`.
 pub fn step(state: &mut TrainState, batch: &UnpairedBatch, config: &Config) -> LossTerms {
     let mut terms = LossTerms::default();
-    match &batch.target {
+    let discriminators = (
+        state.discriminators.clone(),
+        state.discriminator_optimizer.clone(),
+    );
+    let finite = match &batch.target {
         None => {
             let gradients = supervised(&state.networks, batch, config, &mut terms);
-            update_generators(state, gradients, config, &mut terms);
+            update_generators(state, gradients, config, &mut terms)
         }
-        Some(target) => {
-            for round in 0..config.schedule.n_gen {
-                // Only the last round's terms are kept.
-                terms = LossTerms::default();
-                let live = computing(&state.networks, config.precision);
-                let views = Views::new(&live, batch, target);
-                if round == 0 {
-                    update_discriminators(state, &views, batch, target, config, &mut terms);
-                }
-                let gradients = unpaired(state, &live, &views, batch, target, config, &mut terms);
-                update_generators(state, gradients, config, &mut terms);
+        Some(target) => (0..config.schedule.n_gen).all(|round| {
+            // Only the last round's terms are kept.
+            terms = LossTerms::default();
+            let live = computing(&state.networks, config.precision);
+            let views = Views::new(&live, batch, target);
+            if round == 0 && !update_discriminators(state, &views, batch, target, config, &mut terms) {
+                return false;
             }
-        }
-    }
+            let gradients = unpaired(state, &live, &views, batch, target, config, &mut terms);
+            update_generators(state, gradients, config, &mut terms)
+        }),
+    };
     state.step += 1;
-    let decay = config.schedule.decay(state.step);
-    state.average = average(state.average.clone(), &state.networks.generator, decay);
+    if finite {
+        let decay = config.schedule.decay(state.step);
+        state.average = average(state.average.clone(), &state.networks.generator, decay);
+    } else {
+        state.skipped += 1;
+        (state.discriminators, state.discriminator_optimizer) = discriminators;
+    }
     terms
 }
 
@@ -94,7 +101,7 @@ fn supervised(
     objective.gradients(networks)
 }
 
-/// One Adam step on all three discriminators, on the detached views.
+/// One Adam step on all three discriminators, on the detached views; answers whether their gradients are finite.
 fn update_discriminators(
     state: &mut TrainState,
     views: &Views,
@@ -102,7 +109,7 @@ fn update_discriminators(
     target: &TargetBatch,
     config: &Config,
     terms: &mut LossTerms,
-) {
+) -> bool {
     let loss = &config.loss;
     let weights = state
         .discriminators
@@ -131,14 +138,16 @@ fn update_discriminators(
         objective.add("discriminator_source", 1.0, value);
     }
     if objective.is_empty() {
-        return;
+        return true;
     }
     let gradients = objective.gradients(&weights);
-    if global_norm(&gradients).is_finite() {
-        let rate = config.optimizer.rate(state.step, config.steps);
-        let optimizer = &mut state.discriminator_optimizer;
-        state.discriminators = Some(optimizer.step(weights, gradients, rate, &config.optimizer));
+    if !global_norm(&gradients).is_finite() {
+        return false;
     }
+    let rate = config.optimizer.rate(state.step, config.steps);
+    let optimizer = &mut state.discriminator_optimizer;
+    state.discriminators = Some(optimizer.step(weights, gradients, rate, &config.optimizer));
+    true
 }
 
 /// Share of scores on the right side of one half.
@@ -295,18 +304,17 @@ fn adversarial_terms(
     }
 }
 
-/// One Adam step on the whole generator side, its global gradient norm clipped.
+/// One Adam step on the whole generator side, its global gradient norm clipped; answers whether that is finite.
 fn update_generators(
     state: &mut TrainState,
     gradients: NamedTensors,
     config: &Config,
     terms: &mut LossTerms,
-) {
+) -> bool {
     let norm = global_norm(&gradients);
     terms.record("gradient_norm", norm);
     if !norm.is_finite() {
-        state.skipped += 1;
-        return;
+        return false;
     }
     let gradients = clipped(gradients, norm, config.optimizer.clip_norm);
     let rate = config.optimizer.rate(state.step, config.steps);
@@ -314,4 +322,5 @@ fn update_generators(
     state.networks = state
         .generator_optimizer
         .step(networks, gradients, rate, &config.optimizer);
+    true
 }

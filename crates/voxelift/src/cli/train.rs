@@ -62,22 +62,19 @@ pub fn run(arguments: &TrainArguments, terminal: &Terminal) -> anyhow::Result<Ou
     }
     let begun = RunDir::open(&arguments.run).and_then(|run| run.list_checkpoints());
     let fresh = begun.map_or(true, |checkpoints| checkpoints.is_empty());
-    let domains = if arguments.check || fresh {
-        let found = train::examine(&config, &mut |_| {})?;
+    let mut say = |note| terminal.say(note);
+    let prepared = if arguments.check || fresh {
+        let (prepared, found) = train::prepare_and_examine(&config, &mut say)?;
         found.warnings.iter().for_each(|warning| terminal.warn(warning));
-        Some(found)
+        if arguments.check {
+            terminal::print(plan(&config, &prepared, &found.lines, &place)?)?;
+            return Ok(Outcome::Done);
+        }
+        found.lines.iter().for_each(|line| terminal.say(line));
+        prepared
     } else {
-        None
+        train::prepare(&config, &mut say)?
     };
-    let prepared = train::prepare(&config, &mut |note| terminal.say(note))?;
-    if arguments.check {
-        let lines = domains.map(|found| found.lines).unwrap_or_default();
-        terminal::print(plan(&config, &prepared, &lines, &place)?)?;
-        return Ok(Outcome::Done);
-    }
-    for line in domains.iter().flat_map(|found| &found.lines) {
-        terminal.say(line);
-    }
     into_folder(
         &config,
         &RunDir::create(&arguments.run)?,
