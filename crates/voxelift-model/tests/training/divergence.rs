@@ -76,11 +76,11 @@ fn three_in_a_row_end_the_run_and_the_old_rate_goes_on_from_its_checkpoint() {
     let good = "optimizer.learning_rate=1e-3";
     let (_, _, whole) = run("whole", good, 0);
     assert!(matches!(run("parts", good, 2).0, Ok(Outcome::Interrupted)));
-    // The third step moves the weights out of this world; the next three see it.
+    // The discriminators are moved out of this world, and the generators judged by them: three times, and taken back.
     let (ended, left_out, _) = run("parts", "optimizer.learning_rate=1e30", 0);
     let message = ended.expect_err("no such rate").to_string();
     assert!(
-        message.starts_with("step 6: 3 steps in a row") && message.contains("--set optimizer.learning_rate="),
+        message.starts_with("step 5: 3 steps in a row") && message.contains("--set optimizer.learning_rate="),
         "{message}"
     );
     assert_eq!(left_out, 3);
