@@ -95,16 +95,20 @@ fn range(values: impl Iterator<Item = f64>, digits: usize) -> String {
 fn line(title: &str, scans: &[&Looked]) -> String {
     let people: BTreeSet<&str> = scans.iter().map(|l| l.person.as_str()).collect();
     let along = |of: &dyn Fn(&Looked, usize) -> f64, digits| {
-        [0, 1, 2]
-            .map(|a| range(scans.iter().map(|l| of(l, a)), digits))
-            .join(" x ")
+        let [x, y, z] = [0, 1, 2].map(|a| range(scans.iter().map(|l| of(l, a)), digits));
+        if x == y && y == z {
+            x
+        } else {
+            [x, y, z].join(" x ")
+        }
     };
+    let counted = |n: usize, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
     let resolution = |l: &Looked, a: usize| l.portrait.resolution[a];
     format!(
-        "{title}: {} scans of {} people; voxels {} mm, resolved {} mm; field of view {} mm, {:.0} % foreground; median {:.2} of the \
+        "{title}: {} of {}; voxels {} mm, resolved {} mm; field of view {} mm, {:.0} % foreground; median {:.2} of the \
          peak, noise {:.3}",
-        scans.len(),
-        people.len(),
+        counted(scans.len(), "scan", "scans"),
+        counted(people.len(), "person", "people"),
         along(&|l, a| resolution(l, a).spacing_mm, 2),
         along(
             &|l, a| resolution(l, a).present_mm.unwrap_or(resolution(l, a).spacing_mm),

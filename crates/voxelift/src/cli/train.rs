@@ -220,16 +220,16 @@ impl Screen<'_> {
             } => {
                 let pace = self.pace.map_or(*seconds, |pace| 0.9 * pace + 0.1 * seconds);
                 self.pace = Some(pace);
-                let loss = terms
-                    .get("reconstruction")
-                    .map_or(String::new(), |l| format!("reconstruction {l:.4} · "));
-                let memory =
-                    memory::resident().map_or(String::new(), |bytes| format!(" · {}", mebibytes(bytes)));
-                let patches = self.batch as f64 / pace.max(1e-9);
-                self.progress.set(
-                    *step,
-                    &format!("{loss}{pace:.2} s a step, {patches:.1} patches/s{memory}"),
-                );
+                let patches = format!("{:.1} patches/s", self.batch as f64 / pace.max(1e-9));
+                let losses = ["reconstruction", "cycle", "restoration"]
+                    .iter()
+                    .filter_map(|name| Some(format!("{name} {:.4}", terms.get(*name)?)));
+                // The least of it last: a narrow terminal cuts the line.
+                let note = [Some(patches), memory::resident().map(mebibytes)]
+                    .into_iter()
+                    .flatten();
+                let note: Vec<String> = note.chain(losses).collect();
+                self.progress.set(*step, &note.join(" · "));
             }
             Record::Validation { step, scores } => {
                 let said = |name: &str, s: &ValidationScores| {
