@@ -107,6 +107,9 @@ impl ModelError {
 
     /// Whether the fault was found before any data was read (exit code 2 instead of 1).
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Config { .. } | Self::ConfigText { .. })
+        matches!(
+            self,
+            Self::Config { .. } | Self::ConfigText { .. } | Self::Device { .. }
+        )
     }
 }

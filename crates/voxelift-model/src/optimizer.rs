@@ -141,11 +141,16 @@ impl Adam {
 
 /// The L2 norm of all gradients together.
 pub fn global_norm(gradients: &NamedTensors) -> f64 {
-    let squares = gradients.values().map(|g| {
-        let sum: f32 = g.clone().square().sum().into_scalar();
-        f64::from(sum)
-    });
-    squares.sum::<f64>().sqrt()
+    if gradients.is_empty() {
+        return 0.0;
+    }
+    // Read in one go: a GPU would wait for each.
+    let squares = gradients.values().map(|g| g.clone().square().sum());
+    let squares: Vec<f32> = Tensor::cat(squares.collect(), 0)
+        .into_data()
+        .try_into_vec()
+        .expect("f32 gradients");
+    squares.into_iter().map(f64::from).sum::<f64>().sqrt()
 }
 
 /// Scales the gradients so that their norm, which is `norm`, is at most `limit` (0: no limit).

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Gradients, Tensor, TensorData};
 
 /// Flattened tensors by parameter name.
 pub type NamedTensors = BTreeMap<String, Tensor<1>>;
@@ -92,19 +92,50 @@ pub fn map_named<M: Module>(module: M, change: impl FnMut(&str, Tensor<1>) -> Te
     module.map(&mut Change(Path::default(), change))
 }
 
+/// The module with its parameters in another number format; where they are in a graph, gradients flow back to the
+/// parameters of the module that was given.
+pub fn cast<M: Module>(module: M, format: FloatDType) -> M {
+    struct Cast(FloatDType);
+    impl ModuleMapper for Cast {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| tensor.cast(self.0))
+        }
+    }
+    module.map(&mut Cast(format))
+}
+
 /// One step of an exponential moving average: `average * decay + live * (1 - decay)`.
 ///
 /// # Panics
 /// When the two modules are not of one shape.
 pub fn average<M: Module>(average: M, live: &M, decay: f64) -> M {
-    let live = values(live);
+    let mut live = flattened(live);
     map_named(average, |name, mean| {
-        let data = live
-            .get(name)
+        let live = live
+            .remove(name)
             .unwrap_or_else(|| panic!("no parameter {name} to average with"));
-        let live = flat(data.clone(), &mean.device());
         mean.mul_scalar(decay) + live.mul_scalar(1.0 - decay)
     })
+}
+
+/// Every parameter, where it lies, outside of any graph.
+fn flattened<M: Module>(module: &M) -> NamedTensors {
+    struct Flattened(Path, NamedTensors);
+    impl ModuleVisitor for Flattened {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.0.enter(name);
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.0.exit();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.1
+                .insert(self.0.name(), param.val().inner().flatten(0, D - 1));
+        }
+    }
+    let mut visitor = Flattened(Path::default(), NamedTensors::new());
+    module.visit(&mut visitor);
+    visitor.1
 }
 
 /// The module with its parameters replaced by `values`.

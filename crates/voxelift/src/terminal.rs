@@ -98,7 +98,7 @@ impl Terminal {
     pub fn progress(&self, what: &str, unit: &'static str, total: u64) -> Progress<'_> {
         let bar = (self.level >= 0 && io::stderr().is_terminal()).then(|| {
             let template =
-                format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} {unit} · {{per_sec}} · {{eta}} left{{msg}}");
+                format!("{{prefix}} [{{bar:16}}] {{pos}}/{{len}} {unit} · {{eta}} left{{wide_msg}}");
             let style = ProgressStyle::with_template(&template).expect("a well-formed template");
             let bar = self
                 .bars
@@ -172,7 +172,7 @@ impl Progress<'_> {
         };
         let (what, unit, total) = (&self.what, self.unit, self.total);
         self.terminal.say(format!(
-            "{what}: {done}/{total} {unit} · {rate:.1}/s · {} left{note}",
+            "{what}: {done}/{total} {unit} · {} left{note}",
             duration(left)
         ));
     }

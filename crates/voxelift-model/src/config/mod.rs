@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use voxelift_volume::Scale;
 
 use crate::dataset::{AugmentationConfig, PatchConfig};
+use crate::device::Precision;
 use crate::error::{ModelError, Result};
 use crate::losses::LossConfig;
 use crate::networks::{DiscriminatorConfig, GeneratorConfig, ProjectionConfig};
@@ -49,6 +50,8 @@ pub struct Config {
     pub steps: u64,
     /// HR voxels per LR voxel: one factor, or three in file order x, y, z.
     pub scale: ScaleConfig,
+    /// The number format that the networks compute in; weights stay f32.
+    pub precision: Precision,
     /// The scans and their roles.
     pub data: DataConfig,
     /// What a patch is.
@@ -80,6 +83,7 @@ impl Default for Config {
             seed: 1,
             steps: 1000,
             scale: ScaleConfig::One(2),
+            precision: Precision::default(),
             data: DataConfig::default(),
             patch: PatchConfig::default(),
             augmentation: AugmentationConfig::default(),
@@ -271,10 +275,11 @@ impl Config {
             .collect()
     }
 
-    /// Whether a run may go on with another value of `key`: those that do not change what a step computes, and
-    /// `steps`, which extends a run (the schedule's fractions are then of the new length).
+    /// Whether a run may go on with another value of `key`: those that do not change what a step computes, `steps`,
+    /// which extends a run (the schedule's fractions are then of the new length), and the rate, which brings one back
+    /// that diverged.
     pub fn may_change(key: &str) -> bool {
-        key == "steps"
+        ["steps", "optimizer.learning_rate"].contains(&key)
             || ["validation.every", "checkpoint.", "data.notes", "data.cache"]
                 .iter()
                 .any(|free| key.starts_with(free))

@@ -94,7 +94,7 @@ impl Conv {
         }
     }
 
-    /// Applies the convolution and `activation`.
+    /// Applies the convolution and `activation`, in the number format of the weights.
     ///
     /// # Shapes
     ///
@@ -111,6 +111,7 @@ impl Conv {
             x.dims(),
             weight.dims()
         );
+        let x = x.cast(weight.dtype());
         conv3d(x, weight, Some(self.bias.val()), self.stride, activation)
     }
 

@@ -25,7 +25,7 @@ impl Linear {
         }
     }
 
-    /// Applies the layer to each row.
+    /// Applies the layer to each row, in the number format of the weights.
     ///
     /// # Shapes
     ///
@@ -38,6 +38,6 @@ impl Linear {
             x.dims(),
             weight.dims()
         );
-        x.matmul(weight.transpose()) + self.bias.val().unsqueeze()
+        x.cast(weight.dtype()).matmul(weight.transpose()) + self.bias.val().unsqueeze()
     }
 }

@@ -1,7 +1,7 @@
 //! Normalisation for the discriminators.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Init;
@@ -54,8 +54,10 @@ impl Norm {
         })
     }
 
-    /// Normalises and applies `activation`; the shape stays.
+    /// Normalises and applies `activation`; the shape stays. Always in f32: a mean over many voxels has no use for less.
     pub fn forward(&self, x: Tensor<5>, activation: Activation) -> Tensor<5> {
-        normalised(x, (self.weight.val(), self.bias.val()), self.over, activation)
+        let single = |param: &Param<Tensor<1>>| param.val().cast(FloatDType::F32);
+        let affine = (single(&self.weight), single(&self.bias));
+        normalised(x.cast(FloatDType::F32), affine, self.over, activation)
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::activation::leaky_relu;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::GeneratorConfig;
@@ -131,9 +131,9 @@ impl Discriminator {
     /// `[N, channels, Z, Y, X]` -> `[N, 1]`.
     pub fn forward(&self, x: Tensor<5>) -> Tensor<2> {
         let x = self.stages.iter().fold(x, |x, stage| stage.forward(x));
-        let means: Tensor<2> = global_mean(x).flatten(1, 4);
-        self.score
-            .forward(leaky_relu(self.hidden.forward(means), LEAKY_SLOPE.into()))
+        let means: Tensor<2> = global_mean(x.cast(FloatDType::F32)).flatten(1, 4);
+        let hidden = leaky_relu(self.hidden.forward(means), LEAKY_SLOPE.into());
+        self.score.forward(hidden).cast(FloatDType::F32)
     }
 }
 

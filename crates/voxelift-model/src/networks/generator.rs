@@ -158,7 +158,7 @@ impl Generator {
     ///
     /// `features [N, F, Z, Y, X]`, `image [N, 1, Z, Y, X]` -> `[N, 1, sz Z, sy Y, sx X]`.
     pub fn decode(&self, features: Tensor<5>, image: Tensor<5>) -> Tensor<5> {
-        let detail = self.sr_decoder.forward(features);
+        let detail = self.sr_decoder.forward(features).cast(image.dtype());
         if self.sr_residual {
             detail + upsample(image, self.scale)
         } else {

@@ -56,7 +56,7 @@ impl LrDecoder {
     /// `features [N, F, Z, Y, X]`, `image [N, 1, Z, Y, X]` -> `[N, 1, Z, Y, X]`.
     pub fn forward(&self, features: Tensor<5>, image: Tensor<5>) -> Tensor<5> {
         let drawn = self.group.forward(self.head.forward(features, Activation::None));
-        let drawn = self.last.forward(drawn, Activation::None);
+        let drawn = self.last.forward(drawn, Activation::None).cast(image.dtype());
         if self.lr_residual { drawn + image } else { drawn }
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::activation::elu;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use voxelift_volume::random::Stream;
 
@@ -118,6 +118,7 @@ impl ProjectionHead {
     ///
     /// `[N, F, Z, Y, X]` -> `[N, dim]`; `flat` `[N, F Z Y X]`; `patch` `[N positions, dim]`, sample by sample.
     pub fn forward(&self, features: Tensor<5>, positions: &[usize]) -> Tensor<2> {
+        let features = features.cast(FloatDType::F32);
         let rows: Tensor<2> = match self.embedding {
             Embedding::Pool => adaptive_mean(features, self.grid).flatten(1, 4),
             Embedding::Flat => {
@@ -130,7 +131,7 @@ impl ProjectionHead {
             (Some(hidden), Some(last)) => last.forward(elu(hidden.forward(rows), 1.0)),
             _ => rows,
         };
-        unit_rows(rows)
+        unit_rows(rows.cast(FloatDType::F32))
     }
 }
 

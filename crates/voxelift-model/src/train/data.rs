@@ -14,6 +14,7 @@ use voxelift_volume::scan;
 use voxelift_volume::{Scale, Volume};
 
 use super::ValidationHead;
+use super::domain::{DomainCheck, Gallery};
 use crate::cache::{self, Cache};
 use crate::config::{Config, DataConfig, Mode, NamedSource, SourceOperator};
 use crate::dataset::{Dataset, Scan, SourcePair, starts};
@@ -48,12 +49,30 @@ pub struct Source {
     path: PathBuf,
 }
 
-/// Checks roles, chooses the source operator, reads every scan once and makes the pairs, one at a time; `note` hears
-/// what was found.
+/// Checks roles, chooses the source operator, reads every scan and makes the pairs, one at a time; `note` hears what
+/// was found.
 ///
 /// # Errors
 /// A glob that finds nothing, an unreadable scan, a person in two roles, a scan smaller than a patch.
 pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared> {
+    prepare_looking(config, None, note)
+}
+
+/// As [`prepare`], and the domain check on the way: each scan is read once for both.
+///
+/// # Errors
+/// As [`prepare`], and a scan without contrast.
+pub fn prepare_and_examine(config: &Config, note: &mut dyn FnMut(String)) -> Result<(Prepared, DomainCheck)> {
+    let mut gallery = Gallery::default();
+    let prepared = prepare_looking(config, Some(&mut gallery), note)?;
+    Ok((prepared, gallery.check()))
+}
+
+fn prepare_looking(
+    config: &Config,
+    mut gallery: Option<&mut Gallery>,
+    note: &mut dyn FnMut(String),
+) -> Result<Prepared> {
     let data = &config.data;
     let cohort = cohort(data)?;
     let scale = config.scale.scale();
@@ -71,8 +90,12 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
     let mut pairs: Vec<SourcePair> = Vec::new();
     for scan in &hr {
         let identity = scan.identity(data, &cache)?;
+        let mut whole = Reading::new(|note| scan.load(data, note));
+        if let Some(gallery) = gallery.as_deref_mut() {
+            gallery.look(Role::Hr, scan, whole.volume(note)?)?;
+        }
         let hr_kept = cache.scan(&format!("{identity} hr, padded to {scale}"), || {
-            kept(pad_to_scale(&scan.load(data, note)?, scale), 1.0, Vec::new())
+            kept(pad_to_scale(whole.volume(note)?, scale), 1.0, Vec::new())
         })?;
         let versions = versions(config, &degradations, pairs.len());
         for degradation in versions {
@@ -83,7 +106,7 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
             };
             let seed = seed_of(config, Role::Hr, pairs.len());
             let lr_kept = cache.scan(&described(&identity, config, &clean, seed), || {
-                with_starts(&scan.person, clean.apply(&scan.load(data, note)?, seed)?, config)
+                with_starts(&scan.person, clean.apply(whole.volume(note)?, seed)?, config)
             })?;
             let of = |kept| Scan {
                 person: scan.person.clone(),
@@ -105,8 +128,12 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
             Some(degradation) => described(&identity, config, degradation, seed),
             None => format!("{identity} lr, {}", patch_key(config)),
         };
+        let mut seen = Reading::new(|note| load_lr(scan, index, config, note));
+        if let Some(gallery) = gallery.as_deref_mut() {
+            gallery.look(Role::Lr, scan, seen.volume(note)?)?;
+        }
         let kept = cache.scan(&description, || {
-            with_starts(&scan.person, load_lr(scan, index, config, note)?, config)
+            with_starts(&scan.person, seen.volume(note)?.clone(), config)
         })?;
         target.push(Scan {
             person: scan.person.clone(),
@@ -125,6 +152,9 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
             ..*operator
         };
         let whole = scan.load(data, note)?;
+        if let Some(gallery) = gallery.as_deref_mut() {
+            gallery.look(Role::Validation, scan, &whole)?;
+        }
         let lr = degradation.apply(&whole, seed_of(config, Role::Validation, index))?;
         validation.push(ValidationHead::new(
             scan.name.clone(),
@@ -159,6 +189,25 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
         lr_scans: names(&lr),
         lr_spacing_mm,
     })
+}
+
+/// A scan that is read when it is first asked for, once.
+struct Reading<F> {
+    read: F,
+    volume: Option<Volume>,
+}
+
+impl<F: Fn(&mut dyn FnMut(String)) -> Result<Volume>> Reading<F> {
+    fn new(read: F) -> Self {
+        Self { read, volume: None }
+    }
+
+    fn volume(&mut self, note: &mut dyn FnMut(String)) -> Result<&Volume> {
+        match &mut self.volume {
+            Some(volume) => Ok(volume),
+            empty => Ok(empty.insert((self.read)(note)?)),
+        }
+    }
 }
 
 /// What a cached LR scan depends on beside its source.
@@ -218,12 +267,7 @@ fn with_starts(person: &str, volume: Volume, config: &Config) -> Result<cache::P
 }
 
 /// An LR scan as training sees it: as it is, or simulated.
-pub(super) fn load_lr(
-    scan: &Source,
-    index: usize,
-    config: &Config,
-    note: &mut dyn FnMut(String),
-) -> Result<Volume> {
+fn load_lr(scan: &Source, index: usize, config: &Config, note: &mut dyn FnMut(String)) -> Result<Volume> {
     let volume = scan.load(&config.data, note)?;
     match config.data.lr.degradation() {
         None => Ok(volume),

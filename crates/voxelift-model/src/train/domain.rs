@@ -1,11 +1,13 @@
 //! The domain check: whether these scans can be trained on together, before the first step.
 
+use std::collections::BTreeSet;
+
+use voxelift_volume::Volume;
 use voxelift_volume::cohort::Role;
 use voxelift_volume::likeness::SAME_PERSON;
 use voxelift_volume::portrait::{CONTRAST, Portrait};
 
-use super::data::{Source, cohort, load_lr, sources};
-use crate::config::Config;
+use super::data::Source;
 use crate::error::Result;
 
 /// Mean difference of the foreground's percentiles (over its 99.5th) from which two domains differ in contrast.
@@ -35,39 +37,41 @@ struct Looked {
     portrait: Portrait,
 }
 
-/// Reads every scan of the cohort, one at a time, and compares the domains and the people by content.
-///
-/// # Errors
-/// An unreadable scan, or one without contrast.
-pub fn examine(config: &Config, note: &mut dyn FnMut(String)) -> Result<DomainCheck> {
-    let cohort = cohort(&config.data)?;
-    let mut looked = Vec::new();
-    for role in [Role::Hr, Role::Lr, Role::Validation] {
-        for (index, scan) in sources(&cohort, role).iter().enumerate() {
-            let volume = match role {
-                Role::Lr => load_lr(scan, index, config, note)?,
-                _ => scan.load(&config.data, note)?,
-            };
-            let Source { person, name, .. } = scan;
-            looked.push(Looked {
-                role,
-                person: person.clone(),
-                name: name.clone(),
-                portrait: Portrait::of(&volume)?,
-            });
-        }
+/// The scans of a cohort as they are looked at while they are prepared.
+#[derive(Default)]
+pub(super) struct Gallery {
+    looked: Vec<Looked>,
+}
+
+impl Gallery {
+    /// Looks at a scan, as training will see it.
+    ///
+    /// # Errors
+    /// When it has no contrast.
+    pub fn look(&mut self, role: Role, scan: &Source, volume: &Volume) -> Result<()> {
+        self.looked.push(Looked {
+            role,
+            person: scan.person.clone(),
+            name: scan.name.clone(),
+            portrait: Portrait::of(volume)?,
+        });
+        Ok(())
     }
-    let mut check = DomainCheck::default();
-    for (role, title) in ROLES {
-        let of_role: Vec<&Looked> = looked.iter().filter(|l| l.role == role).collect();
-        if !of_role.is_empty() {
-            check.lines.push(line(title, &of_role, cohort.people(role).len()));
-            check.warnings.extend(interpolated(title, &of_role));
+
+    /// Compares the domains, and the people by content.
+    pub fn check(&self) -> DomainCheck {
+        let mut check = DomainCheck::default();
+        for (role, title) in ROLES {
+            let of_role: Vec<&Looked> = self.looked.iter().filter(|l| l.role == role).collect();
+            if !of_role.is_empty() {
+                check.lines.push(line(title, &of_role));
+                check.warnings.extend(interpolated(title, &of_role));
+            }
         }
+        check.warnings.extend(domains(&self.looked));
+        check.warnings.extend(people(&self.looked));
+        check
     }
-    check.warnings.extend(domains(&looked));
-    check.warnings.extend(people(&looked));
-    Ok(check)
 }
 
 const ROLES: [(Role, &str); 3] = [
@@ -88,17 +92,23 @@ fn range(values: impl Iterator<Item = f64>, digits: usize) -> String {
     if low == high { low } else { format!("{low}-{high}") }
 }
 
-fn line(title: &str, scans: &[&Looked], people: usize) -> String {
+fn line(title: &str, scans: &[&Looked]) -> String {
+    let people: BTreeSet<&str> = scans.iter().map(|l| l.person.as_str()).collect();
     let along = |of: &dyn Fn(&Looked, usize) -> f64, digits| {
-        [0, 1, 2]
-            .map(|a| range(scans.iter().map(|l| of(l, a)), digits))
-            .join(" x ")
+        let [x, y, z] = [0, 1, 2].map(|a| range(scans.iter().map(|l| of(l, a)), digits));
+        if x == y && y == z {
+            x
+        } else {
+            [x, y, z].join(" x ")
+        }
     };
+    let counted = |n: usize, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
     let resolution = |l: &Looked, a: usize| l.portrait.resolution[a];
     format!(
-        "{title}: {} scans of {people} people; voxels {} mm, resolved {} mm; field of view {} mm, {:.0} % foreground; median {:.2} of the \
+        "{title}: {} of {}; voxels {} mm, resolved {} mm; field of view {} mm, {:.0} % foreground; median {:.2} of the \
          peak, noise {:.3}",
-        scans.len(),
+        counted(scans.len(), "scan", "scans"),
+        counted(people.len(), "person", "people"),
         along(&|l, a| resolution(l, a).spacing_mm, 2),
         along(
             &|l, a| resolution(l, a).present_mm.unwrap_or(resolution(l, a).spacing_mm),

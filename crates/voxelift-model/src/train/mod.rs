@@ -13,8 +13,8 @@ mod validate;
 mod views;
 mod watch;
 
-pub use data::{Prepared, Source, cohort, prepare, sources};
-pub use domain::{DomainCheck, examine};
+pub use data::{Prepared, Source, cohort, prepare, prepare_and_examine, sources};
+pub use domain::DomainCheck;
 pub use state::{GeneratorSide, TrainState};
 pub use step::{generator_gradients, step};
 pub use validate::{Validation, ValidationHead};

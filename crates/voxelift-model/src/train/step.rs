@@ -1,7 +1,7 @@
 //! One training step, in the order of the method.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use super::embeddings::Embeddings;
 use super::objective::Objective;
@@ -9,40 +9,49 @@ use super::state::{GeneratorSide, TrainState};
 use super::views::{DecoderViews, Views};
 use crate::batch::{TargetBatch, UnpairedBatch};
 use crate::config::Config;
+use crate::device::Precision;
 use crate::losses::{
     ContrastiveBackward, HALFWAY, LossConfig, LossTerms, REAL, discriminator_loss, l1, reconstruction,
     score_loss,
 };
 use crate::networks::Discriminators;
 use crate::optimizer::{clipped, global_norm};
-use crate::parameters::{NamedTensors, accumulate, average};
+use crate::parameters::{NamedTensors, accumulate, average, cast};
 
 /// Trains on one batch: the supervised twin where it has no target half, else the unpaired method.
 ///
 /// A step whose gradients are not finite changes no weight; it is counted in `state.skipped`.
 pub fn step(state: &mut TrainState, batch: &UnpairedBatch, config: &Config) -> LossTerms {
     let mut terms = LossTerms::default();
-    match &batch.target {
+    let discriminators = (
+        state.discriminators.clone(),
+        state.discriminator_optimizer.clone(),
+    );
+    let finite = match &batch.target {
         None => {
             let gradients = supervised(&state.networks, batch, config, &mut terms);
-            update_generators(state, gradients, config, &mut terms);
+            update_generators(state, gradients, config, &mut terms)
         }
-        Some(target) => {
-            for round in 0..config.schedule.n_gen {
-                // Only the last round's terms are kept.
-                terms = LossTerms::default();
-                let views = Views::new(&state.networks, batch, target);
-                if round == 0 {
-                    update_discriminators(state, &views, batch, target, config, &mut terms);
-                }
-                let gradients = unpaired(state, &views, batch, target, config, &mut terms);
-                update_generators(state, gradients, config, &mut terms);
+        Some(target) => (0..config.schedule.n_gen).all(|round| {
+            // Only the last round's terms are kept.
+            terms = LossTerms::default();
+            let live = computing(&state.networks, config.precision);
+            let views = Views::new(&live, batch, target);
+            if round == 0 && !update_discriminators(state, &views, batch, target, config, &mut terms) {
+                return false;
             }
-        }
-    }
+            let gradients = unpaired(state, &live, &views, batch, target, config, &mut terms);
+            update_generators(state, gradients, config, &mut terms)
+        }),
+    };
     state.step += 1;
-    let decay = config.schedule.decay(state.step);
-    state.average = average(state.average.clone(), &state.networks.generator, decay);
+    if finite {
+        let decay = config.schedule.decay(state.step);
+        state.average = average(state.average.clone(), &state.networks.generator, decay);
+    } else {
+        state.skipped += 1;
+        (state.discriminators, state.discriminator_optimizer) = discriminators;
+    }
     terms
 }
 
@@ -56,11 +65,20 @@ pub fn generator_gradients(
     let gradients = match &batch.target {
         None => supervised(&state.networks, batch, config, &mut terms),
         Some(target) => {
-            let views = Views::new(&state.networks, batch, target);
-            unpaired(state, &views, batch, target, config, &mut terms)
+            let live = computing(&state.networks, config.precision);
+            let views = Views::new(&live, batch, target);
+            unpaired(state, &live, &views, batch, target, config, &mut terms)
         }
     };
     (gradients, terms)
+}
+
+/// The networks in the number format that they compute in; gradients reach the weights themselves, which stay f32.
+fn computing<M: Module>(weights: &M, precision: Precision) -> M {
+    match precision.reduced() {
+        Some(format) => cast(weights.clone(), format),
+        None => weights.clone(),
+    }
 }
 
 /// The twin: the reconstruction term alone, on true pairs.
@@ -70,7 +88,8 @@ fn supervised(
     config: &Config,
     terms: &mut LossTerms,
 ) -> NamedTensors {
-    let sr_source = networks.generator.forward(batch.lr_source.clone());
+    let live = computing(&networks.generator, config.precision);
+    let sr_source = live.forward(batch.lr_source.clone());
     let mut objective = Objective::new(terms);
     let value = reconstruction(
         sr_source,
@@ -82,7 +101,7 @@ fn supervised(
     objective.gradients(networks)
 }
 
-/// One Adam step on all three discriminators, on the detached views.
+/// One Adam step on all three discriminators, on the detached views; answers whether their gradients are finite.
 fn update_discriminators(
     state: &mut TrainState,
     views: &Views,
@@ -90,12 +109,13 @@ fn update_discriminators(
     target: &TargetBatch,
     config: &Config,
     terms: &mut LossTerms,
-) {
+) -> bool {
     let loss = &config.loss;
-    let discriminators = state
+    let weights = state
         .discriminators
         .clone()
         .expect("the unpaired method has discriminators");
+    let discriminators = computing(&weights, config.precision);
     let mut objective = Objective::new(terms);
     if loss.alignment > 0.0 {
         let fake = discriminators.feature.forward(views.feat_target.clone().detach());
@@ -118,19 +138,16 @@ fn update_discriminators(
         objective.add("discriminator_source", 1.0, value);
     }
     if objective.is_empty() {
-        return;
+        return true;
     }
-    let gradients = objective.gradients(&discriminators);
-    let norm = global_norm(&gradients);
-    let discriminators = if norm.is_finite() {
-        let rate = config.optimizer.rate(state.step, config.steps);
-        state
-            .discriminator_optimizer
-            .step(discriminators, gradients, rate, &config.optimizer)
-    } else {
-        discriminators
-    };
-    state.discriminators = Some(discriminators);
+    let gradients = objective.gradients(&weights);
+    if !global_norm(&gradients).is_finite() {
+        return false;
+    }
+    let rate = config.optimizer.rate(state.step, config.steps);
+    let optimizer = &mut state.discriminator_optimizer;
+    state.discriminators = Some(optimizer.step(weights, gradients, rate, &config.optimizer));
+    true
 }
 
 /// Share of scores on the right side of one half.
@@ -151,22 +168,24 @@ fn accuracy(fake: &Tensor<2>, real: &Tensor<2>) -> f64 {
     (a + b) as f64 / (n + m) as f64
 }
 
-/// All terms of the method with a weight, and their gradients by network as the routing says.
+/// All terms of the method with a weight, and their gradients by network as the routing says; `live` computes.
 fn unpaired(
     state: &TrainState,
+    live: &GeneratorSide,
     views: &Views,
     batch: &UnpairedBatch,
     target: &TargetBatch,
     config: &Config,
     terms: &mut LossTerms,
 ) -> NamedTensors {
-    let (loss, networks) = (&config.loss, &state.networks);
+    let (loss, weights) = (&config.loss, &state.networks);
     let strength = config.schedule.strength(state.step, config.steps);
     let judges = state
         .discriminators
         .as_ref()
         .expect("the unpaired method has discriminators")
         .valid();
+    let judges = computing(&judges, config.precision);
     let mut objective = Objective::new(terms);
 
     if loss.reconstruction > 0.0 {
@@ -196,19 +215,21 @@ fn unpaired(
         objective.add("cycle", loss.cycle, value);
     }
     if strength > 0.0 {
-        adversarial_terms(&mut objective, &judges, networks, views, target, loss, strength);
+        adversarial_terms(&mut objective, &judges, live, views, target, loss, strength);
     }
-    let mut decoder_views = DecoderViews::new(networks, views, batch, target, loss.routing);
+    let mut decoder_views = DecoderViews::new(live, views, batch, target, loss.routing);
     if loss.style * strength > 0.0 {
         let value = score_loss(judges.target.forward(decoder_views.styled()), REAL);
         objective.add("style", loss.style * strength, value);
     }
     if loss.identity > 0.0 {
-        let value = l1(decoder_views.feat_styled(), decoder_views.aim_source.clone());
+        let [styled, aim] = [decoder_views.feat_styled(), decoder_views.aim_source.clone()]
+            .map(|features| features.cast(FloatDType::F32));
+        let value = l1(styled, aim);
         objective.add("identity", loss.identity, value);
     }
     if strength == 0.0 {
-        return objective.gradients(networks);
+        return objective.gradients(weights);
     }
 
     let embedding = Embeddings::new(state.step, config);
@@ -217,37 +238,39 @@ fn unpaired(
     if loss.feature_contrastive > 0.0 {
         let weight = loss.feature_contrastive * strength;
         if separate {
-            let fresh = Views::new(networks, batch, target);
-            let mut views = DecoderViews::new(networks, &fresh, batch, target, loss.routing);
+            let live = computing(weights, config.precision);
+            let fresh = Views::new(&live, batch, target);
+            let mut views = DecoderViews::new(&live, &fresh, batch, target, loss.routing);
             let mut alone = Objective::new(objective.terms);
             alone.add(
                 "feature_contrastive",
                 weight,
-                embedding.feature_loss(networks, &mut views, loss),
+                embedding.feature_loss(&live, &mut views, loss),
             );
-            accumulate(&mut gradients, alone.gradients(networks));
+            accumulate(&mut gradients, alone.gradients(weights));
         } else {
             objective.add(
                 "feature_contrastive",
                 weight,
-                embedding.feature_loss(networks, &mut decoder_views, loss),
+                embedding.feature_loss(live, &mut decoder_views, loss),
             );
         }
     }
     if loss.reconstruction_contrastive > 0.0 {
         let weight = loss.reconstruction_contrastive * strength;
         if separate {
-            let fresh = Views::new(networks, batch, target);
+            let live = computing(weights, config.precision);
+            let fresh = Views::new(&live, batch, target);
             let mut alone = Objective::new(objective.terms);
-            let value = embedding.reconstruction_loss(networks, &fresh, &batch.hr_source, loss);
+            let value = embedding.reconstruction_loss(&live, &fresh, &batch.hr_source, loss);
             alone.add("reconstruction_contrastive", weight, value);
-            accumulate(&mut gradients, alone.gradients(networks));
+            accumulate(&mut gradients, alone.gradients(weights));
         } else {
-            let value = embedding.reconstruction_loss(networks, views, &batch.hr_source, loss);
+            let value = embedding.reconstruction_loss(live, views, &batch.hr_source, loss);
             objective.add("reconstruction_contrastive", weight, value);
         }
     }
-    accumulate(&mut gradients, objective.gradients(networks));
+    accumulate(&mut gradients, objective.gradients(weights));
     gradients
 }
 
@@ -281,18 +304,17 @@ fn adversarial_terms(
     }
 }
 
-/// One Adam step on the whole generator side, its global gradient norm clipped.
+/// One Adam step on the whole generator side, its global gradient norm clipped; answers whether that is finite.
 fn update_generators(
     state: &mut TrainState,
     gradients: NamedTensors,
     config: &Config,
     terms: &mut LossTerms,
-) {
+) -> bool {
     let norm = global_norm(&gradients);
     terms.record("gradient_norm", norm);
     if !norm.is_finite() {
-        state.skipped += 1;
-        return;
+        return false;
     }
     let gradients = clipped(gradients, norm, config.optimizer.clip_norm);
     let rate = config.optimizer.rate(state.step, config.steps);
@@ -300,4 +322,5 @@ fn update_generators(
     state.networks = state
         .generator_optimizer
         .step(networks, gradients, rate, &config.optimizer);
+    true
 }

@@ -75,8 +75,9 @@ impl Training<'_> {
 
     pub fn diverged(&self) -> ModelError {
         let what = format!(
-            "{MOST_SKIPPED} steps in a row without a finite gradient; lower optimizer.learning_rate and start again \
-             from the checkpoints in {}",
+            "{MOST_SKIPPED} steps in a row without a finite gradient; lower the rate: the same command with --set \
+             optimizer.learning_rate={} goes on from the newest checkpoint in {}",
+            self.config.optimizer.learning_rate / 4.0,
             self.run.checkpoints().display()
         );
         ModelError::Diverged {

@@ -1,7 +1,9 @@
 //! The training loop as a user sees it: routing of gradients, resuming, refusing, learning.
 
 mod configuration;
+mod divergence;
 mod gradients;
+mod precision;
 mod runs;
 
 use std::path::Path;

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use voxelift_model::config::{Config, Mode};
-use voxelift_model::device::DeviceChoice;
+use voxelift_model::device::{Device, DeviceChoice, Precision};
 use voxelift_model::error::Result;
 use voxelift_model::memory;
 use voxelift_model::run::{Record, RunDir, ValidationScores};
@@ -16,7 +16,7 @@ use voxelift_model::train::{self, Event, Prepared};
 use voxelift_volume::files::write_atomically;
 
 use super::report;
-use crate::failure::{Outcome, usage};
+use crate::failure::Outcome;
 use crate::picture::comparison;
 use crate::report::of_run;
 use crate::tensorboard::EventFile;
@@ -33,12 +33,12 @@ pub struct TrainArguments {
     /// Change a key of the configuration, as steps=500 or optimizer.learning_rate=1e-4
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where to compute: auto or cpu
+    /// Where to compute: auto, cpu, cuda:N or wgpu:N
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
-    /// Number format of the computation: f32, or bf16 on a GPU
-    #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
-    precision: String,
+    /// The number format that networks compute in, f32 or bf16; as --set precision=bf16
+    #[arg(long)]
+    precision: Option<Precision>,
     /// Read the data, compare the domains and the people, time a few steps and say what would be trained; train nothing
     #[arg(long)]
     check: bool,
@@ -47,17 +47,14 @@ pub struct TrainArguments {
 /// # Errors
 /// When the configuration is refused, the data cannot be trained on, or the run fails.
 pub fn run(arguments: &TrainArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    if arguments.precision != "f32" {
-        return Err(usage(format!(
-            "--precision {}: this build computes on the CPU, in f32; leave it out",
-            arguments.precision
-        )));
-    }
-    let resolved = Config::load(&arguments.config, &arguments.set)?;
+    let precision = arguments.precision.map(|p| format!("precision={}", p.name()));
+    let set: Vec<String> = arguments.set.iter().cloned().chain(precision).collect();
+    let resolved = Config::load(&arguments.config, &set)?;
     for change in &resolved.overrides {
         terminal.say(format!("set {change}"));
     }
     let config = resolved.config;
+    let place = Place::open(arguments.device, config.precision, terminal)?;
     // Listened to from here on: a signal while the scans are read must not lose the run either.
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGUSR1] {
@@ -65,49 +62,60 @@ pub fn run(arguments: &TrainArguments, terminal: &Terminal) -> anyhow::Result<Ou
     }
     let begun = RunDir::open(&arguments.run).and_then(|run| run.list_checkpoints());
     let fresh = begun.map_or(true, |checkpoints| checkpoints.is_empty());
-    let domains = if arguments.check || fresh {
-        let found = train::examine(&config, &mut |_| {})?;
+    let mut say = |note| terminal.say(note);
+    let prepared = if arguments.check || fresh {
+        let (prepared, found) = train::prepare_and_examine(&config, &mut say)?;
         found.warnings.iter().for_each(|warning| terminal.warn(warning));
-        Some(found)
+        if arguments.check {
+            terminal::print(plan(&config, &prepared, &found.lines, &place)?)?;
+            return Ok(Outcome::Done);
+        }
+        found.lines.iter().for_each(|line| terminal.say(line));
+        prepared
     } else {
-        None
+        train::prepare(&config, &mut say)?
     };
-    let prepared = train::prepare(&config, &mut |note| terminal.say(note))?;
-    if arguments.check {
-        let lines = domains.map(|found| found.lines).unwrap_or_default();
-        terminal::print(plan(&config, &prepared, &lines, arguments.device)?)?;
-        return Ok(Outcome::Done);
-    }
-    for line in domains.iter().flat_map(|found| &found.lines) {
-        terminal.say(line);
-    }
     into_folder(
         &config,
         &RunDir::create(&arguments.run)?,
         &prepared,
-        arguments.device,
+        &place,
         &stop,
         terminal,
     )
 }
 
+/// Where it is computed, and in words.
+struct Place {
+    device: Device,
+    name: String,
+}
+
+impl Place {
+    fn open(choice: DeviceChoice, precision: Precision, terminal: &Terminal) -> anyhow::Result<Self> {
+        let (device, name) = choice.open()?;
+        if let Some(warning) = precision.check(&device, &name)? {
+            terminal.warn(warning);
+        }
+        Ok(Self { device, name })
+    }
+}
+
 /// Trains into a run folder and writes its page.
-///
-/// # Errors
-/// As [`train::train`].
-pub fn into_folder(
+fn into_folder(
     config: &Config,
     run: &RunDir,
     prepared: &Prepared,
-    device: DeviceChoice,
+    place: &Place,
     stop: &AtomicBool,
     terminal: &Terminal,
 ) -> anyhow::Result<Outcome> {
-    let (device, name) = device.open()?;
     terminal.say(format!(
-        "training {} steps, {}, on {name}",
+        "training {} steps, {}, in {} on {}",
         config.steps,
-        config.mode.name()
+        config.mode.name(),
+        config.precision.name(),
+        place.name
     ));
     let mut screen = Screen {
         run,
@@ -118,7 +126,7 @@ pub fn into_folder(
         events: None,
         events_failed: false,
     };
-    let outcome = train::train(config, run, prepared, &device, stop, &mut |event| {
+    let outcome = train::train(config, run, prepared, &place.device, stop, &mut |event| {
         screen.show(event)
     })?;
     drop(screen);
@@ -212,16 +220,16 @@ impl Screen<'_> {
             } => {
                 let pace = self.pace.map_or(*seconds, |pace| 0.9 * pace + 0.1 * seconds);
                 self.pace = Some(pace);
-                let loss = terms
-                    .get("reconstruction")
-                    .map_or(String::new(), |l| format!("reconstruction {l:.4} · "));
-                let memory =
-                    memory::resident().map_or(String::new(), |bytes| format!(" · {}", mebibytes(bytes)));
-                let patches = self.batch as f64 / pace.max(1e-9);
-                self.progress.set(
-                    *step,
-                    &format!("{loss}{pace:.2} s a step, {patches:.1} patches/s{memory}"),
-                );
+                let patches = format!("{:.1} patches/s", self.batch as f64 / pace.max(1e-9));
+                let losses = ["reconstruction", "cycle", "restoration"]
+                    .iter()
+                    .filter_map(|name| Some(format!("{name} {:.4}", terms.get(*name)?)));
+                // The least of it last: a narrow terminal cuts the line.
+                let note = [Some(patches), memory::resident().map(mebibytes)]
+                    .into_iter()
+                    .flatten();
+                let note: Vec<String> = note.chain(losses).collect();
+                self.progress.set(*step, &note.join(" · "));
             }
             Record::Validation { step, scores } => {
                 let said = |name: &str, s: &ValidationScores| {
@@ -271,12 +279,7 @@ fn mebibytes(bytes: u64) -> String {
 const TIMED: u64 = 3;
 
 /// What would be trained, in ten lines.
-fn plan(
-    config: &Config,
-    prepared: &Prepared,
-    domains: &[String],
-    device: DeviceChoice,
-) -> anyhow::Result<String> {
+fn plan(config: &Config, prepared: &Prepared, domains: &[String], place: &Place) -> anyhow::Result<String> {
     let (network, loss, dataset) = (&config.network, &config.loss, &prepared.dataset);
     let mut lines = vec![format!(
         "{}, {} steps, scale {}, seed {}",
@@ -287,8 +290,7 @@ fn plan(
     )];
     lines.extend(domains.iter().cloned());
     let [source, target] = dataset.places();
-    let (device, name) = device.open()?;
-    let mut seconds: Vec<f64> = train::timed_steps(config, prepared, &device, 1 + TIMED)?[1..]
+    let mut seconds: Vec<f64> = train::timed_steps(config, prepared, &place.device, 1 + TIMED)?[1..]
         .iter()
         .map(std::time::Duration::as_secs_f64)
         .collect();
@@ -322,7 +324,12 @@ fn plan(
             config.checkpoint.every,
             config.validation.every
         ),
-        format!("time on {name}: {median:.2} s a step, {} in steps", terminal::duration(median * config.steps as f64)),
+        format!(
+            "time in {} on {}: {median:.2} s a step, {} in steps",
+            config.precision.name(),
+            place.name,
+            terminal::duration(median * config.steps as f64)
+        ),
         format!(
             "memory: {} at most in these steps; the machine has {} left",
             told(memory::peak()),

@@ -12,6 +12,8 @@ fn bench() -> Bench {
     let mut magic = std::fs::read(bench.path("head.nii")).expect("a file");
     magic[344..348].copy_from_slice(b"nope");
     std::fs::write(bench.path("magic.nii"), magic).expect("a file");
+    let config = "[data]\nhr = [\"phantom:1-2\"]\nlr = [\"phantom:3-4\"]\n";
+    std::fs::write(bench.path("tiny.toml"), config).expect("a file");
     bench
 }
 
@@ -125,6 +127,22 @@ fn arguments_are_refused_with_exit_code_2() {
                 "cubic",
             ],
             &["head.nii.gz", "folder"],
+        ),
+        (
+            &["train", "none.toml", "--run", "run", "--device", "gpu"],
+            &["--device", "gpu", "auto, cpu, cuda:N or wgpu:N"],
+        ),
+        (
+            &["train", "tiny.toml", "--run", "run", "--device", "cuda:77"],
+            &["device cuda:77", "choose", "cpu"],
+        ),
+        (
+            &["train", "tiny.toml", "--run", "run", "--device", "wgpu:77"],
+            &["device wgpu:77", "choose", "cpu"],
+        ),
+        (
+            &["train", "tiny.toml", "--run", "run", "--precision", "f16"],
+            &["--precision", "f16", "f32 or bf16"],
         ),
         (&["evaluate", "--reference", "head.nii"], &["--image"]),
         (&["evaluate"], &["--reference"]),

@@ -1,0 +1,71 @@
+//! The number format that networks compute in.
+
+use std::str::FromStr;
+
+use burn::backend::DispatchDevice;
+use burn::tensor::{Device, FloatDType};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ModelError, Result};
+
+/// The number format that networks compute in while they are trained; weights, their averages, the optimiser's
+/// moments and the losses are always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 24 significant bits.
+    #[default]
+    F32,
+    /// 8 significant bits in the range of f32: half the memory, and the matrix units of GPUs.
+    Bf16,
+}
+
+impl Precision {
+    /// The format, where it is not that of the weights themselves.
+    pub fn reduced(self) -> Option<FloatDType> {
+        match self {
+            Self::F32 => None,
+            Self::Bf16 => Some(FloatDType::BF16),
+        }
+    }
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// What there is to know before this format is computed in on a device, `device_name`.
+    ///
+    /// # Errors
+    /// When the device does not compute in it.
+    pub fn check(self, device: &Device, device_name: &str) -> Result<Option<String>> {
+        let Some(format) = self.reduced() else {
+            return Ok(None);
+        };
+        let name = self.name();
+        if !device.supports_dtype(format) {
+            return Err(ModelError::Device {
+                device: device_name.to_owned(),
+                what: format!("does not compute in {name}; choose --precision f32"),
+            });
+        }
+        let plays = matches!(device.as_dispatch(), DispatchDevice::Flex(_));
+        Ok(plays.then(|| {
+            format!("a CPU plays {name}: it rounds as a GPU does, and takes longer than in f32; good for seeing whether a run bears {name}")
+        }))
+    }
+}
+
+impl FromStr for Precision {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::F32, Self::Bf16]
+            .into_iter()
+            .find(|precision| precision.name() == text)
+            .ok_or_else(|| ModelError::config("precision", text, "expected f32 or bf16"))
+    }
+}
