@@ -168,8 +168,8 @@ def spectral(reference, image, mask, spacing, measured):
     cycles = np.meshgrid(*(np.fft.fftfreq(n) for n in r.shape), indexing="ij")
     radius = np.sqrt(sum((f / d) ** 2 for f, d in zip(cycles, spacing)))
     ratio = [2 * np.abs(f) * m / d for f, d, m in zip(cycles, spacing, measured)]
-    unmeasured = np.any([q > 1 + 1e-9 for q in ratio], axis=0) & (sum(4 * f * f for f in cycles) < 1 - 1e-9)
-    kept = np.all([(q < 1 - 1e-9) | (m <= d) for q, d, m in zip(ratio, spacing, measured)], axis=0)
+    unmeasured = np.any([q > 1 + 1e-6 for q in ratio], axis=0) & (sum(4 * f * f for f in cycles) < 1 - 1e-9)
+    kept = np.all([(q < 1 - 1e-6) | (m <= d) for q, d, m in zip(ratio, spacing, measured)], axis=0)
     zero_filled = np.fft.ifftn(np.fft.fftn(r) * kept).real
     width = max(1 / (n * d) for n, d in zip(r.shape, spacing))
     shell = np.rint(radius / width).astype(int)

@@ -5,7 +5,10 @@ use rayon::prelude::*;
 use crate::kspace::{Complex, SpectrumPair, signed_frequency};
 
 /// A frequency this close to a boundary, in units of it, is on it.
-pub(super) const ROUNDING: f64 = 1e-9;
+const ROUNDING: f64 = 1e-9;
+
+/// The same for the boundary of what was measured: files keep voxel sizes in single precision.
+pub(super) const STORED: f64 = 1e-6;
 
 /// A shell with less than this share of an image's energy holds rounding noise.
 const NEGLIGIBLE: f64 = 1e-12;
@@ -87,7 +90,7 @@ impl Shells {
                         let [r, v] = spectra.bins([x, y, z]);
                         shells[0][shell].add(r, v);
                         let unmeasured = |m: [f64; 3]| {
-                            (0..3).any(|a| beyond(f[a], spacing[a], m[a]) > 1.0 + ROUNDING)
+                            (0..3).any(|a| beyond(f[a], spacing[a], m[a]) > 1.0 + STORED)
                                 && f.iter().map(|f| 4.0 * f * f).sum::<f64>() < 1.0 - ROUNDING
                         };
                         if measured.is_some_and(unmeasured) {

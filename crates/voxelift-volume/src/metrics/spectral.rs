@@ -29,7 +29,7 @@
 use serde::Serialize;
 
 use super::protocol::{Pair, Regions};
-use super::shells::{ROUNDING, Shells, beyond};
+use super::shells::{STORED, Shells, beyond};
 use super::taper::Taper;
 use crate::error::{Result, VolumeError};
 use crate::kspace::{Spectrum, SpectrumPair, filter, truncate};
@@ -201,8 +201,7 @@ pub fn data_consistency(image: &Volume, lr: &Volume) -> Result<f64> {
 fn zero_filled(reference: &Volume, measured: [f64; 3]) -> Volume {
     let spacing = reference.geometry().spacing_mm();
     filter(reference, |axis, f| {
-        let kept =
-            measured[axis] <= spacing[axis] || beyond(f, spacing[axis], measured[axis]) < 1.0 - ROUNDING;
+        let kept = measured[axis] <= spacing[axis] || beyond(f, spacing[axis], measured[axis]) < 1.0 - STORED;
         if kept { 1.0 } else { 0.0 }
     })
 }

@@ -1,4 +1,4 @@
-//! `voxelift report`: a page from a run or an evaluation.
+//! `voxelift report`: a page from a run, an evaluation or a study.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ use crate::terminal;
 
 /// An evaluation in its folder: what `evaluate --json` wrote.
 pub const SCORES: &str = "scores.json";
+/// The page of a study, which `study` keeps up to date.
+const STUDY: &str = "table.html";
 /// A picture that may stand beside it.
 pub const MONTAGE: &str = "montage.png";
 /// The training run behind it, where there was one.
@@ -24,7 +26,7 @@ pub const RUN: &str = "run";
 
 #[derive(Debug, Args)]
 pub struct ReportArguments {
-    /// A run folder of `train`, or a folder with the scores.json of `evaluate --json`
+    /// A run folder of `train`, the folder of a `study`, or a folder with the scores.json of `evaluate --json`
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// The page to write [default: DIR/report.html, replaced where it exists]
@@ -64,6 +66,10 @@ pub fn write(output: &Path, html: &str) -> anyhow::Result<()> {
 }
 
 fn page(folder: &Path) -> anyhow::Result<String> {
+    let study = folder.join(STUDY);
+    if study.is_file() {
+        return Ok(fs::read_to_string(&study).map_err(|error| VolumeError::io(&study, "read", error))?);
+    }
     let scores = folder.join(SCORES);
     if scores.is_file() {
         let text = fs::read_to_string(&scores).map_err(|error| VolumeError::io(&scores, "read", error))?;
@@ -82,7 +88,7 @@ fn page(folder: &Path) -> anyhow::Result<String> {
     }
     if !folder.join("config.toml").is_file() {
         bail!(
-            "{}: holds neither config.toml (a run) nor {SCORES} (an evaluation)",
+            "{}: holds neither config.toml (a run) nor {SCORES} (an evaluation) nor {STUDY} (a study)",
             folder.display()
         );
     }

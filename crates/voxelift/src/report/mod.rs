@@ -4,8 +4,9 @@ mod chart;
 mod evaluation;
 mod page;
 mod run;
-mod study;
+mod spread;
 
 pub use evaluation::of_evaluation;
+pub use page::Page;
 pub use run::of_run;
-pub use study::of_study;
+pub use spread::{Spread, spreads};

@@ -1,13 +1,14 @@
 //! Floor 13 · Study: a grid of runs (variants x seeds), each tested on every test set, and one table.
 
 mod cases;
+mod chapters;
 mod cost;
 mod definition;
 mod floors;
 mod kept;
-mod markdown;
 mod plan;
 mod scoring;
+mod shown;
 mod table;
 mod training;
 
@@ -28,7 +29,6 @@ use voxelift_volume::cohort::Role;
 use voxelift_volume::files::write_atomically;
 
 use crate::failure::{Outcome, told};
-use crate::report;
 use crate::terminal::Terminal;
 use cases::TestSet;
 use cost::Cost;
@@ -286,15 +286,15 @@ impl<'a> Grid<'a> {
         let methods = self.scored()?;
         let heads: Vec<TestHead> = self.tests.iter().map(head).collect();
         let table = Table::new(&self.study.name, &methods, &heads);
-        let text = markdown::markdown(&table);
+        let text = shown::markdown(&table);
         let json = serde_json::to_value(&table)?;
         let observed = heads
             .iter()
             .map(|test| (test.name.as_str(), observations(&methods, &test.name)));
         self.keep("table.md", text.as_bytes())?;
-        self.keep("table.csv", &markdown::long_csv(observed)?)?;
+        self.keep("table.csv", &shown::long_csv(observed)?)?;
         self.keep("table.json", format!("{json}\n").as_bytes())?;
-        self.keep("table.html", report::of_study(&json)?.as_bytes())?;
+        self.keep("table.html", shown::html(&table, &self.study.text).as_bytes())?;
         Ok(text)
     }
 

@@ -349,3 +349,95 @@ fn difference(runs: &Runs<'_>, baseline: &Runs<'_>) -> Option<Difference> {
         each,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kept::ScanScores;
+    use super::*;
+    use serde_json::json;
+
+    fn run(seed: Option<u64>, scans: &[(&str, &str, f64)]) -> Scored {
+        let scans = scans.iter().map(|(scan, person, psnr)| ScanScores {
+            scan: (*scan).to_owned(),
+            person: (*person).to_owned(),
+            seconds: 0.0,
+            scores: json!({"psnr_db": psnr - 1.0, "masked": {"psnr_db": psnr}}),
+        });
+        let scores = TestScores {
+            of: Value::Null,
+            scans: scans.collect(),
+            set: Value::Null,
+        };
+        Scored {
+            seed,
+            cost: None,
+            tests: [("t".to_owned(), scores)].into(),
+        }
+    }
+
+    fn method(name: &str, baseline: Option<&str>, runs: Vec<Scored>) -> ScoredMethod {
+        ScoredMethod {
+            name: name.to_owned(),
+            is_floor: runs.iter().any(|run| run.seed.is_none()),
+            baseline: baseline.map(str::to_owned),
+            planned: 3,
+            runs,
+        }
+    }
+
+    #[test]
+    fn people_count_once_and_differences_keep_to_common_seeds_and_people() {
+        let methods = [
+            method(
+                "floor",
+                Some("a"),
+                vec![run(None, &[("1", "p", 20.0), ("2", "p", 22.0), ("3", "q", 27.0)])],
+            ),
+            method(
+                "a",
+                None,
+                vec![
+                    run(Some(1), &[("1", "p", 30.0), ("2", "p", 32.0), ("3", "q", 35.0)]),
+                    run(Some(2), &[("1", "p", 31.0), ("2", "p", 33.0), ("3", "q", 36.0)]),
+                ],
+            ),
+            method(
+                "b",
+                Some("a"),
+                vec![
+                    run(Some(2), &[("1", "p", 34.0), ("2", "p", 34.0), ("3", "q", 36.5)]),
+                    run(Some(3), &[("1", "p", 90.0), ("2", "p", 90.0), ("3", "q", 90.0)]),
+                ],
+            ),
+        ];
+        let head = TestHead {
+            name: "t".to_owned(),
+            degradation: String::new(),
+            scans: 3,
+            people: 2,
+        };
+        let table = Table::new("s", &methods, &[head]);
+        let score = &table.tests[0].scores[0];
+        assert_eq!((score.key.as_str(), score.region.as_str()), ("psnr_db", "masked"));
+        let [floor, a, b] = score.methods.as_slice() else {
+            panic!("three methods")
+        };
+        // Person p: 31 and 32 over the seeds, q: 35 and 36.
+        assert_eq!((a.summary.people, a.summary.mean), (2, (31.5 + 35.5) / 2.0));
+        assert!((a.summary.sd.unwrap() - 4.0 / 2f64.sqrt()).abs() < 1e-12);
+        // Means over people: 33 and 34.
+        assert!((a.seed_sd.unwrap() - 0.5f64.sqrt()).abs() < 1e-12);
+        assert!(a.difference.is_none());
+        // Only seed 2 is common: p 34 - 32, q 36.5 - 36.
+        let difference = b.difference.as_ref().unwrap();
+        assert_eq!(difference.paired.differences, [2.0, 0.5]);
+        assert_eq!(difference.each.len(), 2);
+        assert!(difference.each.iter().all(|each| each.seed == Some(2)));
+        // A floor goes with each seed: p 21 - 31.5, q 27 - 35.5.
+        let difference = floor.difference.as_ref().unwrap();
+        assert_eq!(difference.paired.differences, [-10.5, -8.5]);
+        assert_eq!(difference.each.len(), 4);
+        assert_eq!(observations(&methods, "t").len(), 2 * (3 + 6 + 6));
+        assert!(table.tests[0].scores[1].region == "whole");
+    }
+}

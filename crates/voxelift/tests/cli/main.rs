@@ -7,5 +7,6 @@ mod scans;
 #[cfg(feature = "dicom")]
 #[path = "../../../voxelift-volume/tests/formats/series.rs"]
 mod series;
+mod studies;
 mod support;
 mod training;

@@ -1,0 +1,452 @@
+//! A study as a user meets it: run through, interrupted, shared out, changed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use voxelift_volume::nifti::{self, NiftiImage, WriteOptions};
+use voxelift_volume::phantom::{self, PhantomConfig};
+
+use super::support::{Bench, text};
+
+/// As small as training gets.
+const BASE: &str = r#"
+    steps = 3
+    [data]
+    hr = ["phantom:1-2"]
+    lr = { files = ["phantom:11-12"], degrade = { operator = "kspace" } }
+    source_operator = "kspace"
+    phantom = { extent = [32, 36, 32], spacing_mm = 4.8 }
+    [patch]
+    size = 8
+    batch = 2
+    [network]
+    n_feats = 4
+    n_resgroups = 1
+    n_resblocks = 1
+    n_lr_blocks = 1
+    [discriminator]
+    width = 2
+    [projection]
+    hidden = 8
+    dim = 4
+    [validation]
+    every = 0
+    [checkpoint]
+    every = 1
+"#;
+
+const STUDY: &str = r#"
+    base = "base.toml"
+    baseline = "baseline"
+    seeds = [1, 2]
+    [set]
+    optimizer.learning_rate = 5e-3
+    [[variant]]
+    name = "baseline"
+    set = { loss.feature_contrastive = 0, loss.reconstruction_contrastive = 0 }
+    [[variant]]
+    name = "twin"
+    set = { mode = "supervised" }
+    [[test]]
+    name = "clean"
+    images = ["heads/*.nii"]
+    people = ["anna-first+anna-second"]
+    classes = true
+    [[test]]
+    name = "noisy"
+    images = ["heads/bert.nii"]
+    degrade = { operator = "box", noise = 0.05 }
+    seed = 4
+"#;
+
+fn bench(study: &str) -> Bench {
+    let bench = Bench::new();
+    fs::write(bench.path("base.toml"), BASE).expect("written");
+    fs::write(bench.path("study.toml"), study).expect("written");
+    fs::create_dir(bench.path("heads")).expect("a folder");
+    for (seed, name) in (31..).zip(["anna-first", "anna-second", "bert"]) {
+        let config = PhantomConfig {
+            seed,
+            extent: [32, 36, 32],
+            spacing_mm: [4.8; 3],
+        };
+        let image = NiftiImage::from_volume(phantom::head(&config).expect("a phantom"));
+        let path = bench.path(&format!("heads/{name}.nii"));
+        nifti::write(&path, &image, &WriteOptions::default()).expect("written");
+    }
+    bench
+}
+
+/// Rows of the long table: (variant, seed, test, subject, region, score) -> value.
+fn numbers(bench: &Bench, out: &str) -> BTreeMap<[String; 6], f64> {
+    let text = fs::read_to_string(bench.path(&format!("{out}/table.csv"))).expect("the long table");
+    let rows = text.lines().skip(1).map(|line| {
+        let cells: Vec<&str> = line.split(',').collect();
+        let [variant, seed, test, subject, _, region, score, value] = cells[..] else {
+            panic!("{line}")
+        };
+        let key = [variant, seed, test, subject, region, score].map(str::to_owned);
+        (key, value.parse().expect("a number"))
+    });
+    rows.collect()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).expect("a file")).expect("JSON")
+}
+
+#[test]
+fn a_study_trains_and_tests_every_run_once_and_its_table_can_be_made_by_hand() {
+    let bench = bench(STUDY);
+    let first = bench.run(&["study", "study.toml", "--out", "out"]).success();
+    let table = text(&first.get_output().stdout);
+    assert!(
+        table.contains("baseline (2/2)") && table.contains("zero-fill") && table.contains("twin - baseline"),
+        "{table}"
+    );
+    let html = fs::read_to_string(bench.path("out/table.html")).expect("a page");
+    assert!(
+        html.contains("twin - baseline") && !html.contains("http"),
+        "self-contained"
+    );
+
+    // Every method on every scan, by hand.
+    let numbers = numbers(&bench, "out");
+    let get = |variant: &str, seed: &str, test: &str, scan: &str, score: &str| {
+        let key = [variant, seed, test, scan, "masked", score].map(str::to_owned);
+        numbers[&key]
+    };
+    let model = "out/runs/twin/seed-2/model.safetensors";
+    bench.run(&[
+        "degrade",
+        "heads/bert.nii",
+        "lr.nii",
+        "--operator",
+        "box",
+        "--noise",
+        "0.05",
+        "--seed",
+        "4",
+    ]);
+    bench
+        .run(&["upscale", "lr.nii", "-o", "sr.nii", "--model", model])
+        .success();
+    bench
+        .run(&["upscale", "lr.nii", "-o", "floor.nii", "--method", "lanczos"])
+        .success();
+    for (image, variant, seed) in [("sr.nii", "twin", "2"), ("floor.nii", "lanczos", "")] {
+        let words = [
+            "evaluate",
+            "--reference",
+            "heads/bert.nii",
+            "--lr-spacing",
+            "9.6",
+            "--json",
+            "s.json",
+            "--force",
+        ];
+        bench.run(&[&words[..], &["--image", image]].concat()).success();
+        let scores = json(&bench.path("s.json"));
+        for (score, value) in [
+            ("psnr_db", &scores["masked"]["psnr_db"]),
+            ("ssim", &scores["masked"]["ssim"]),
+            (
+                "fsc.beyond_nyquist.gain",
+                &scores["masked"]["fsc"]["beyond_nyquist"]["gain"],
+            ),
+        ] {
+            let value = value.as_f64().expect("a number");
+            let there = get(variant, seed, "noisy", "bert.nii", score);
+            assert!(
+                (there - value).abs() < 1e-4 * value.abs().max(1e-2),
+                "{variant} {score}: {there}, {value}"
+            );
+        }
+    }
+    // The means and differences from the rows: anna was scanned twice and counts once.
+    let per_person = |variant: &str, seed: &str| {
+        let of = |scan: &str| get(variant, seed, "clean", scan, "psnr_db");
+        [
+            0.5 * (of("anna-first.nii") + of("anna-second.nii")),
+            of("bert.nii"),
+        ]
+    };
+    let [twin, base] = ["twin", "baseline"].map(|v| [per_person(v, "1"), per_person(v, "2")]);
+    let table = json(&bench.path("out/table.json"));
+    let scores = table["tests"][0]["scores"].as_array().expect("scores");
+    let psnr = scores
+        .iter()
+        .find(|s| s["key"] == "psnr_db" && s["region"] == "masked")
+        .expect("PSNR");
+    let cell = psnr["methods"]
+        .as_array()
+        .expect("methods")
+        .iter()
+        .find(|m| m["method"] == "twin")
+        .expect("twin");
+    let mean = twin.iter().flatten().sum::<f64>() / 4.0;
+    assert!((cell["mean"].as_f64().expect("a mean") - mean).abs() < 1e-9);
+    let by_hand: Vec<f64> = (0..2)
+        .map(|p| 0.5 * ((twin[0][p] - base[0][p]) + (twin[1][p] - base[1][p])))
+        .collect();
+    for (p, difference) in by_hand.iter().enumerate() {
+        let there = cell["difference"]["differences"][p]
+            .as_f64()
+            .expect("a difference");
+        assert!((there - difference).abs() < 1e-9, "{there}, {difference}");
+    }
+    assert_eq!(cell["difference"]["each"].as_array().map(Vec::len), Some(4));
+    assert!(
+        cell["difference"]["wilcoxon_p"].is_null(),
+        "two people are too few"
+    );
+    assert!(
+        table["methods"][4]["costs"][0]["peak_memory_bytes"]
+            .as_u64()
+            .is_some_and(|bytes| bytes > 1 << 20)
+    );
+    assert!(
+        scores
+            .iter()
+            .any(|s| s["region"] == "bright" && s["key"] == "ssim")
+    );
+
+    // Again: nothing is trained or scored, the tables are the same.
+    let kept = [
+        "runs/twin/seed-1/model.safetensors",
+        "runs/twin/seed-1/tests.json",
+        "table.csv",
+    ]
+    .map(|name| bench.path(&format!("out/{name}")));
+    let state = || {
+        kept.clone().map(|path| {
+            (
+                fs::metadata(&path).and_then(|m| m.modified()).ok(),
+                fs::read(&path).expect("a file"),
+            )
+        })
+    };
+    let before = state();
+    let again = bench.run(&["study", "study.toml", "--out", "out"]).success();
+    let said = text(&again.get_output().stderr);
+    assert!(!said.contains("training"), "{said}");
+    let after = state();
+    assert_eq!(before[..2], after[..2]);
+    assert_eq!(before[2].1, after[2].1);
+
+    // Another test set is scored with the models that are there; the old scores stay.
+    let more = STUDY.replace("seed = 4", "seed = 5");
+    fs::write(bench.path("study.toml"), more).expect("written");
+    let changed = bench.run(&["study", "study.toml", "--out", "out"]).success();
+    assert!(!text(&changed.get_output().stderr).contains("training"));
+    let changed = self::numbers(&bench, "out");
+    let of = |numbers: &BTreeMap<[String; 6], f64>, test: &str| {
+        numbers[&["twin", "1", test, "bert.nii", "masked", "psnr_db"].map(str::to_owned)]
+    };
+    assert!(of(&changed, "noisy") != of(&numbers, "noisy"));
+    assert_eq!(of(&changed, "clean"), of(&numbers, "clean"));
+
+    // Another configuration is refused before anything happens, with its keys.
+    bench.refuses(
+        2,
+        &[
+            "study",
+            "study.toml",
+            "--out",
+            "out",
+            "--set",
+            "steps=4",
+            "--set",
+            "loss.cycle=0.5",
+        ],
+        &["loss.cycle", "steps", "runs/baseline/seed-1"],
+    );
+    // The page is the study's.
+    bench.run(&["report", "out", "-o", "page.html"]).success();
+    assert_eq!(
+        fs::read(bench.path("page.html")).ok(),
+        fs::read(bench.path("out/table.html")).ok()
+    );
+}
+
+fn newest(run: &Path) -> u64 {
+    let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten();
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+    let steps = names.filter_map(|name| {
+        name.strip_prefix("step-")?
+            .strip_suffix(".safetensors")?
+            .parse()
+            .ok()
+    });
+    steps.max().unwrap_or(0)
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(
+            begin.elapsed() < Duration::from_secs(300),
+            "{what} did not happen"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn spawned(bench: &Bench, arguments: &[&str]) -> Child {
+    let mut process = Command::new(assert_cmd::cargo::cargo_bin("voxelift"));
+    let process = process.current_dir(bench.path("")).args(arguments);
+    process
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program")
+}
+
+#[test]
+fn an_interrupted_study_goes_on_inside_the_run_and_shards_share_the_runs() {
+    let bench = bench(STUDY);
+    let words = [
+        "study",
+        "study.toml",
+        "--out",
+        "out",
+        "--set",
+        "steps=300",
+        "--shard",
+        "2/4",
+    ];
+    let mut child = spawned(&bench, &words);
+    let run = bench.path("out/runs/twin/seed-1");
+    until("a checkpoint", || newest(&run) >= 2);
+    // The study alone is told, as a scheduler does it; its child has to hear it from there.
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .expect("kill")
+            .success()
+    );
+    assert_eq!(child.wait().expect("an end").code(), Some(4));
+    let reached = newest(&run);
+    assert!((2..300).contains(&reached) && !run.join("model.safetensors").exists());
+    assert!(
+        !bench.path("out/runs/baseline").exists(),
+        "the second of four shards is the twin's"
+    );
+    assert!(!bench.path("out/floors").exists(), "floors are the first shard's");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(newest(&run), reached, "nobody trains on behind the study's back");
+
+    let second = bench.run(&words).success();
+    let said = text(&second.get_output().stderr);
+    assert!(said.contains(&format!("going on after step {reached}")), "{said}");
+    assert!(run.join("model.safetensors").exists());
+    let rows = numbers(&bench, "out");
+    assert!(rows.keys().all(|key| key[0] == "twin" && key[1] == "1") && !rows.is_empty());
+    // The whole, in one process and uninterrupted: the same run comes out.
+    bench.run(&[
+        "train",
+        "base.toml",
+        "--run",
+        "whole",
+        "--set",
+        "steps=300",
+        "--set",
+        "mode=supervised",
+        "--set",
+        "optimizer.learning_rate=5e-3",
+    ]);
+    assert!(
+        fs::read(run.join("model.safetensors")).ok() == fs::read(bench.path("whole/model.safetensors")).ok(),
+        "bit for bit"
+    );
+}
+
+#[test]
+fn a_run_that_fails_leaves_the_others_and_models_of_another_study_are_tested() {
+    let failing = STUDY
+        .replace(
+            "mode = \"supervised\"",
+            "optimizer.learning_rate = 1e30, optimizer.warmup_steps = 0",
+        )
+        .replace("[1, 2]", "[1]");
+    let failing = failing.replace("[set]", "[set]\n steps = 8");
+    let bench = bench(&failing);
+    let outcome = bench.run(&["study", "study.toml", "--out", "all/one"]).code(3);
+    let output = outcome.get_output();
+    let (out, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(said.contains("twin, seed 1: `train` ended with"), "{said}");
+    assert!(out.contains("baseline (1/1)") && out.contains(" 0/1 |"), "{out}");
+
+    let other = r#"
+        baseline = "zero-fill"
+        seeds = [1, 7]
+        [[variant]]
+        name = "baseline"
+        study = "one"
+        [[variant]]
+        name = "file"
+        model = "all/one/runs/baseline/seed-1/model.safetensors"
+        [[test]]
+        name = "clean"
+        images = ["heads/bert.nii"]
+    "#;
+    fs::write(bench.path("other.toml"), other).expect("written");
+    let outcome = bench.run(&["study", "other.toml", "--out", "all/two"]).code(3);
+    let output = outcome.get_output();
+    let (out, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        said.contains("baseline, seed 7") && said.contains("is not there yet"),
+        "{said}"
+    );
+    assert!(
+        out.contains("baseline (1/2)") && out.contains("file (1/1)") && out.contains("file - zero-fill"),
+        "{out}"
+    );
+    let rows = numbers(&bench, "all/two");
+    let of =
+        |variant: &str| rows[&[variant, "1", "clean", "bert.nii", "masked", "psnr_db"].map(str::to_owned)];
+    assert_eq!(of("baseline"), of("file"), "one model under two names");
+    let cost = json(&bench.path("all/two/table.json"))["methods"][4]["costs"][0]["steps"].clone();
+    assert_eq!(cost, 8, "what the model has cost stands in its own study");
+}
+
+#[test]
+fn studies_that_cannot_be_meant_are_refused_in_one_line() {
+    let bench = bench(STUDY);
+    let refused = |code: i32, from: &str, to: &str, words: &[&str]| {
+        assert!(STUDY.contains(from), "{from}");
+        fs::write(bench.path("wrong.toml"), STUDY.replacen(from, to, 1)).expect("written");
+        bench.refuses(code, &["study", "wrong.toml", "--out", "out"], words);
+    };
+    refused(2, "seeds", "sedes", &["wrong.toml:", "sedes"]);
+    refused(
+        2,
+        "optimizer.learning_rate",
+        "optimizer.rate",
+        &["variant baseline", "rate"],
+    );
+    refused(
+        2,
+        "baseline = \"baseline\"",
+        "baseline = \"b\"",
+        &["expected a variant or a floor"],
+    );
+    refused(1, "heads/*.nii", "nothing/*.nii", &["finds no file"]);
+    refused(
+        1,
+        "\"heads/bert.nii\"",
+        "\"phantom:12\"",
+        &["phantom:12", "two roles", "test"],
+    );
+    bench.refuses(
+        2,
+        &["study", "study.toml", "--out", "out", "--shard", "3/2"],
+        &["--shard", "i/n"],
+    );
+}
