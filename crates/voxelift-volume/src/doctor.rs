@@ -15,8 +15,8 @@ use crate::scan;
 /// # Errors
 /// When the file cannot be opened or read at all.
 pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
-    let image = match scan::read(path, options) {
-        Ok(image) => image,
+    let mut scan = match scan::open(path, options) {
+        Ok(scan) => scan,
         Err(error @ (VolumeError::Malformed { .. } | VolumeError::Unsupported { .. })) => {
             let told = error.to_string();
             let bare = told
@@ -26,11 +26,12 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
         }
         Err(error) => return Err(error),
     };
-    let mut findings = image.warnings;
+    let mut findings = scan.warnings;
     if scan::is_nifti(path) {
         findings.extend(nifti::leftovers(path)?);
     }
-    let axes = resolution(&image.frames[0]);
+    let first = scan.frames.next().expect("a scan has a volume")?;
+    let axes = resolution(&first);
     let truly = axes.map(|axis| {
         axis.present_mm
             .filter(|_| axis.is_interpolated())

@@ -106,6 +106,10 @@ fn slices_at_one_place_are_volumes_of_their_own() {
     assert_eq!((image.frames.len(), image.header.extent), (2, [3, 2, 3]));
     assert_eq!(image.frames[1].at([0, 0, 1]), 400.0);
     assert_eq!(image.header.extra_spacing[0], 2.0);
+    let here = folder(&plans);
+    let scan = scan::open(here.path(), &ReadOptions::default()).unwrap();
+    assert_eq!(scan.header, image.header);
+    assert_eq!(scan.frames.map(Result::unwrap).collect::<Vec<_>>(), image.frames);
     let message = attempt(&plans[..5]).unwrap_err();
     assert!(message.contains("a slice is missing"), "{message}");
 }
