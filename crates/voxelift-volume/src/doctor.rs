@@ -7,6 +7,9 @@ use crate::nifti::{self, ReadOptions};
 use crate::resolution::resolution;
 use crate::scan;
 
+/// Sform and qform this far apart do not differ by the rounding of a quaternion.
+const ANOTHER_WORLD_MM: f64 = 0.01;
+
 /// Everything about a file that may mislead somebody, a sentence each; none for a clean one.
 ///
 /// A header that cannot be understood is a finding like any other. Of a file with several volumes the first one's spectrum
@@ -51,7 +54,7 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
 }
 
 /// Copies a NIfTI file with its header mended: sizes, handedness, scaling, offset and type as they are read, the qform
-/// brought to the sform, unused bytes zero, gzip as the name says, nothing behind the voxels. The stored voxels stay byte
+/// brought to the sform (with the sform's code where they led to different places), unused bytes zero, gzip as the name says, nothing behind the voxels. The stored voxels stay byte
 /// for byte.
 ///
 /// Codes are never invented: a file that does not say where its voxels are still does not. Voxels that are not finite and
@@ -69,7 +72,11 @@ pub fn mend(input: &Path, output: &Path, force: bool, options: &ReadOptions) -> 
         ));
     }
     nifti::rewrite(input, output, force, options, |header| {
-        if let (Some(sform), Some(qform)) = (&header.sform, &mut header.qform) {
+        if let (Some(sform), Some(qform)) = (header.sform, &mut header.qform) {
+            // Two worlds: a code must name the one that its affine leads to.
+            if qform.farthest_mm(&sform, header.extent) > ANOTHER_WORLD_MM {
+                qform.code = sform.code;
+            }
             qform.affine = sform.affine;
         }
     })

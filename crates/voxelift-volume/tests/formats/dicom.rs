@@ -182,6 +182,20 @@ fn too_many_voxels_are_refused_before_they_are_read() {
 }
 
 #[test]
+fn a_claim_of_many_voxels_gets_no_memory() {
+    let mut bytes = Plan::slice(1, [0.0; 3]).bytes();
+    for element in [0x10, 0x11] {
+        let head = [0x28, 0, element, 0, b'U', b'S'];
+        let at = bytes.windows(6).position(|window| window == head).unwrap();
+        bytes[at + 8..at + 10].copy_from_slice(&u16::MAX.to_le_bytes());
+    }
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("a"), bytes).unwrap();
+    let message = read(here.path()).unwrap_err();
+    assert!(message.contains("8589672450 of Rows and Columns"), "{message}");
+}
+
+#[test]
 fn nothing_that_names_a_person_comes_out() {
     let here = folder(&stack());
     let image = read(here.path()).unwrap();

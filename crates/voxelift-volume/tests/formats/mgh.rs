@@ -131,7 +131,7 @@ fn the_repetition_time_is_taken_from_behind_the_voxels() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.mgh");
     std::fs::write(&path, [plan.bytes(), footer].concat()).unwrap();
-    let scan = voxelift_volume::scan::open(&path, &ReadOptions::default()).unwrap();
+    let scan = scan::open(&path, &ReadOptions::default()).unwrap();
     assert_eq!(scan.header, image.header);
     assert_eq!(scan.frames.map(Result::unwrap).collect::<Vec<_>>(), image.frames);
 }

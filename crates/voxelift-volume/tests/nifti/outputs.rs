@@ -284,7 +284,7 @@ fn volumes_written_as_they_are_made_give_the_same_bytes() {
     let mut image = volume(&[0.0, 1.5, -2.25, 100.0]);
     image.header.datatype = Datatype::Uint8;
     for factor in [-3.0, 40.0] {
-        image.frames.push(image.frames[0].map(|v| v * factor));
+        image.frames.push(image.frames[0].clone().map(|v| v * factor));
     }
     image.header.extra_extent = vec![3];
     let each = || image.frames.iter().cloned().map(Ok::<_, VolumeError>);
