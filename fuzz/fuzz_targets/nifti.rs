@@ -1,7 +1,8 @@
 #![no_main]
 
 mod attempt;
+mod frugal;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    attempt::attempt("a.nii", bytes);
+    frugal::frugal(attempt::honest_bytes(bytes.len()), || attempt::attempt("a.nii", bytes));
 });

@@ -1,35 +1,103 @@
 """DICOM series in every transfer syntax that is read, and what SimpleITK (GDCM) makes of each.
 
-Needs: numpy, pydicom, SimpleITK. Run by `crates/voxelift-volume/tests/formats/reference.rs` on a folder of its own:
+Needs: numpy, pydicom, SimpleITK, pillow. Run by `crates/voxelift-volume/tests/formats/reference.rs` on a folder of its own:
 
     python scripts/reference/dicom_torture.py FOLDER
 
-Writes a folder a series and `manifest.json`: folder, shape, affine (RAS) and voxels as SimpleITK reads them, x fastest.
+Writes a folder a series and `manifest.json`: folder, and either `refused`, the compression that is not read, or shape,
+affine (RAS) and voxels as SimpleITK reads them, x fastest, and the `tolerance` (decoders of lossy JPEG round differently).
+Among them are pydicom's own MR images in every transfer syntax that it brings.
 """
 
+import copy
+import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import SimpleITK as sitk
+from PIL import Image
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
     MRImageStorage,
     RLELossless,
     generate_uid,
 )
 
 
+COMPRESSED = (RLELossless, JPEGLosslessSV1, JPEGBaseline8Bit)
+
+
+def compressed(ds, pixels, syntax, folder):
+    """The image with its voxels compressed, and what a decoder of another make gets back from them."""
+    if syntax == RLELossless:
+        ds.compress(RLELossless)
+        return pixels
+    if syntax == JPEGBaseline8Bit:
+        jpeg = io.BytesIO()
+        Image.fromarray(pixels).save(jpeg, "JPEG", quality=95)
+        frames, pixels = encapsulate([jpeg.getvalue()]), np.asarray(Image.open(jpeg))
+    else:
+        writer, path = sitk.ImageFileWriter(), folder / "written_by_gdcm.dcm"
+        writer.SetFileName(str(path))
+        writer.SetUseCompression(True)
+        writer.SetCompressor("JPEG")
+        writer.Execute(sitk.GetImageFromArray(pixels[None]))
+        made = pydicom.dcmread(path)
+        path.unlink()
+        assert made.file_meta.TransferSyntaxUID == syntax
+        frames = made.PixelData
+    ds.PixelData = frames
+    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+    ds.file_meta.TransferSyntaxUID = syntax
+    return pixels
+
+
+def bundled(folder):
+    """pydicom's MR image in other transfer syntaxes; SimpleITK reads the plain one."""
+    names = ["", "_RLE", "_bigendian", "_expb", "_implicit", "_padded", "_jp2klossless", "_jpeg_ls_lossless"]
+    refused = {"_jp2klossless": "JPEG 2000", "_jpeg_ls_lossless": "JPEG-LS"}
+    plain = get_testdata_file("MR_small.dcm", download=False)
+    for name in names:
+        path = get_testdata_file(f"MR_small{name}.dcm", download=False)
+        if path is None or plain is None:
+            continue
+        here = folder / f"bundled{name}"
+        here.mkdir()
+        shutil.copy(path, here)
+        entry = {"folder": here.name}
+        yield entry | ({"refused": refused[name]} if name in refused else seen(sitk.ReadImage(plain)))
+
+
+def seen(itk, tolerance=0):
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(itk.GetDirection()).reshape(3, 3) @ np.diag(itk.GetSpacing())
+    affine[:3, 3] = itk.GetOrigin()
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    return {
+        "shape": list(itk.GetSize()),
+        "affine": affine[:3].tolist(),
+        "voxels": sitk.GetArrayFromImage(itk).astype(float).ravel().tolist(),
+        "tolerance": tolerance,
+    }
+
+
 def image(series, number, pixels, position, along, syntax, bits, rescale):
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MRImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian if syntax == RLELossless else syntax
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian if syntax in COMPRESSED else syntax
     ds = Dataset()
     ds.file_meta = meta
     ds.SOPClassUID, ds.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
@@ -58,6 +126,8 @@ def main():
         "big_endian": ExplicitVRBigEndian,
         "deflated": DeflatedExplicitVRLittleEndian,
         "rle": RLELossless,
+        "jpeg_lossless": JPEGLosslessSV1,
+        "jpeg": JPEGBaseline8Bit,
     }
     for name, syntax in syntaxes.items():
         for kind, (dtype, bits, rescale) in {
@@ -68,7 +138,10 @@ def main():
             # Of 8-bit images in words of the other order writers do not agree.
             if (name, kind) == ("big_endian", "u8"):
                 continue
-            # GDCM does not take pydicom's RLE: it reads a plain twin.
+            # GDCM writes no lossless JPEG of 8 bits, and baseline JPEG has no more.
+            if (name, kind) == ("jpeg_lossless", "u8") or (name == "jpeg" and kind != "u8"):
+                continue
+            # GDCM does not take pydicom's RLE: of what is compressed it reads a plain twin.
             here, twin = folder / f"{name}_{kind}", folder / f"{name}_{kind}_twin"
             here.mkdir()
             twin.mkdir()
@@ -81,24 +154,18 @@ def main():
                 pixels = random.integers(low, high, size=(6, 4)).astype(dtype)
                 ds = image(series, int(k) + 1, pixels, start + 2.2 * k * normal, along, syntax, bits, rescale)
                 file = f"IM{random.integers(1e9)}"
-                if syntax == RLELossless:
-                    ds.save_as(twin / file, enforce_file_format=True)
-                    ds.compress(RLELossless)
+                if syntax in COMPRESSED:
+                    plain = copy.deepcopy(ds)
+                    plain.PixelData = compressed(ds, pixels, syntax, here).tobytes()
+                    plain.save_as(twin / file, enforce_file_format=True)
                 ds.save_as(here / file, enforce_file_format=True)
             reader = sitk.ImageSeriesReader()
-            seen = twin if syntax == RLELossless else here
-            reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(seen)))
-            itk = reader.Execute()
-            affine = np.eye(4)
-            affine[:3, :3] = np.array(itk.GetDirection()).reshape(3, 3) @ np.diag(itk.GetSpacing())
-            affine[:3, 3] = itk.GetOrigin()
-            affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-            manifest.append({
-                "folder": here.name,
-                "shape": list(itk.GetSize()),
-                "affine": affine[:3].tolist(),
-                "voxels": sitk.GetArrayFromImage(itk).astype(float).ravel().tolist(),
-            })
+            readable = twin if syntax in COMPRESSED else here
+            reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(readable)))
+            # Decoders of lossy JPEG may differ by a step of the stored values, which the slope doubles here.
+            tolerance = 2.0 if syntax == JPEGBaseline8Bit else 0.0
+            manifest.append({"folder": here.name} | seen(reader.Execute(), tolerance))
+    manifest += bundled(folder)
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 

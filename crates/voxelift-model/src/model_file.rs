@@ -103,8 +103,12 @@ pub fn read(path: &Path, device: &Device) -> Result<(Generator, ModelCard)> {
         .map_err(|e| ModelError::model_file(path, format!("its card says {e}"), "sizes of a real network"))?;
     // The network is made before its weights are put into it: not one that is larger than the file.
     let stored: usize = values.values().map(|tensor| tensor.shape().num_elements()).sum();
-    if network.least_weights().is_none_or(|least| least > stored) {
-        let what = format!("its card promises a larger network than its {stored} weights make");
+    let (tensors, weights) = network.least();
+    if tensors > values.len() as f64 || weights > stored as f64 {
+        let what = format!(
+            "its card promises a larger network than its {stored} weights in {} tensors make",
+            values.len()
+        );
         return Err(ModelError::model_file(
             path,
             what,

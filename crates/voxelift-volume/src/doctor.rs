@@ -7,6 +7,9 @@ use crate::nifti::{self, ReadOptions};
 use crate::resolution::resolution;
 use crate::scan;
 
+/// Sform and qform this far apart do not differ by the rounding of a quaternion.
+const ANOTHER_WORLD_MM: f64 = 0.01;
+
 /// Everything about a file that may mislead somebody, a sentence each; none for a clean one.
 ///
 /// A header that cannot be understood is a finding like any other. Of a file with several volumes the first one's spectrum
@@ -15,8 +18,8 @@ use crate::scan;
 /// # Errors
 /// When the file cannot be opened or read at all.
 pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
-    let image = match scan::read(path, options) {
-        Ok(image) => image,
+    let mut scan = match scan::open(path, options) {
+        Ok(scan) => scan,
         Err(error @ (VolumeError::Malformed { .. } | VolumeError::Unsupported { .. })) => {
             let told = error.to_string();
             let bare = told
@@ -26,11 +29,12 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
         }
         Err(error) => return Err(error),
     };
-    let mut findings = image.warnings;
+    let mut findings = scan.warnings;
     if scan::is_nifti(path) {
         findings.extend(nifti::leftovers(path)?);
     }
-    let axes = resolution(&image.frames[0]);
+    let first = scan.frames.next().expect("a scan has a volume")?;
+    let axes = resolution(&first);
     let truly = axes.map(|axis| {
         axis.present_mm
             .filter(|_| axis.is_interpolated())
@@ -50,7 +54,7 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
 }
 
 /// Copies a NIfTI file with its header mended: sizes, handedness, scaling, offset and type as they are read, the qform
-/// brought to the sform, unused bytes zero, gzip as the name says, nothing behind the voxels. The stored voxels stay byte
+/// brought to the sform (with the sform's code where they led to different places), unused bytes zero, gzip as the name says, nothing behind the voxels. The stored voxels stay byte
 /// for byte.
 ///
 /// Codes are never invented: a file that does not say where its voxels are still does not. Voxels that are not finite and
@@ -68,7 +72,11 @@ pub fn mend(input: &Path, output: &Path, force: bool, options: &ReadOptions) -> 
         ));
     }
     nifti::rewrite(input, output, force, options, |header| {
-        if let (Some(sform), Some(qform)) = (&header.sform, &mut header.qform) {
+        if let (Some(sform), Some(qform)) = (header.sform, &mut header.qform) {
+            // Two worlds: a code must name the one that its affine leads to.
+            if qform.farthest_mm(&sform, header.extent) > ANOTHER_WORLD_MM {
+                qform.code = sform.code;
+            }
             qform.affine = sform.affine;
         }
     })

@@ -40,10 +40,7 @@ pub fn write_atomically<T>(
             path: path.to_owned(),
         });
     }
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
 
     let mut prefix = OsString::from(".");
     prefix.push(name);
@@ -75,6 +72,14 @@ pub fn write_atomically<T>(
     }
     sync_folder(folder).map_err(failed("record the new name on disk of"))?;
     Ok(answer)
+}
+
+/// The folder that a file is in.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Makes a rename in `folder` survive a power cut, where the file system can do that.

@@ -7,9 +7,9 @@
 use std::path::Path;
 
 use crate::error::{Result, VolumeError};
-use crate::nifti::{Datatype, Header, NiftiImage, ReadOptions};
-use crate::stored::{Decoder, Source, checked_voxels, read_frames};
-use crate::volume::{Affine, Geometry, Volume, affine_fault};
+use crate::nifti::{Datatype, FrameSource, Frames, Header, ReadOptions};
+use crate::stored::{Decoder, Source, StoredFrames, checked_voxels};
+use crate::volume::{Affine, Geometry, affine_fault};
 
 /// Bytes before the first voxel.
 const HEADER_BYTES: usize = 284;
@@ -29,54 +29,51 @@ pub fn is_name(path: &Path) -> bool {
         .any(|ending| name.ends_with(ending))
 }
 
-/// Reads an MGH file, plain or gzip whatever its name says, with a new header: sform and qform of code 1, the scanner's
+/// Opens an MGH file, plain or gzip whatever its name says, with a new header: sform and qform of code 1, the scanner's
 /// world.
 ///
 /// # Errors
-/// As [`nifti::read`](crate::nifti::read): file, field, value and expectation.
-pub fn read(path: &Path, options: &ReadOptions) -> Result<NiftiImage> {
-    let (mut source, mut header, mut warnings) = open(path)?;
+/// As [`nifti::open`](crate::nifti::open): file, field, value and expectation.
+pub fn open(path: &Path, options: &ReadOptions) -> Result<Frames> {
+    let (source, header, warnings) = at_voxels(path)?;
     let frames = header.frames();
-    let voxels_a_frame = checked_voxels(path, "width, height, depth", header.extent, frames, options)?;
-    let mut decoder = Decoder::new(header.datatype, true, None);
-    let data = read_frames(
-        &mut source,
-        &mut decoder,
-        voxels_a_frame,
-        frames,
-        options,
-        &mut warnings,
-    )?;
-    // The repetition time in ms is the first of the numbers behind the voxels, which older files do not have.
-    let mut footer = [0; 4];
-    if source.fill(&mut footer)? == 4 && frames > 1 {
-        let repetition = f64::from(f32::from_be_bytes(footer)) / 1000.0;
-        header.extra_spacing[0] = if repetition.is_finite() { repetition } else { 0.0 };
+    let voxels = checked_voxels(path, "width, height, depth", header.extent, frames, options)?;
+    let decoder = Decoder::new(header.datatype, true, None);
+    let stored = StoredFrames::new(source, decoder, voxels, frames, options)?;
+    Ok(Frames::new(header, warnings, MghFrames(stored)))
+}
+
+struct MghFrames(StoredFrames);
+
+impl FrameSource for MghFrames {
+    fn frame(&mut self) -> Result<Vec<f32>> {
+        self.0.frame()
     }
-    source.finish()?;
-    let geometry = header.geometry();
-    let frames = data
-        .into_iter()
-        .map(|data| Volume::new(data, geometry.clone()))
-        .collect();
-    Ok(NiftiImage {
-        header,
-        frames,
-        warnings,
-    })
+
+    fn end(&mut self, header: &mut Header, warnings: &mut Vec<String>) -> Result<()> {
+        let source = self.0.end(warnings)?;
+        // The repetition time in ms is the first of the numbers behind the voxels, which older files do not have.
+        let mut footer = [0; 4];
+        if source.fill(&mut footer)? == 4 && header.frames() > 1 {
+            let repetition = f64::from(f32::from_be_bytes(footer)) / 1000.0;
+            header.extra_spacing[0] = if repetition.is_finite() { repetition } else { 0.0 };
+        }
+        source.finish()?;
+        Ok(())
+    }
 }
 
 /// Reads and checks the header alone.
 ///
 /// # Errors
-/// As [`read`], as far as the header tells.
+/// As [`open`].
 pub fn read_header(path: &Path) -> Result<(Header, Vec<String>)> {
-    let (_, header, warnings) = open(path)?;
+    let (_, header, warnings) = at_voxels(path)?;
     Ok((header, warnings))
 }
 
 /// The file, standing at its first voxel, and what its header says.
-fn open(path: &Path) -> Result<(Source, Header, Vec<String>)> {
+fn at_voxels(path: &Path) -> Result<(Source, Header, Vec<String>)> {
     let mut source = Source::open(path)?;
     let mut bytes = [0; HEADER_BYTES];
     source.take("header", &mut bytes)?;

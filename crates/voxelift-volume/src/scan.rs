@@ -3,10 +3,11 @@
 use std::path::Path;
 
 #[cfg(feature = "dicom")]
-use crate::dicom::read as read_series;
+use crate::dicom::open as open_series;
 use crate::error::Result;
 use crate::mgh;
-use crate::nifti::{self, Header, NiftiImage, ReadOptions};
+use crate::nifti::{self, Frames, Header, NiftiImage, ReadOptions};
+use crate::volume::Volume;
 
 /// Reads a scan, whatever it is stored as: a folder is a DICOM series, `.mgh` and `.mgz` are FreeSurfer's, all else is
 /// NIfTI.
@@ -14,13 +15,51 @@ use crate::nifti::{self, Header, NiftiImage, ReadOptions};
 /// # Errors
 /// As the format's own reader.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<NiftiImage> {
+    frames(path, options)?.into_image()
+}
+
+/// A scan that can be read to its end, with at most one of its volumes in memory.
+pub struct Scan {
+    /// The header.
+    pub header: Header,
+    /// What was odd about the scan, a sentence each; to be shown to the user.
+    pub warnings: Vec<String>,
+    /// The volumes, one after another.
+    pub frames: Box<dyn Iterator<Item = Result<Volume>>>,
+}
+
+/// Reads a scan to its end, so that whatever is wrong with it is known before any work is done. Of several volumes none
+/// is kept: they are read once more, one after another.
+///
+/// # Errors
+/// As [`read`].
+pub fn open(path: &Path, options: &ReadOptions) -> Result<Scan> {
+    let mut survey = frames(path, options)?;
+    let mut first = None;
+    while let Some(frame) = survey.next() {
+        let frame = frame?;
+        if survey.header.frames() == 1 {
+            first = Some(Ok(frame));
+        }
+    }
+    Ok(Scan {
+        header: survey.header,
+        warnings: survey.warnings,
+        frames: match first {
+            Some(first) => Box::new(std::iter::once(first)),
+            None => Box::new(frames(path, options)?),
+        },
+    })
+}
+
+fn frames(path: &Path, options: &ReadOptions) -> Result<Frames> {
     if path.is_dir() {
-        return read_series(path, options);
+        return open_series(path, options);
     }
     if mgh::is_name(path) {
-        return mgh::read(path, options);
+        return mgh::open(path, options);
     }
-    nifti::read(path, options)
+    nifti::open(path, options)
 }
 
 /// Whether [`read`] takes a path for NIfTI.
@@ -28,14 +67,14 @@ pub fn is_nifti(path: &Path) -> bool {
     !path.is_dir() && !mgh::is_name(path)
 }
 
-/// Reads a scan's header alone, where the format has one apart from the voxels.
+/// Reads a scan's header alone.
 ///
 /// # Errors
 /// As [`read`], as far as the header tells.
 pub fn read_header(path: &Path) -> Result<(Header, Vec<String>)> {
     if path.is_dir() {
-        let image = read_series(path, &ReadOptions::default())?;
-        return Ok((image.header, image.warnings));
+        let series = open_series(path, &ReadOptions::default())?;
+        return Ok((series.header, series.warnings));
     }
     if mgh::is_name(path) {
         return mgh::read_header(path);
@@ -44,7 +83,7 @@ pub fn read_header(path: &Path) -> Result<(Header, Vec<String>)> {
 }
 
 #[cfg(not(feature = "dicom"))]
-fn read_series(folder: &Path, _: &ReadOptions) -> Result<NiftiImage> {
+fn open_series(folder: &Path, _: &ReadOptions) -> Result<Frames> {
     let advice = "this program was built without the feature `dicom`; name a file";
     Err(crate::error::VolumeError::unsupported(folder, "a folder", advice))
 }

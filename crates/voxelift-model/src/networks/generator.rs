@@ -115,12 +115,16 @@ impl GeneratorConfig {
         Ok(())
     }
 
-    /// Weights of the convolutions in the residual blocks alone, where they can be counted: a network has more.
-    pub fn least_weights(&self) -> Option<usize> {
-        let kernel: usize = self.kernel.iter().product();
-        let convolution = self.n_feats.checked_mul(self.n_feats)?.checked_mul(kernel)?;
-        let blocks = self.n_resgroups.checked_mul(self.n_resblocks)?;
-        convolution.checked_mul(2)?.checked_mul(blocks)
+    /// Fewer tensors and fewer weights than `E` and `G_SR` have, but not many fewer; in f64, which holds any product of
+    /// sizes that a file claims.
+    pub fn least(&self) -> (f64, f64) {
+        let [features, groups, blocks] = [self.n_feats, self.n_resgroups, self.n_resblocks].map(|n| n as f64);
+        let product = |sizes: [usize; 3]| sizes.map(|n| n as f64).iter().product::<f64>();
+        // As many times features to features: in E, at both ends of G_SR, in its groups, and before the voxel shuffle.
+        let convolutions = 5.0 + 2.0 + groups * (2.0 * blocks + 1.0) + product(self.scale);
+        // Weights and biases of two convolutions and of the two of the attention.
+        let tensors = groups * blocks * 8.0;
+        (tensors, convolutions * features * features * product(self.kernel))
     }
 
     /// Draws the weights of `E` and `G_SR`.

@@ -6,65 +6,67 @@
 mod series;
 mod slice;
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Result, VolumeError};
-use crate::nifti::{Datatype, Header, NanPolicy, NiftiImage, ReadOptions};
-use crate::volume::Volume;
+use crate::nifti::{Datatype, FrameSource, Frames, Header, NanPolicy, ReadOptions};
+use crate::stored::{checked_voxels, not_finite};
 use series::Series;
 use slice::Slice;
 
-/// Reads the one series in a folder (files in folders below are left alone), with a new header: sform and qform of code
+/// Opens the one series in a folder (files in folders below are left alone), with a new header: sform and qform of code
 /// 1, the scanner's world. Slices keep the orientation that they are stored in.
 ///
 /// # Errors
 /// Naming the file and the attribute: several series, images of several frames, colours, slices that do not lie at one
 /// distance from one another, or do not share size, spacing and orientation.
-pub fn read(folder: &Path, options: &ReadOptions) -> Result<NiftiImage> {
+pub fn open(folder: &Path, options: &ReadOptions) -> Result<Frames> {
     let (slices, skipped) = slices(folder)?;
     let series = Series::sorted(folder, slices)?;
-    let voxels = series.geometry.voxels() as u64;
-    if voxels.saturating_mul(series.frames.len() as u64) > options.max_voxels {
-        let value = format!(
-            "{:?} in {} volume(s)",
-            series.geometry.extent,
-            series.frames.len()
-        );
-        let expected = format!("at most {} voxels (see --max-voxels)", options.max_voxels);
-        return Err(VolumeError::malformed(
-            folder,
-            "Rows, Columns, slices",
-            value,
-            expected,
-        ));
-    }
-    let mut warnings = Vec::new();
-    if skipped > 0 {
-        warnings.push(format!("{skipped} files that are no DICOM images were left out"));
-    }
-    let mut not_finite = 0;
-    let mut frames = Vec::with_capacity(series.frames.len());
-    for slices in &series.frames {
-        let mut data = Vec::with_capacity(voxels as usize);
-        for slice in slices {
-            not_finite += slice.append_voxels(&mut data)?;
+    let (extent, frames) = (series.geometry.extent, series.frames.len());
+    let voxels = checked_voxels(folder, "Rows, Columns, slices", extent, frames, options)?;
+    let left_out = format!("{skipped} files that are no DICOM images were left out");
+    let warnings = if skipped > 0 { vec![left_out] } else { Vec::new() };
+    let header = header(&series);
+    let source = SeriesFrames {
+        folder: folder.to_owned(),
+        frames: series.frames.into(),
+        voxels,
+        not_finite: 0,
+        nan: options.nan,
+    };
+    Ok(Frames::new(header, warnings, source))
+}
+
+struct SeriesFrames {
+    folder: PathBuf,
+    frames: VecDeque<Vec<Slice>>,
+    voxels: usize,
+    not_finite: u64,
+    nan: NanPolicy,
+}
+
+impl FrameSource for SeriesFrames {
+    fn frame(&mut self) -> Result<Vec<f32>> {
+        let slices = self
+            .frames
+            .pop_front()
+            .expect("as many volumes as the header has");
+        let mut data = Vec::new();
+        for slice in &slices {
+            self.not_finite += slice.append_voxels(&mut data)?;
+            // Only once a slice has shown that the file holds what its attributes say.
+            data.reserve_exact(self.voxels - data.len());
         }
-        frames.push(Volume::new(data, series.geometry.clone()));
+        Ok(data)
     }
-    if not_finite > 0 {
-        let value = format!("not finite, or beyond float32, at {not_finite} places");
-        if options.nan == NanPolicy::Error {
-            let expected = "finite values, or --nan zero";
-            return Err(VolumeError::malformed(folder, "voxel data", value, expected));
-        }
-        warnings.push(format!("voxel data is {value}; set to zero"));
+
+    fn end(&mut self, _: &mut Header, warnings: &mut Vec<String>) -> Result<()> {
+        warnings.extend(not_finite(&self.folder, self.not_finite, self.nan)?);
+        Ok(())
     }
-    Ok(NiftiImage {
-        header: header(&series),
-        frames,
-        warnings,
-    })
 }
 
 /// A header that says nothing of where the slices came from.

@@ -1,5 +1,6 @@
 //! One DICOM image: where it lies, and its voxels.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag, open_file};
@@ -30,6 +31,22 @@ const INTERCEPT: Tag = Tag(0x0028, 0x1052);
 const SLOPE: Tag = Tag(0x0028, 0x1053);
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 
+/// More than any compression that is read can shrink voxels (deflate: 258 bytes to two bits).
+const MAX_RATIO: u64 = 1032;
+
+/// What a transfer syntax compresses voxels with, where that is not read.
+fn unread_compression(syntax: &str) -> Option<&'static str> {
+    let number: u16 = syntax.strip_prefix("1.2.840.10008.1.2.4.")?.parse().ok()?;
+    match number {
+        80 | 81 => Some("JPEG-LS"),
+        90..=93 => Some("JPEG 2000"),
+        94 | 95 | 204 | 205 => Some("JPIP"),
+        100..=108 => Some("video"),
+        201..=203 => Some("High-Throughput JPEG 2000"),
+        _ => None,
+    }
+}
+
 /// An image of a series, without its voxels.
 #[derive(Clone, Debug)]
 pub(super) struct Slice {
@@ -53,6 +70,8 @@ pub(super) struct Slice {
     pub echo_ms: Option<f64>,
     /// The type that holds its stored values.
     pub stored: Datatype,
+    /// Bytes of the whole file on disk.
+    pub file_bytes: u64,
     /// Slope and intercept.
     pub scaling: (f64, f64),
 }
@@ -82,7 +101,13 @@ impl Slice {
             let expected = "voxels that are uncompressed, RLE, deflated or (lossless) JPEG";
             VolumeError::malformed(&self.path, "PixelData", one_line(&value), expected)
         };
-        let object = open_file(&self.path).map_err(|e| failed(e.to_string()))?;
+        let (there, wanted) = (self.file_bytes, self.rows * self.columns * self.stored.bytes());
+        if wanted as u64 > there.saturating_mul(MAX_RATIO) {
+            return Err(failed(format!(
+                "in a file of {there} bytes, not the {wanted} of Rows and Columns"
+            )));
+        }
+        let object = open_file(&self.path).map_err(|e| failed(chain(&e)))?;
         let decoded = object.decode_pixel_data().map_err(|e| failed(chain(&e)))?;
         let pixels = Pixels::of(&decoded).map_err(failed)?;
         let (there, wanted) = (pixels.count(), self.rows * self.columns);
@@ -181,6 +206,14 @@ impl Attributes<'_> {
             fits.then_some(value as usize)
                 .ok_or_else(|| VolumeError::malformed(self.path, name, value, "a count from 1 to 65535"))
         };
+        let syntax = self.object.meta().transfer_syntax();
+        if let Some(name) = unread_compression(syntax) {
+            let what = format!("transfer syntax {syntax} ({name})");
+            return unsupported(
+                what,
+                "decompress the series first, for example with `gdcmconv --raw`",
+            );
+        }
         let [row_mm, column_mm] = self.required("PixelSpacing", PIXEL_SPACING)?;
         if !(row_mm > 0.0 && column_mm > 0.0) {
             let value = format!("{row_mm}\\{column_mm}");
@@ -226,6 +259,9 @@ impl Attributes<'_> {
             repetition_ms: self.number(REPETITION_TIME),
             echo_ms: self.number(ECHO_TIME),
             stored: self.stored(),
+            file_bytes: fs::metadata(self.path)
+                .map_err(|e| VolumeError::io(self.path, "read", e))?
+                .len(),
             scaling: (slope, intercept),
         })
     }

@@ -22,6 +22,25 @@ pub struct CodedAffine {
     pub affine: Affine,
 }
 
+impl CodedAffine {
+    /// The largest distance between the places that two affines give to a grid's corners, in mm.
+    pub fn farthest_mm(&self, other: &Self, extent: [usize; 3]) -> f64 {
+        let place = |affine: Affine, voxel| {
+            Geometry {
+                extent,
+                world_from_voxel: affine,
+            }
+            .world(voxel)
+        };
+        let distance = |corner: usize| {
+            let voxel = std::array::from_fn(|a| (corner >> a & 1) as f64 * (extent[a] as f64 - 1.0));
+            let (here, there) = (place(self.affine, voxel), place(other.affine, voxel));
+            (0..3).map(|a| (here[a] - there[a]).powi(2)).sum::<f64>().sqrt()
+        };
+        (0..8).map(distance).fold(0.0, f64::max)
+    }
+}
+
 /// The meaning of the voxel values, as the header says it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Intent {

@@ -1,11 +1,12 @@
 //! Floor 2 · Bytes <-> Volume + header; atomic writes.
 //!
 //! NIfTI-1 and NIfTI-2 in every container, byte order and scalar type ([`read`]), and out again with the
-//! header carried along ([`write`]). Nothing in a file is believed before it is checked: `parse` has the
+//! header carried along ([`write`]); files of several volumes one volume at a time ([`open`], [`write_frames`]). Nothing in a file is believed before it is checked: `parse` has the
 //! header's fields, `stored` the bytes and their end.
 
 mod compose;
 mod encoder;
+mod frames;
 mod header;
 mod layout;
 mod parse;
@@ -13,13 +14,16 @@ mod placement;
 mod qform;
 mod read;
 mod rewrite;
+mod spool;
 mod write;
 
 pub use crate::stored::{Datatype, NanPolicy, ReadOptions};
+pub(crate) use frames::FrameSource;
+pub use frames::Frames;
 pub use header::{CodedAffine, Extension, Header, Intent, Slices, Version};
-pub use read::{leftovers, read, read_header};
+pub use read::{leftovers, open, read, read_header};
 pub use rewrite::rewrite;
-pub use write::{OutputType, WriteOptions, WriteReport, write};
+pub use write::{OutputType, WriteOptions, WriteReport, write, write_frames};
 
 use crate::error::{Result, VolumeError};
 use crate::volume::Volume;

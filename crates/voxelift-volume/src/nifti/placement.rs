@@ -106,7 +106,7 @@ pub(super) fn affines(
     let qform = match (qform_code, usable, sform) {
         (0, ..) => None,
         (_, Ok(qform), Some(sform)) => {
-            let apart = largest_distance_mm(&sform.affine, &qform.affine, extent);
+            let apart = qform.farthest_mm(&sform, extent);
             if apart > 1e-3 + rounding_mm(&stored, epsilon, extent) {
                 warnings.push(format!(
                     "sform and qform differ by up to {apart:.3} mm; the sform is used"
@@ -136,29 +136,6 @@ pub(super) fn affines(
         );
     }
     Ok((sform, qform))
-}
-
-/// The largest distance between the places two affines give to a grid's corners.
-fn largest_distance_mm(left: &Affine, right: &Affine, extent: [usize; 3]) -> f64 {
-    let place = |affine: &Affine, voxel| {
-        Geometry {
-            extent,
-            world_from_voxel: *affine,
-        }
-        .world(voxel)
-    };
-    let distance = |corner: usize| {
-        let voxel = std::array::from_fn(|a| {
-            if corner >> a & 1 == 1 {
-                extent[a] as f64 - 1.0
-            } else {
-                0.0
-            }
-        });
-        let (l, r) = (place(left, voxel), place(right, voxel));
-        (0..3).map(|a| (l[a] - r[a]).powi(2)).sum::<f64>().sqrt()
-    };
-    (0..8).map(distance).fold(0.0, f64::max)
 }
 
 /// How far the rounding of a stored quaternion alone may move a corner: a, the root of 1 - b^2 - c^2 - d^2,

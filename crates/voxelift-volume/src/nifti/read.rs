@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::NiftiImage;
+use super::frames::{FrameSource, Frames};
 use super::header::{Extension, Header};
 use super::layout::{Layout, Record};
 use super::parse::{Parsed, parse, sniff};
 use crate::error::{Result, VolumeError};
-use crate::stored::{Decoder, ReadOptions, Source, checked_voxels, read_frames};
-use crate::volume::Volume;
+use crate::stored::{Decoder, ReadOptions, Source, StoredFrames, checked_voxels};
 
 /// Extensions larger than this together are not believed.
 const MAX_EXTENSION_BYTES: u64 = 64 << 20;
@@ -21,35 +21,38 @@ const MAX_EXTENSION_BYTES: u64 = 64 << 20;
 /// A message that names file, field, value and expectation; nothing is allocated for voxels that the file
 /// cannot hold.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<NiftiImage> {
+    open(path, options)?.into_image()
+}
+
+/// As [`read`], the volumes one after another.
+///
+/// # Errors
+/// As [`read`], as far as the header tells.
+pub fn open(path: &Path, options: &ReadOptions) -> Result<Frames> {
     let AtVoxels {
-        mut source,
+        source,
         header,
         big_endian,
         voxels_a_frame,
-        mut warnings,
-    } = AtVoxels::open(path, options)?;
-    let geometry = header.geometry();
-    let mut decoder = Decoder::new(header.datatype, big_endian, header.scaling);
-    let frames = read_frames(
-        &mut source,
-        &mut decoder,
-        voxels_a_frame,
-        header.frames(),
-        options,
-        &mut warnings,
-    )?;
-    match source.finish()? {
-        0 => {}
-        behind => warnings.push(format!("{behind} bytes behind the voxel data were ignored")),
-    }
-    Ok(NiftiImage {
-        header,
-        frames: frames
-            .into_iter()
-            .map(|data| Volume::new(data, geometry.clone()))
-            .collect(),
         warnings,
-    })
+    } = AtVoxels::open(path, options)?;
+    let decoder = Decoder::new(header.datatype, big_endian, header.scaling);
+    let stored = StoredFrames::new(source, decoder, voxels_a_frame, header.frames(), options)?;
+    Ok(Frames::new(header, warnings, stored))
+}
+
+impl FrameSource for StoredFrames {
+    fn frame(&mut self) -> Result<Vec<f32>> {
+        Self::frame(self)
+    }
+
+    fn end(&mut self, _: &mut Header, warnings: &mut Vec<String>) -> Result<()> {
+        match Self::end(self, warnings)?.finish()? {
+            0 => {}
+            behind => warnings.push(format!("{behind} bytes behind the voxel data were ignored")),
+        }
+        Ok(())
+    }
 }
 
 /// A file standing at its first voxel, with room for all that its header promises.
@@ -63,7 +66,7 @@ pub(super) struct AtVoxels {
 
 impl AtVoxels {
     pub fn open(path: &Path, options: &ReadOptions) -> Result<Self> {
-        let (mut source, parsed) = open(path)?;
+        let (mut source, parsed) = header_at(path)?;
         let Parsed {
             header,
             big_endian,
@@ -106,7 +109,7 @@ impl AtVoxels {
 /// # Errors
 /// As [`read_header`].
 pub fn leftovers(path: &Path) -> Result<Vec<String>> {
-    let (_, parsed) = open(path)?;
+    let (_, parsed) = header_at(path)?;
     Ok(parsed.leftovers)
 }
 
@@ -115,12 +118,12 @@ pub fn leftovers(path: &Path) -> Result<Vec<String>> {
 /// # Errors
 /// As [`read`], as far as the header tells.
 pub fn read_header(path: &Path) -> Result<(Header, Vec<String>)> {
-    let (_, parsed) = open(path)?;
+    let (_, parsed) = header_at(path)?;
     Ok((parsed.header, parsed.warnings))
 }
 
 /// Opens the file that has the header and reads up to the end of its extensions.
-fn open(path: &Path) -> Result<(Source, Parsed)> {
+fn header_at(path: &Path) -> Result<(Source, Parsed)> {
     let path = &header_of(path);
     let mut source = Source::open(path)?;
     let mut start = [0; 4];

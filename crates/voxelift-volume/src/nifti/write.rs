@@ -1,5 +1,6 @@
 //! [`NiftiImage`] -> NIfTI file.
 
+use std::borrow::Borrow;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -9,9 +10,10 @@ use flate2::{Compression, GzBuilder};
 use super::NiftiImage;
 use super::compose::header_bytes;
 use super::encoder::Encoder;
-use super::header::Version;
+use super::header::{Header, Version};
+use super::spool::Spool;
 use crate::error::{Result, VolumeError};
-use crate::files::write_atomically;
+use crate::files::{folder_of, write_atomically};
 use crate::stored::Datatype;
 use crate::volume::Volume;
 
@@ -89,27 +91,100 @@ pub struct WriteReport {
 /// An existing file without `force`; one of `inputs`; another suffix; frames off the header's grid;
 /// what the system refuses.
 pub fn write(path: &Path, image: &NiftiImage, options: &WriteOptions) -> Result<WriteReport> {
+    let span = || {
+        let mut span = Span::default();
+        image.frames.iter().for_each(|frame| span.take_in(frame));
+        span
+    };
+    let encoder = encoder(&image.header, options.dtype, span);
+    put(path, &image.header, encoder, options, image.frames.iter().map(Ok))
+}
+
+/// As [`write`], each volume as soon as it is made; no more than one is in memory. The explicit scale of an integer type
+/// rests on all of them: they are set aside beside the output until the last is there.
+///
+/// # Errors
+/// As [`write`]; the first that making a volume gives.
+pub fn write_frames<E: From<VolumeError>>(
+    path: &Path,
+    header: &Header,
+    frames: impl IntoIterator<Item = std::result::Result<Volume, E>>,
+    options: &WriteOptions,
+) -> std::result::Result<WriteReport, E> {
+    let mut frames = frames.into_iter();
+    if header.frames() == 1 {
+        let image = NiftiImage {
+            header: header.clone(),
+            frames: frames.collect::<std::result::Result<_, E>>()?,
+            warnings: Vec::new(),
+        };
+        return Ok(write(path, &image, options)?);
+    }
+    if matches!(options.dtype, OutputType::Float32 | OutputType::Same) {
+        let encoder = encoder(header, options.dtype, Span::default);
+        return put(path, header, encoder, options, frames);
+    }
+    let failed = |action| move |source| VolumeError::io(path, action, source);
+    let mut spool = Spool::new(folder_of(path)).map_err(failed("create a file in its folder"))?;
+    frames.try_for_each(|frame| Ok::<_, E>(spool.append(&frame?).map_err(failed("write"))?))?;
+    let encoder = encoder(header, options.dtype, || spool.span);
+    let frames = spool.frames().map_err(failed("write"))?;
+    let frames = frames.map(|frame| frame.map_err(failed("read back what was set aside for")));
+    Ok(put(path, header, encoder, options, frames)?)
+}
+
+/// Head and volumes, in one file or none.
+fn put<V: Borrow<Volume>, E: From<VolumeError>>(
+    path: &Path,
+    header: &Header,
+    mut encoder: Encoder,
+    options: &WriteOptions,
+    frames: impl Iterator<Item = std::result::Result<V, E>>,
+) -> std::result::Result<WriteReport, E> {
     let gzip = is_gzip_name(path)?;
     refuse_inputs(path, &options.inputs)?;
-    check_grid(image)?;
-    let mut encoder = encoder(image, options.dtype);
-    let head = header_bytes(&image.header, &encoder);
-    write_atomically(path, options.force, |writer| {
-        packed(writer, gzip, |writer| {
-            body(writer, &head, &image.frames, &mut encoder)
-        })
-    })?;
-    let Encoder {
-        datatype,
-        slope,
-        inter,
-        clamped,
-    } = encoder;
+    let head = header_bytes(header, &encoder);
+    let mut trouble = None;
+    let body = |writer: &mut dyn Write| {
+        writer.write_all(&head)?;
+        let (mut count, mut stored) = (0, Vec::new());
+        for frame in frames {
+            let frame = frame.and_then(|frame| {
+                check_grid(header, frame.borrow())?;
+                Ok(frame)
+            });
+            match frame {
+                Ok(frame) => encode(frame.borrow(), &mut encoder, &mut stored, writer)?,
+                Err(error) => return Err(stop(&mut trouble, error)),
+            }
+            count += 1;
+        }
+        if count == header.frames() {
+            return Ok(());
+        }
+        let (left, right) = (header.frames().to_string(), count.to_string());
+        Err(stop(
+            &mut trouble,
+            mismatch("number of volumes", left, right).into(),
+        ))
+    };
+    let written = write_atomically(path, options.force, |writer| packed(writer, gzip, body));
+    // What went wrong with a volume is said of the volume.
+    if let Some(error) = trouble {
+        return Err(error);
+    }
+    written?;
     Ok(WriteReport {
-        datatype,
-        scaling: (slope, inter),
-        clamped,
+        datatype: encoder.datatype,
+        scaling: (encoder.slope, encoder.inter),
+        clamped: encoder.clamped,
     })
+}
+
+/// Keeps `error` for later; what is returned only ends the writing.
+fn stop<E>(trouble: &mut Option<E>, error: E) -> io::Error {
+    *trouble = Some(error);
+    io::Error::other("a volume could not be made")
 }
 
 /// What `fill` writes, as one gzip member without name and time where `gzip` says so.
@@ -160,46 +235,39 @@ pub(super) fn is_gzip_name(path: &Path) -> Result<bool> {
     Ok(name.ends_with(".gz"))
 }
 
-/// A header that says something else than its frames would put them in the wrong place.
-fn check_grid(image: &NiftiImage) -> Result<()> {
-    let mismatch = |field, left: String, right: String| VolumeError::GridMismatch {
+fn mismatch(field: &'static str, left: String, right: String) -> VolumeError {
+    VolumeError::GridMismatch {
         field,
         left,
         right,
         advice: "the header must be resampled with the volume".into(),
-    };
-    let grid = image.header.geometry();
-    if image.header.frames() != image.frames.len() {
-        let (left, right) = (image.header.frames(), image.frames.len());
-        return Err(mismatch("number of volumes", left.to_string(), right.to_string()));
+    }
+}
+
+/// A header that says something else than a frame would put it in the wrong place.
+fn check_grid(header: &Header, frame: &Volume) -> Result<()> {
+    let (grid, other) = (header.geometry(), frame.geometry());
+    if grid.extent != other.extent {
+        let (left, right) = (format!("{:?}", grid.extent), format!("{:?}", other.extent));
+        return Err(mismatch("extent", left, right));
+    }
+    let apart = |left: &[f64], right: &[f64]| left.iter().zip(right).any(|(l, r)| (l - r).abs() > 1e-4);
+    let (left, right) = (grid.spacing_mm(), other.spacing_mm());
+    if apart(&left, &right) {
+        return Err(mismatch("spacing", format!("{left:?}"), format!("{right:?}")));
     }
     // Without codes nothing can be said about the place, only about the voxel sizes.
-    let placed = image.header.sform.is_some() || image.header.qform.is_some();
-    for frame in &image.frames {
-        let other = frame.geometry();
-        if grid.extent != other.extent {
-            return Err(mismatch(
-                "extent",
-                format!("{:?}", grid.extent),
-                format!("{:?}", other.extent),
-            ));
-        }
-        let apart = |left: &[f64], right: &[f64]| left.iter().zip(right).any(|(l, r)| (l - r).abs() > 1e-4);
-        let (left, right) = (grid.spacing_mm(), other.spacing_mm());
-        if apart(&left, &right) {
-            return Err(mismatch("spacing", format!("{left:?}"), format!("{right:?}")));
-        }
-        let (left, right) = (grid.world_from_voxel, other.world_from_voxel);
-        if placed && apart(left.as_flattened(), right.as_flattened()) {
-            return Err(mismatch("affine", format!("{left:?}"), format!("{right:?}")));
-        }
+    let placed = header.sform.is_some() || header.qform.is_some();
+    let (left, right) = (grid.world_from_voxel, other.world_from_voxel);
+    if placed && apart(left.as_flattened(), right.as_flattened()) {
+        return Err(mismatch("affine", format!("{left:?}"), format!("{right:?}")));
     }
     Ok(())
 }
 
-/// The type and scale that hold these values.
-fn encoder(image: &NiftiImage, dtype: OutputType) -> Encoder {
-    let float_slopes = image.header.version == Version::One;
+/// The type and scale that hold values of this `span`, which is asked for only where the scale rests on it.
+fn encoder(header: &Header, dtype: OutputType, span: impl FnOnce() -> Span) -> Encoder {
+    let float_slopes = header.version == Version::One;
     let stored = |value: f64| {
         if float_slopes {
             f64::from(value as f32)
@@ -209,14 +277,14 @@ fn encoder(image: &NiftiImage, dtype: OutputType) -> Encoder {
     };
     let (datatype, (slope, inter)) = match dtype {
         OutputType::Float32 => (Datatype::Float32, (1.0, 0.0)),
-        OutputType::Int16 => (Datatype::Int16, int16_scale(&Span::of(&image.frames))),
-        OutputType::Uint16 => (Datatype::Uint16, uint16_scale(&Span::of(&image.frames))),
-        OutputType::Same => match image.header.datatype {
+        OutputType::Int16 => (Datatype::Int16, int16_scale(&span())),
+        OutputType::Uint16 => (Datatype::Uint16, uint16_scale(&span())),
+        OutputType::Same => match header.datatype {
             Datatype::Float32 => (Datatype::Float32, (1.0, 0.0)),
             Datatype::Float64 => (Datatype::Float64, (1.0, 0.0)),
-            Datatype::Int64 => (Datatype::Int32, image.header.scaling.unwrap_or((1.0, 0.0))),
-            Datatype::Uint64 => (Datatype::Uint32, image.header.scaling.unwrap_or((1.0, 0.0))),
-            datatype => (datatype, image.header.scaling.unwrap_or((1.0, 0.0))),
+            Datatype::Int64 => (Datatype::Int32, header.scaling.unwrap_or((1.0, 0.0))),
+            Datatype::Uint64 => (Datatype::Uint32, header.scaling.unwrap_or((1.0, 0.0))),
+            datatype => (datatype, header.scaling.unwrap_or((1.0, 0.0))),
         },
     };
     Encoder {
@@ -228,31 +296,36 @@ fn encoder(image: &NiftiImage, dtype: OutputType) -> Encoder {
 }
 
 /// The range of the finite values, zero included, and whether all are whole.
-struct Span {
+#[derive(Clone, Copy)]
+pub(super) struct Span {
     least: f64,
     most: f64,
     whole: bool,
 }
 
-impl Span {
-    fn of(frames: &[Volume]) -> Self {
-        let mut span = Self {
+impl Default for Span {
+    fn default() -> Self {
+        Self {
             least: 0.0,
             most: 0.0,
             whole: true,
-        };
-        for value in frames
+        }
+    }
+}
+
+impl Span {
+    pub fn take_in(&mut self, frame: &Volume) {
+        for value in frame
+            .data()
             .iter()
-            .flat_map(Volume::data)
             .copied()
             .filter(|v| v.is_finite())
             .map(f64::from)
         {
-            span.least = span.least.min(value);
-            span.most = span.most.max(value);
-            span.whole &= value.fract() == 0.0;
+            self.least = self.least.min(value);
+            self.most = self.most.max(value);
+            self.whole &= value.fract() == 0.0;
         }
-        span
     }
 }
 
@@ -283,13 +356,16 @@ fn short_above(value: f64) -> f64 {
     (value / step).ceil() * step
 }
 
-fn body(writer: &mut dyn Write, head: &[u8], frames: &[Volume], encoder: &mut Encoder) -> io::Result<()> {
-    writer.write_all(head)?;
-    let mut buffer = Vec::with_capacity(CHUNK_VOXELS * encoder.datatype.bytes());
-    for chunk in frames.iter().flat_map(|frame| frame.data().chunks(CHUNK_VOXELS)) {
-        buffer.clear();
-        encoder.encode(chunk, &mut buffer);
-        writer.write_all(&buffer)?;
+fn encode(
+    frame: &Volume,
+    encoder: &mut Encoder,
+    stored: &mut Vec<u8>,
+    writer: &mut dyn Write,
+) -> io::Result<()> {
+    for chunk in frame.data().chunks(CHUNK_VOXELS) {
+        stored.clear();
+        encoder.encode(chunk, stored);
+        writer.write_all(stored)?;
     }
     Ok(())
 }

@@ -37,44 +37,79 @@ pub(crate) fn checked_voxels(
     }
 }
 
-/// All frames' voxels from where `source` stands, with a warning for each kind of value that did not come
-/// through.
-///
-/// # Errors
-/// When the file ends before, or holds values that `options` refuses.
-pub(crate) fn read_frames(
-    source: &mut Source,
-    decoder: &mut Decoder,
-    voxels_a_frame: usize,
-    frames: usize,
-    options: &ReadOptions,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<Vec<f32>>> {
-    // Cannot overflow: both counts were checked, and a voxel has at most eight bytes.
-    let bytes = (voxels_a_frame * frames * decoder.datatype.bytes()) as u64;
-    source.expect_room("voxel data", bytes)?;
-    let data = (0..frames)
-        .map(|_| frame(source, decoder, voxels_a_frame))
-        .collect::<Result<Vec<_>>>()?;
-    if decoder.not_finite > 0 {
-        let value = format!("not finite, or beyond float32, at {} places", decoder.not_finite);
-        if options.nan == NanPolicy::Error {
-            return Err(VolumeError::malformed(
-                source.path(),
-                "voxel data",
-                value,
-                "finite values, or --nan zero",
+/// A file's voxels, read a volume at a time into f32.
+pub(crate) struct StoredFrames {
+    source: Source,
+    decoder: Decoder,
+    voxels: usize,
+    nan: NanPolicy,
+}
+
+impl StoredFrames {
+    /// From where `source` stands.
+    ///
+    /// # Errors
+    /// When the file cannot hold `frames` volumes of `voxels` each, which must have passed [`checked_voxels`].
+    pub fn new(
+        source: Source,
+        decoder: Decoder,
+        voxels: usize,
+        frames: usize,
+        options: &ReadOptions,
+    ) -> Result<Self> {
+        // Cannot overflow: both counts were checked, and a voxel has at most eight bytes.
+        let bytes = (voxels * frames * decoder.datatype.bytes()) as u64;
+        source.expect_room("voxel data", bytes)?;
+        let nan = options.nan;
+        Ok(Self {
+            source,
+            decoder,
+            voxels,
+            nan,
+        })
+    }
+
+    /// The next volume's voxels.
+    ///
+    /// # Errors
+    /// When the file ends before, or there is no memory.
+    pub fn frame(&mut self) -> Result<Vec<f32>> {
+        frame(&mut self.source, &mut self.decoder, self.voxels)
+    }
+
+    /// Behind the last volume: a warning for each kind of value that did not come through, and the file at its
+    /// footer.
+    ///
+    /// # Errors
+    /// When there were values that the options refuse.
+    pub fn end(&mut self, warnings: &mut Vec<String>) -> Result<&mut Source> {
+        warnings.extend(not_finite(self.source.path(), self.decoder.not_finite, self.nan)?);
+        if self.decoder.rounded > 0 {
+            warnings.push(format!(
+                "{} integers beyond 2^24 were rounded to float32",
+                self.decoder.rounded
             ));
         }
-        warnings.push(format!("voxel data is {value}; set to zero"));
+        Ok(&mut self.source)
     }
-    if decoder.rounded > 0 {
-        warnings.push(format!(
-            "{} integers beyond 2^24 were rounded to float32",
-            decoder.rounded
-        ));
+}
+
+/// A warning about so many values that became zero.
+///
+/// # Errors
+/// Where the policy refuses them.
+pub(crate) fn not_finite(path: &Path, count: u64, policy: NanPolicy) -> Result<Option<String>> {
+    if count == 0 {
+        return Ok(None);
     }
-    Ok(data)
+    let value = format!("not finite, or beyond float32, at {count} places");
+    match policy {
+        NanPolicy::Zero => Ok(Some(format!("voxel data is {value}; set to zero"))),
+        NanPolicy::Error => {
+            let expected = "finite values, or --nan zero";
+            Err(VolumeError::malformed(path, "voxel data", value, expected))
+        }
+    }
 }
 
 /// One frame's voxels, decoded chunk by chunk as they arrive.
@@ -90,7 +125,7 @@ fn frame(source: &mut Source, decoder: &mut Decoder, voxels: usize) -> Result<Ve
             let step = if source.length_is_known() {
                 promised
             } else {
-                promised.min(data.len().max(1 << 22))
+                promised.min(data.len().max(1 << 16))
             };
             data.try_reserve_exact(step).map_err(|e| {
                 let expected = format!("memory for {voxels} float32 voxels ({e})");

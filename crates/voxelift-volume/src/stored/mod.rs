@@ -1,7 +1,7 @@
 //! Floor 1 · What a file stores: bytes whose end is checked, numbers of ten types, and voxels made of them.
 //!
 //! Whatever the format says about itself, its voxels come through here: counted before memory is asked for
-//! ([`checked_voxels`]), and read once into f32 ([`read_frames`]).
+//! ([`checked_voxels`]), and read once into f32, a volume at a time ([`StoredFrames`]).
 
 mod datatype;
 mod decoder;
@@ -11,6 +11,6 @@ mod source;
 
 pub use datatype::Datatype;
 pub(crate) use decoder::Decoder;
-pub(crate) use frames::{checked_voxels, read_frames};
+pub(crate) use frames::{StoredFrames, checked_voxels, not_finite};
 pub use options::{NanPolicy, ReadOptions};
 pub(crate) use source::Source;

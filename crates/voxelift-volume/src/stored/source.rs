@@ -160,7 +160,7 @@ impl Source {
     ///
     /// # Errors
     /// A damaged gzip stream; more than a mebibyte behind the expected end.
-    pub fn finish(mut self) -> Result<u64> {
+    pub fn finish(&mut self) -> Result<u64> {
         let mut buffer = [0; 4096];
         let mut trailing = 0;
         loop {

@@ -106,6 +106,10 @@ fn slices_at_one_place_are_volumes_of_their_own() {
     assert_eq!((image.frames.len(), image.header.extent), (2, [3, 2, 3]));
     assert_eq!(image.frames[1].at([0, 0, 1]), 400.0);
     assert_eq!(image.header.extra_spacing[0], 2.0);
+    let here = folder(&plans);
+    let scan = scan::open(here.path(), &ReadOptions::default()).unwrap();
+    assert_eq!(scan.header, image.header);
+    assert_eq!(scan.frames.map(Result::unwrap).collect::<Vec<_>>(), image.frames);
     let message = attempt(&plans[..5]).unwrap_err();
     assert!(message.contains("a slice is missing"), "{message}");
 }
@@ -175,6 +179,20 @@ fn too_many_voxels_are_refused_before_they_are_read() {
         message.contains("at most 23 voxels (see --max-voxels)"),
         "{message}"
     );
+}
+
+#[test]
+fn a_claim_of_many_voxels_gets_no_memory() {
+    let mut bytes = Plan::slice(1, [0.0; 3]).bytes();
+    for element in [0x10, 0x11] {
+        let head = [0x28, 0, element, 0, b'U', b'S'];
+        let at = bytes.windows(6).position(|window| window == head).unwrap();
+        bytes[at + 8..at + 10].copy_from_slice(&u16::MAX.to_le_bytes());
+    }
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("a"), bytes).unwrap();
+    let message = read(here.path()).unwrap_err();
+    assert!(message.contains("8589672450 of Rows and Columns"), "{message}");
 }
 
 #[test]

@@ -100,6 +100,28 @@ fn each_slip_is_found_and_mended() {
 }
 
 #[test]
+fn a_qform_brought_to_another_world_says_which() {
+    let folder = tempfile::tempdir().unwrap();
+    let codes = |offset: f32| {
+        let mut bytes = clean(folder.path());
+        put(&mut bytes, 254, &4_i16.to_le_bytes());
+        let there = f32::from_le_bytes(bytes[292..296].try_into().unwrap());
+        put(&mut bytes, 292, &float(there + offset));
+        let (path, mended) = (folder.path().join("a.nii"), folder.path().join("b.nii"));
+        std::fs::write(&path, bytes).unwrap();
+        mend(&path, &mended, true, &ReadOptions::default()).unwrap();
+        let header = nifti::read_header(&mended).unwrap().0;
+        (header.qform.unwrap().code, header.sform.unwrap().code)
+    };
+    assert_eq!(codes(0.0), (1, 4), "one place, two names");
+    assert_eq!(
+        codes(30.0),
+        (4, 4),
+        "the scanner's world is not where the sform leads"
+    );
+}
+
+#[test]
 fn what_cannot_be_mended_is_left_and_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut bytes = clean(folder.path());

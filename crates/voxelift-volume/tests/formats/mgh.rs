@@ -124,9 +124,16 @@ fn the_repetition_time_is_taken_from_behind_the_voxels() {
         .flat_map(|f| f.to_be_bytes())
         .collect();
     let tags = b"\0\0\0\x03mri_convert /somebody/s/folder";
-    let image = attempt("a.mgh", &[plan.bytes(), footer, tags.to_vec()].concat()).unwrap();
+    let image = attempt("a.mgh", &[plan.bytes(), footer.clone(), tags.to_vec()].concat()).unwrap();
     assert_eq!(image.header.extra_spacing[0], 2.5);
     assert!(image.header.extensions.is_empty() && image.header.descrip.is_empty());
+    // Known before the first volume, though it stands behind the last.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mgh");
+    std::fs::write(&path, [plan.bytes(), footer].concat()).unwrap();
+    let scan = scan::open(&path, &ReadOptions::default()).unwrap();
+    assert_eq!(scan.header, image.header);
+    assert_eq!(scan.frames.map(Result::unwrap).collect::<Vec<_>>(), image.frames);
 }
 
 #[test]
@@ -176,7 +183,10 @@ fn the_header_alone_says_the_same() {
     let path = folder.path().join("a.mgz");
     std::fs::write(&path, gzip(&Plan::coronal(3).bytes())).unwrap();
     let (header, _) = mgh::read_header(&path).unwrap();
-    let image = mgh::read(&path, &ReadOptions::default()).unwrap();
+    let image = mgh::open(&path, &ReadOptions::default())
+        .unwrap()
+        .into_image()
+        .unwrap();
     assert_eq!(header, image.header);
     assert_eq!(
         image.frames.iter().map(Volume::extent).collect::<Vec<_>>(),

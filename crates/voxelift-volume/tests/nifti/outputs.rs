@@ -4,7 +4,7 @@ use std::fs;
 
 use voxelift_volume::nifti::{
     CodedAffine, Datatype, Extension, Intent, NiftiImage, OutputType, ReadOptions, Slices, Version,
-    WriteOptions, read, write,
+    WriteOptions, read, write, write_frames,
 };
 use voxelift_volume::{Geometry, Volume, VolumeError};
 
@@ -276,6 +276,68 @@ fn a_header_off_its_frames_is_not_written() {
         assert!(message.contains(word), "{message}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn volumes_written_as_they_are_made_give_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut image = volume(&[0.0, 1.5, -2.25, 100.0]);
+    image.header.datatype = Datatype::Uint8;
+    for factor in [-3.0, 40.0] {
+        image.frames.push(image.frames[0].clone().map(|v| v * factor));
+    }
+    image.header.extra_extent = vec![3];
+    let each = || image.frames.iter().cloned().map(Ok::<_, VolumeError>);
+    for dtype in [
+        OutputType::Same,
+        OutputType::Int16,
+        OutputType::Uint16,
+        OutputType::Float32,
+    ] {
+        let options = WriteOptions {
+            dtype,
+            ..WriteOptions::default()
+        };
+        for suffix in ["nii", "nii.gz"] {
+            let [whole, parts] =
+                ["whole", "parts"].map(|n| folder.path().join(format!("{n}{dtype:?}.{suffix}")));
+            let report = write(&whole, &image, &options).unwrap();
+            assert_eq!(
+                write_frames(&parts, &image.header, each(), &options).unwrap(),
+                report
+            );
+            assert_eq!(
+                fs::read(whole).unwrap(),
+                fs::read(parts).unwrap(),
+                "{dtype:?} {suffix}"
+            );
+        }
+        let path = folder.path().join("none.nii");
+        let attempt = |frames: Vec<Result<Volume, VolumeError>>| {
+            let message = write_frames(&path, &image.header, frames, &options)
+                .unwrap_err()
+                .to_string();
+            assert!(!path.exists());
+            message
+        };
+        let breaks = |(k, frame)| {
+            if k == 1 {
+                Err(VolumeError::content("a", "b", "c"))
+            } else {
+                frame
+            }
+        };
+        assert_eq!(
+            attempt(each().enumerate().map(breaks).collect()),
+            "a: b; expected c"
+        );
+        assert!(attempt(each().take(2).collect()).contains("number of volumes: 3 against 2"));
+        let other =
+            |k: usize| (k == 2).then(|| Volume::filled(0.0, Geometry::axis_aligned([3, 1, 1], [1.0; 3])));
+        let odd = each().enumerate().map(|(k, frame)| other(k).map_or(frame, Ok));
+        assert!(attempt(odd.collect()).contains("extent"));
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 16);
 }
 
 #[test]

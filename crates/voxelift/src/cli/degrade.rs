@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use voxelift_volume::degrade::{Degradation, Grid, Operators};
-use voxelift_volume::nifti::NiftiImage;
 use voxelift_volume::{Scale, VoxelMap};
 
 use super::options::{ReadArguments, Spacing, WriteArguments, fraction};
@@ -59,30 +58,24 @@ pub fn run(arguments: &DegradeArguments, terminal: &Terminal) -> anyhow::Result<
     };
     degradation.check()?;
 
-    let image = files::read(&arguments.input, &arguments.read.options(), terminal)?;
-    let degraded = image
-        .frames
-        .iter()
-        .zip(arguments.seed..)
-        .map(|(frame, seed)| degradation.apply(frame, seed));
-    let frames = degraded.collect::<Result<Vec<_>, _>>();
-    let frames = frames.with_context(|| arguments.input.display().to_string())?;
+    let scan = files::open(&arguments.input, &arguments.read.options(), terminal)?;
+    let mut frames = scan.frames.zip(arguments.seed..).map(|(frame, seed)| {
+        let degraded = degradation.apply(&frame?, seed);
+        degraded.with_context(|| arguments.input.display().to_string())
+    });
+    let first = frames.next().expect("a scan has a volume")?;
     terminal.say(degradation);
-    let (hr, lr) = (image.header.extent, frames[0].extent());
+    let (hr, lr) = (scan.header.extent, first.extent());
     let padded = match grid {
         Grid::Scale(scale) => scale.up(lr),
         Grid::SpacingMm(_) => hr,
     };
-    let header = image.header.resampled(lr, &VoxelMap::field_of_view(padded, lr));
-    let made = words::grid(frames[0].geometry());
-    let image = NiftiImage {
-        header,
-        frames,
-        warnings: Vec::new(),
-    };
+    let header = scan.header.resampled(lr, &VoxelMap::field_of_view(padded, lr));
+    let made = words::grid(first.geometry());
     files::write(
         &arguments.output,
-        &image,
+        &header,
+        std::iter::once(Ok(first)).chain(frames),
         &arguments.write.options(&inputs),
         terminal,
     )?;

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use voxelift_volume::VolumeError;
-use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
-use voxelift_volume::scan;
+use voxelift_volume::nifti::{self, Header, NiftiImage, ReadOptions, WriteOptions};
+use voxelift_volume::scan::{self, Scan};
+use voxelift_volume::{Volume, VolumeError};
 
 use crate::failure::usage;
 use crate::terminal::Terminal;
@@ -104,25 +104,39 @@ pub fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
 /// When it cannot be read.
 pub fn read(path: &Path, options: &ReadOptions, terminal: &Terminal) -> anyhow::Result<NiftiImage> {
     let image = scan::read(path, options)?;
-    image
-        .warnings
+    tell(&image.warnings, path, terminal);
+    Ok(image)
+}
+
+/// As [`read`], with at most one volume in memory.
+///
+/// # Errors
+/// When any of it cannot be read.
+pub fn open(path: &Path, options: &ReadOptions, terminal: &Terminal) -> anyhow::Result<Scan> {
+    let scan = scan::open(path, options)?;
+    tell(&scan.warnings, path, terminal);
+    Ok(scan)
+}
+
+fn tell(warnings: &[String], path: &Path, terminal: &Terminal) {
+    warnings
         .iter()
         .for_each(|warning| terminal.warn(format!("{}: {warning}", path.display())));
-    Ok(image)
 }
 
 /// Writes a file, making its folder, and says when the type could not hold every value.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When a volume cannot be made, or the file not be written.
 pub fn write(
     path: &Path,
-    image: &NiftiImage,
+    header: &Header,
+    frames: impl IntoIterator<Item = anyhow::Result<Volume>>,
     options: &WriteOptions,
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
     make_parent(path)?;
-    let report = nifti::write(path, image, options)?;
+    let report = nifti::write_frames(path, header, frames, options)?;
     if report.clamped > 0 {
         let (path, count, kind) = (path.display(), report.clamped, report.datatype);
         terminal.warn(format!(

@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::json;
 use voxelift_model::model_file;
 use voxelift_volume::intensity::{Mask, percentile};
-use voxelift_volume::nifti::{Header, NiftiImage};
-use voxelift_volume::scan;
+use voxelift_volume::nifti::{Header, ReadOptions};
+use voxelift_volume::{Result, Volume, scan};
 
 use super::options::ReadArguments;
 use super::words;
@@ -44,12 +44,12 @@ pub fn run(arguments: &InfoArguments) -> anyhow::Result<Outcome> {
     }
     let mut failed = 0;
     for file in &arguments.files {
-        match scan::read(file, &arguments.read.options()) {
-            Ok(image) => {
+        match Seen::of(file, &arguments.read.options()) {
+            Ok(seen) => {
                 let shown = if arguments.json {
-                    as_json(file, &image)
+                    as_json(file, &seen)
                 } else {
-                    as_text(file, &image)
+                    as_text(file, &seen)
                 };
                 terminal::print(shown)?;
             }
@@ -67,7 +67,26 @@ pub fn run(arguments: &InfoArguments) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Intensities of a frame.
+/// A scan that was read to its end, of whose volumes the first is kept.
+struct Seen {
+    header: Header,
+    warnings: Vec<String>,
+    first: Volume,
+}
+
+impl Seen {
+    fn of(file: &Path, options: &ReadOptions) -> Result<Self> {
+        let mut scan = scan::open(file, options)?;
+        let first = scan.frames.next().expect("a scan has a volume")?;
+        Ok(Self {
+            header: scan.header,
+            warnings: scan.warnings,
+            first,
+        })
+    }
+}
+
+/// Intensities of a volume.
 struct Intensities {
     min: f32,
     max: f32,
@@ -79,8 +98,7 @@ struct Intensities {
 }
 
 impl Intensities {
-    fn of(image: &NiftiImage) -> Self {
-        let volume = &image.frames[0];
+    fn of(volume: &Volume) -> Self {
         let data = volume.data();
         let n = data.len() as f64;
         let mean = data.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
@@ -100,10 +118,10 @@ impl Intensities {
     }
 }
 
-fn as_text(file: &Path, image: &NiftiImage) -> String {
-    let (header, geometry) = (&image.header, image.frames[0].geometry());
-    let values = Intensities::of(image);
-    let frames = match image.frames.len() {
+fn as_text(file: &Path, seen: &Seen) -> String {
+    let (header, geometry) = (&seen.header, seen.first.geometry());
+    let values = Intensities::of(&seen.first);
+    let frames = match header.frames() {
         1 => String::new(),
         n => format!(", {n} volumes (statistics of the first)"),
     };
@@ -132,8 +150,7 @@ fn as_text(file: &Path, image: &NiftiImage) -> String {
         "foreground",
         format!("{share:.1} % of the voxels ({zero:.1} % are 0), 99.5th percentile {p995}"),
     );
-    image
-        .warnings
+    seen.warnings
         .iter()
         .for_each(|warning| row("warning", warning.clone()));
     text
@@ -153,13 +170,13 @@ fn scaling(header: &Header) -> String {
     header.scaling.map_or_else(|| "not scaled".to_owned(), scaled)
 }
 
-fn as_json(file: &Path, image: &NiftiImage) -> String {
-    let (header, geometry) = (&image.header, image.frames[0].geometry());
-    let values = Intensities::of(image);
+fn as_json(file: &Path, seen: &Seen) -> String {
+    let (header, geometry) = (&seen.header, seen.first.geometry());
+    let values = Intensities::of(&seen.first);
     let object = json!({
         "file": file,
         "extent": geometry.extent,
-        "volumes": image.frames.len(),
+        "volumes": header.frames(),
         "spacing_mm": geometry.spacing_mm(),
         "orientation": words::orientation(geometry),
         "world_from_voxel": geometry.world_from_voxel,
@@ -174,7 +191,7 @@ fn as_json(file: &Path, image: &NiftiImage) -> String {
         "zero_share": values.zero_share,
         "foreground_share": values.foreground_share,
         "foreground_p995": values.foreground_p995,
-        "warnings": image.warnings,
+        "warnings": seen.warnings,
     });
     format!("{object}\n")
 }

@@ -12,10 +12,10 @@ use clap::{Args, ValueEnum};
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
 use voxelift_volume::files::write_atomically;
-use voxelift_volume::nifti::{Header, NiftiImage, ReadOptions, WriteOptions};
+use voxelift_volume::nifti::{ReadOptions, WriteOptions};
 use voxelift_volume::resample::Interpolation;
 use voxelift_volume::scan;
-use voxelift_volume::{Geometry, Scale, VolumeError};
+use voxelift_volume::{Geometry, Scale, Volume, VolumeError};
 
 use super::files::{self, Job};
 use super::options::{ReadArguments, Spacing, WriteArguments};
@@ -216,25 +216,27 @@ impl Plan {
     /// Reads, makes finer, writes. Returns what was written, in words.
     fn carry_out(&self, job: &Job, terminal: &Terminal) -> anyhow::Result<String> {
         let input = job.input.display();
-        let image = files::read(&job.input, &self.read, terminal)?;
-        let geometry = image.header.geometry();
+        let scan = files::open(&job.input, &self.read, terminal)?;
         let grid = self
-            .grid(&geometry, image.frames.len())
+            .grid(&scan.header.geometry(), scan.header.frames())
             .with_context(|| input.to_string())?;
-        let header = self.target.header(&image.header, &grid);
+        let header = self.target.header(&scan.header, &grid);
         // Labels that cannot be carried are told before the work begins.
         let labels = self
             .labels
             .as_ref()
             .map(|path| labels::on_grid(path, &header, &self.read, terminal));
         let labels = labels.transpose()?;
-        let fine = self
-            .finer(&image, grid, header, job, terminal)
-            .with_context(|| input.to_string())?;
-        files::write(&job.output, &fine, &self.write, terminal)?;
+        let mut first = true;
+        let fine = scan.frames.map(|frame| {
+            self.finer(&frame?, &grid, job, &mut first, terminal)
+                .with_context(|| input.to_string())
+        });
+        files::write(&job.output, &header, fine, &self.write, terminal)?;
         if let Some(labels) = labels {
             let (output, options) = (labels::output(&job.output), labels::write_options(&self.write));
-            files::write(&output, &labels, &options, terminal)?;
+            let frames = labels.frames.into_iter().map(Ok);
+            files::write(&output, &labels.header, frames, &options, terminal)?;
             terminal.say(format!("{}: labels", output.display()));
         }
         if let Method::Model(model) = &self.method {
@@ -243,7 +245,7 @@ impl Plan {
                 writeln!(out, "{text}")
             })?;
         }
-        Ok(words::grid(fine.frames[0].geometry()))
+        Ok(words::grid(&grid))
     }
 
     /// The finer grid, when the method may be applied and there are not too many voxels in it.
@@ -260,29 +262,22 @@ impl Plan {
         Ok(grid)
     }
 
+    /// One volume on the finer grid; the first one says how it came there.
     fn finer(
         &self,
-        image: &NiftiImage,
-        grid: Geometry,
-        header: Header,
+        frame: &Volume,
+        grid: &Geometry,
         job: &Job,
+        first: &mut bool,
         terminal: &Terminal,
-    ) -> anyhow::Result<NiftiImage> {
+    ) -> anyhow::Result<Volume> {
         let name = job.input.file_name().unwrap_or_default().to_string_lossy();
-        let mut frames = Vec::with_capacity(image.frames.len());
-        for (i, frame) in image.frames.iter().enumerate() {
-            let fine = self.method.apply(frame, &self.target, &name, terminal)?;
-            let (placed, how) = self.target.placed(fine, &grid);
-            if let (Some(how), 0) = (how, i) {
-                terminal.say(format!("{}: {how}", job.output.display()));
-            }
-            frames.push(placed);
+        let fine = self.method.apply(frame, &self.target, &name, terminal)?;
+        let (placed, how) = self.target.placed(fine, grid);
+        if let Some(how) = how.filter(|_| std::mem::take(first)) {
+            terminal.say(format!("{}: {how}", job.output.display()));
         }
-        Ok(NiftiImage {
-            header,
-            frames,
-            warnings: Vec::new(),
-        })
+        Ok(placed)
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! `PROPTEST_CASES=100000` looks longer.
 
+mod attempt;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use voxelift_model::config::Config;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
 use voxelift_model::networks::GeneratorConfig;
@@ -19,6 +20,7 @@ static MODEL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let (device, _) = DeviceChoice::Cpu.open().expect("a CPU");
     let network = GeneratorConfig {
         n_feats: 4,
+        kernel: [1; 3],
         ..GeneratorConfig::tiny()
     };
     let card = ModelCard {
@@ -47,20 +49,34 @@ static MODEL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::fs::read(path).expect("the model")
 });
 
-/// Reads bytes as a model; an error is one line that begins with the file.
+/// Reads bytes as a model in a folder of their own.
 fn read(bytes: &[u8]) -> Result<ModelCard, String> {
-    let (device, _) = DeviceChoice::Cpu.open().expect("a CPU");
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("model.safetensors");
-    std::fs::write(&path, bytes).expect("a file");
-    model_file::read(&path, &device)
-        .map(|(_, card)| card)
-        .map_err(|error| {
-            let message = error.to_string();
-            assert!(message.starts_with(path.to_str().expect("UTF-8")), "{message}");
-            assert!(!message.contains('\n'), "{message}");
-            message
-        })
+    attempt::model(tempfile::tempdir().expect("a folder").path(), bytes)
+}
+
+#[test]
+fn what_a_fuzzer_broke_once_is_answered() {
+    let artifacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz_artifacts");
+    let inputs = |target: &str| {
+        let entries = std::fs::read_dir(artifacts.join(target)).into_iter().flatten();
+        entries.map(|entry| std::fs::read(entry.expect("an entry").path()).expect("an input"))
+    };
+    for bytes in inputs("config") {
+        let _ = attempt::configuration(&String::from_utf8_lossy(&bytes));
+    }
+    for bytes in inputs("model") {
+        let _ = read(&attempt::with_length(&bytes));
+    }
+}
+
+#[test]
+#[ignore = "writes fuzz/corpus/model anew, for another format of the file"]
+fn the_fuzzers_corpus() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/model");
+    let length = u64::from_le_bytes(MODEL[..8].try_into().expect("eight bytes")) as usize;
+    let (header, weights) = MODEL[8..].split_at(length);
+    std::fs::write(corpus.join("smallest"), &*MODEL).expect("a file");
+    std::fs::write(corpus.join("without_length"), [header, &[0], weights].concat()).expect("a file");
 }
 
 #[test]
@@ -115,9 +131,6 @@ proptest! {
             // The configuration is ASCII, and stays so.
             text.replace_range(start..end, &with);
         }
-        if let Err(error) = Config::from_text(&text, "config.toml", Path::new("."), &[]) {
-            let message = error.to_string();
-            prop_assert!(!message.contains('\n') && !message.is_empty(), "{message}");
-        }
+        let _ = attempt::configuration(&text);
     }
 }
