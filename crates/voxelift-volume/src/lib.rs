@@ -28,6 +28,7 @@ pub mod resolution;
 pub mod tile;
 
 pub mod calibration;
+pub mod consistency;
 pub mod portrait;
 pub mod scan;
 
