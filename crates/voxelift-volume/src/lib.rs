@@ -32,6 +32,7 @@ pub mod consistency;
 pub mod portrait;
 pub mod scan;
 
+pub mod audit;
 pub mod doctor;
 
 pub use error::{Result, VolumeError};

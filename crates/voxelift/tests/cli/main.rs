@@ -1,6 +1,7 @@
 //! The program as its users see it: arguments in; files, words and exit codes out.
 
 mod commands;
+mod consistency;
 mod interrupted;
 mod refusals;
 mod scans;

@@ -1,5 +1,7 @@
 //! `voxelift upscale`: scans on a finer grid.
 
+mod audit;
+mod consistency;
 mod labels;
 mod method;
 mod planned;
@@ -9,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
 use voxelift_volume::files::write_atomically;
-use voxelift_volume::nifti::{Header, NiftiImage, ReadOptions, WriteOptions};
+use voxelift_volume::nifti::{Header, NiftiImage, OutputType, ReadOptions, WriteOptions};
 use voxelift_volume::resample::Interpolation;
 use voxelift_volume::scan;
 use voxelift_volume::{Geometry, Scale, VolumeError};
@@ -22,6 +25,8 @@ use super::options::{ReadArguments, Spacing, WriteArguments};
 use super::{batch, words};
 use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
+use audit::{Audit, AuditFiles, Place};
+use consistency::Consistency;
 use method::{Method, Model};
 use planned::PlannedArguments;
 use target::Target;
@@ -64,6 +69,13 @@ pub struct UpscaleArguments {
     /// Average the model's answers over the eight mirrorings of the scan: eight times the time
     #[arg(long)]
     ensemble: bool,
+    /// Put the scan's own k-space back into the answer; needs k-space truncation as the known operator
+    #[arg(long, value_enum, default_value_t = Consistency::Off)]
+    consistency: Consistency,
+    /// Also write what the model added to the scan and how sure it is of that: <stem>_audit.json, and as maps
+    /// <stem>_null-space.nii.gz and <stem>_null-space-spread.nii.gz beside the output; eight times the time
+    #[arg(long)]
+    audit: bool,
     /// Apply the model to voxel sizes that it was not trained on
     #[arg(long)]
     allow_out_of_range: bool,
@@ -97,6 +109,8 @@ enum MethodArgument {
 struct Plan {
     method: Method,
     target: Target,
+    consistency: Consistency,
+    audit: bool,
     labels: Option<PathBuf>,
     read: ReadOptions,
     write: WriteOptions,
@@ -120,9 +134,19 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
         }
     }
     let method = arguments.method()?;
-    if method == MethodArgument::Model {
-        for job in &jobs {
-            files::refuse_existing(&sidecar(&job.output), arguments.write.force)?;
+    for job in &jobs {
+        let force = arguments.write.force;
+        if method == MethodArgument::Model || arguments.consistency != Consistency::Off {
+            files::refuse_existing(&sidecar(&job.output), force)?;
+        }
+        if arguments.audit {
+            let beside = AuditFiles::beside(&job.output);
+            let inputs = &arguments.inputs;
+            beside
+                .maps()
+                .into_iter()
+                .try_for_each(|map| files::check_output(map, inputs, force))?;
+            files::refuse_existing(&beside.json, force)?;
         }
     }
     let plan = Plan::new(arguments, method, terminal)?;
@@ -150,6 +174,7 @@ impl UpscaleArguments {
             ("--model", self.model.is_some()),
             ("--tile", self.tile.is_some()),
             ("--ensemble", self.ensemble),
+            ("--audit", self.audit),
             ("--allow-out-of-range", self.allow_out_of_range),
         ];
         if let Some((argument, _)) = only_for_models.iter().find(|(_, given)| *given) {
@@ -204,9 +229,12 @@ impl Plan {
             }
             (scale, None, None) => Target::Scale(scale.unwrap_or(default_scale)),
         };
+        arguments.consistency.check(&method)?;
         Ok(Self {
             method,
             target,
+            consistency: arguments.consistency,
+            audit: arguments.audit,
             labels: arguments.labels.clone(),
             read: arguments.read.options(),
             write: arguments.write.options(&arguments.inputs),
@@ -228,22 +256,54 @@ impl Plan {
             .as_ref()
             .map(|path| labels::on_grid(path, &header, &self.read, terminal));
         let labels = labels.transpose()?;
-        let fine = self
-            .finer(&image, grid, header, job, terminal)
+        let made = self
+            .made(&image, grid.clone(), &header, job, terminal)
             .with_context(|| input.to_string())?;
-        files::write(&job.output, &fine, &self.write, terminal)?;
+        files::write(&job.output, &made.fine, &self.write, terminal)?;
         if let Some(labels) = labels {
             let (output, options) = (labels::output(&job.output), labels::write_options(&self.write));
             files::write(&output, &labels, &options, terminal)?;
             terminal.say(format!("{}: labels", output.display()));
         }
-        if let Method::Model(model) = &self.method {
-            let text = serde_json::to_string_pretty(&model.sidecar(&job.input))?;
-            write_atomically(&sidecar(&job.output), self.write.force, |out| {
-                writeln!(out, "{text}")
-            })?;
+        let mut said = vec![words::grid(made.fine.frames[0].geometry())];
+        said.extend(made.consistency.iter().map(consistency::told));
+        if let Some(audit) = made.audit {
+            said.extend(audit.lines());
+            let place = Place {
+                target: &self.target,
+                grid: &grid,
+                header,
+                write: WriteOptions {
+                    dtype: OutputType::Float32,
+                    ..self.write.clone()
+                },
+            };
+            audit.write(&AuditFiles::beside(&job.output), &place, &job.input, terminal)?;
         }
-        Ok(words::grid(fine.frames[0].geometry()))
+        self.write_sidecar(job, &made.consistency)?;
+        Ok(said.join("\n"))
+    }
+
+    /// How an output was made, beside it; what needs nothing but the command has none.
+    fn write_sidecar(&self, job: &Job, consistency: &[Value]) -> anyhow::Result<()> {
+        let Some(mut how) = self.method.sidecar() else {
+            return Ok(());
+        };
+        if consistency.is_empty() && !matches!(self.method, Method::Model(_)) {
+            return Ok(());
+        }
+        how["source"] = json!(job.input);
+        how["voxelift"] = json!(env!("CARGO_PKG_VERSION"));
+        how["consistency"] = match consistency {
+            [] => json!({"mode": "off"}),
+            [one] => one.clone(),
+            several => json!(several),
+        };
+        let text = serde_json::to_string_pretty(&how)?;
+        write_atomically(&sidecar(&job.output), self.write.force, |out| {
+            writeln!(out, "{text}")
+        })?;
+        Ok(())
     }
 
     /// The finer grid, when the method may be applied and there are not too many voxels in it.
@@ -260,30 +320,58 @@ impl Plan {
         Ok(grid)
     }
 
-    fn finer(
+    fn made(
         &self,
         image: &NiftiImage,
         grid: Geometry,
-        header: Header,
+        header: &Header,
         job: &Job,
         terminal: &Terminal,
-    ) -> anyhow::Result<NiftiImage> {
+    ) -> anyhow::Result<Made> {
         let name = job.input.file_name().unwrap_or_default().to_string_lossy();
+        if self.audit && image.frames.len() > 1 {
+            anyhow::bail!("holds {} volumes; --audit looks at one", image.frames.len());
+        }
         let mut frames = Vec::with_capacity(image.frames.len());
+        let (mut consistency, mut audit) = (Vec::new(), None);
         for (i, frame) in image.frames.iter().enumerate() {
-            let fine = self.method.apply(frame, &self.target, &name, terminal)?;
+            let (answer, gathered) = match &self.method {
+                Method::Model(model) if self.audit => {
+                    let (answer, agreement) = audit::gather(model, frame, &name, terminal)?;
+                    (answer, Some((model, agreement)))
+                }
+                method => (method.apply(frame, &self.target, &name, terminal)?, None),
+            };
+            let (fine, done) = self.consistency.apply(answer, frame)?;
+            consistency.extend(done);
+            if let Some((model, agreement)) = gathered {
+                audit = Some(Audit::of(model, agreement, &fine, frame)?);
+            }
             let (placed, how) = self.target.placed(fine, &grid);
             if let (Some(how), 0) = (how, i) {
                 terminal.say(format!("{}: {how}", job.output.display()));
             }
             frames.push(placed);
         }
-        Ok(NiftiImage {
-            header,
+        let fine = NiftiImage {
+            header: header.clone(),
             frames,
             warnings: Vec::new(),
+        };
+        Ok(Made {
+            fine,
+            consistency,
+            audit,
         })
     }
+}
+
+/// What one scan became.
+struct Made {
+    fine: NiftiImage,
+    /// Of each volume, where it was asked for.
+    consistency: Vec<Value>,
+    audit: Option<Audit>,
 }
 
 /// The JSON file beside an output: how it was made.
