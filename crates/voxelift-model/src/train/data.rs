@@ -112,21 +112,7 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
     check_spacing(&pairs, &target, scale, note);
     let lr_spacing_mm = spacing_range(&target, &pairs);
 
-    let mut validation = Vec::new();
-    let operator = data.lr.degradation().unwrap_or(&degradations[0]);
-    for (index, scan) in heads.iter().enumerate() {
-        let degradation = Degradation {
-            grid: Grid::Scale(scale),
-            ..*operator
-        };
-        let whole = scan.load(data, note)?;
-        let lr = degradation.apply(&whole, seed_of(config, Role::Validation, index))?;
-        validation.push(ValidationHead::new(
-            scan.name.clone(),
-            pad_to_scale(&whole, scale),
-            lr,
-        )?);
-    }
+    let validation = read_heads(&heads, config, &degradations[0], note)?;
 
     if config.mode == Mode::Supervised {
         target.clear();
@@ -154,6 +140,37 @@ pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared
         lr_scans: names(&lr),
         lr_spacing_mm,
     })
+}
+
+/// The first `most` validation heads of a configuration, degraded as a run degrades them: as its LR scans were, or where
+/// those are real through `source`.
+///
+/// # Errors
+/// A glob that finds nothing, an unreadable scan, a person in two roles.
+pub fn validation_heads(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationHead>> {
+    let mut heads = sources(&cohort(&config.data)?, Role::Validation);
+    heads.truncate(most);
+    let source = Degradation::new(source, config.scale.scale());
+    read_heads(&heads, config, &source, &mut |_| {})
+}
+
+fn read_heads(
+    heads: &[Source],
+    config: &Config,
+    source: &Degradation,
+    note: &mut dyn FnMut(String),
+) -> Result<Vec<ValidationHead>> {
+    let scale = config.scale.scale();
+    let degradation = Degradation {
+        grid: Grid::Scale(scale),
+        ..*config.data.lr.degradation().unwrap_or(source)
+    };
+    let head = |(index, scan): (usize, &Source)| {
+        let whole = scan.load(&config.data, note)?;
+        let lr = degradation.apply(&whole, seed_of(config, Role::Validation, index))?;
+        ValidationHead::new(scan.name.clone(), pad_to_scale(&whole, scale), lr)
+    };
+    heads.iter().enumerate().map(head).collect()
 }
 
 /// What a cached LR scan depends on beside its source.

@@ -13,7 +13,7 @@ mod validate;
 mod views;
 mod watch;
 
-pub use data::{Prepared, prepare};
+pub use data::{Prepared, prepare, validation_heads};
 pub use domain::{DomainCheck, examine};
 pub use state::{GeneratorSide, TrainState};
 pub use step::{generator_gradients, step};

@@ -103,7 +103,7 @@ fn execute(command: Command, terminal: &Terminal) -> anyhow::Result<Outcome> {
         Command::Upscale(arguments) => upscale::run(&arguments, terminal),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments, terminal),
-        Command::Report(arguments) => report::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments, terminal),
     }
 }
 

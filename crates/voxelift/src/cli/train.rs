@@ -99,11 +99,11 @@ pub fn into_folder(
     config: &Config,
     run: &RunDir,
     prepared: &Prepared,
-    device: DeviceChoice,
+    choice: DeviceChoice,
     stop: &AtomicBool,
     terminal: &Terminal,
 ) -> anyhow::Result<Outcome> {
-    let (device, name) = device.open()?;
+    let (device, name) = choice.open()?;
     terminal.say(format!(
         "training {} steps, {}, on {name}",
         config.steps,
@@ -122,9 +122,14 @@ pub fn into_folder(
         screen.show(event)
     })?;
     drop(screen);
-    report::write(&run.report(), &of_run(run)?)?;
+    // An interrupted run has no time for more than what is written already.
+    report::write(&run.report(), &of_run(run, None)?)?;
     match outcome {
         train::Outcome::Done => {
+            let trial = report::of_prepared(run, &prepared.validation, choice, terminal)?;
+            if trial.is_some() {
+                report::write(&run.report(), &of_run(run, trial.as_ref())?)?;
+            }
             terminal::print(format!("{}\n", run.model().display()))?;
             Ok(Outcome::Done)
         }

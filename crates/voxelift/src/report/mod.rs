@@ -1,9 +1,15 @@
 //! Floor 12 · One self-contained page from a run or an evaluation.
 
+mod base64;
 mod chart;
+mod compare;
+mod curves;
 mod evaluation;
+mod exhibit;
 mod page;
+mod pairs;
 mod run;
 
 pub use evaluation::of_evaluation;
-pub use run::of_run;
+pub use exhibit::{Exhibit, TileDifference};
+pub use run::{Trial, of_run};

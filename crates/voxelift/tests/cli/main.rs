@@ -4,6 +4,7 @@ mod commands;
 mod consistency;
 mod interrupted;
 mod refusals;
+mod report;
 mod scans;
 #[cfg(feature = "dicom")]
 #[path = "../../../voxelift-volume/tests/formats/series.rs"]
