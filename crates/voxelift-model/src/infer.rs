@@ -13,12 +13,15 @@ use crate::error::Result;
 use crate::model_file::{self, ModelCard};
 use crate::networks::Generator;
 
+/// The mirrorings of a volume, none among them, over which an ensemble averages (RCAN's self-ensemble).
+pub const MIRRORINGS: usize = 8;
+
 /// How a volume is super-resolved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpscaleOptions {
     /// LR voxels along a tile; none for the model's own.
     pub tile: Option<usize>,
-    /// Average over the eight mirrorings of the input (RCAN's self-ensemble).
+    /// Average over the [`MIRRORINGS`] of the input.
     pub ensemble: bool,
 }
 
@@ -74,38 +77,67 @@ impl SuperResolver {
         options: &UpscaleOptions,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Volume> {
+        self.by_tiles(lr, options.tile, progress, |image| {
+            if options.ensemble {
+                self.ensemble(image)
+            } else {
+                self.generator.forward(image)
+            }
+        })
+    }
+
+    /// One of the [`MIRRORINGS`] answers whose mean is the ensemble's: to the input mirrored along the axes x, y, z whose
+    /// bits 0, 1, 2 are set in `mirroring`, and mirrored back. The first is the answer without an ensemble.
+    ///
+    /// # Errors
+    /// As [`SuperResolver::upscale`].
+    pub fn member(
+        &self,
+        lr: &Volume,
+        tile: Option<usize>,
+        mirroring: usize,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Volume> {
+        self.by_tiles(lr, tile, progress, |image| self.mirrored(image, mirroring))
+    }
+
+    fn by_tiles(
+        &self,
+        lr: &Volume,
+        tile: Option<usize>,
+        progress: &mut dyn FnMut(usize, usize),
+        answer: impl Fn(Tensor<5>) -> Tensor<5>,
+    ) -> Result<Volume> {
         let normalization = Normalization::of(lr)?;
         let normalised = normalization.apply(lr.clone());
-        let side = options.tile.unwrap_or(self.tile);
+        let side = tile.unwrap_or(self.tile);
         let plan = TilePlan::new(lr.extent(), [side; 3], [side / 4; 3])?;
         let mut blend = plan.blend(self.scale);
         progress(0, plan.count());
         for tile in plan.tiles() {
             let image = volume_to_tensor(&normalised.crop(tile.start, tile.extent), &self.device);
-            let answer = if options.ensemble {
-                self.ensemble(image)
-            } else {
-                self.generator.forward(image)
-            };
-            blend.add(&tile, &tensor_to_voxels(answer));
+            blend.add(&tile, &tensor_to_voxels(answer(image)));
             progress(tile.index + 1, plan.count());
         }
         let geometry = lr.geometry().with_extent(self.scale.up(lr.extent()));
         Ok(normalization.invert(blend.finish(geometry)))
     }
 
+    fn mirrored(&self, image: Tensor<5>, mirroring: usize) -> Tensor<5> {
+        // Bit 0 is x, the last of [N, C, Z, Y, X].
+        let axes: Vec<isize> = (0..3)
+            .filter(|axis| mirroring >> axis & 1 == 1)
+            .map(|axis| 4 - axis)
+            .collect();
+        let flipped = |t: Tensor<5>| axes.iter().fold(t, |t, axis| t.flip([*axis]));
+        flipped(self.generator.forward(flipped(image)))
+    }
+
     fn ensemble(&self, image: Tensor<5>) -> Tensor<5> {
-        let answers = (0..8).map(|mirror: usize| {
-            let axes: Vec<isize> = (0..3)
-                .filter(|axis| mirror >> axis & 1 == 1)
-                .map(|axis| axis + 2)
-                .collect();
-            let flipped = |t: Tensor<5>| axes.iter().fold(t, |t, axis| t.flip([*axis]));
-            flipped(self.generator.forward(flipped(image.clone())))
-        });
+        let answers = (0..MIRRORINGS).map(|mirroring| self.mirrored(image.clone(), mirroring));
         let sum = answers
             .reduce(|sum, answer| sum + answer)
             .expect("eight mirrorings");
-        sum / 8.0
+        sum / MIRRORINGS as f32
     }
 }

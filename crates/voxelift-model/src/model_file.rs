@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use voxelift_volume::Scale;
+use voxelift_volume::degrade::{Degradation, Operators};
 
 use crate::error::{ModelError, Result};
 use crate::networks::{Generator, GeneratorConfig};
@@ -67,6 +68,17 @@ impl ModelCard {
     /// HR voxels per LR voxel.
     pub fn scale(&self) -> Scale {
         Scale(self.scale)
+    }
+
+    /// The operators of [`ModelCard::source_operators`].
+    ///
+    /// # Errors
+    /// When the card's words are of another kind.
+    pub fn operators(&self) -> Result<Vec<Operators>> {
+        let operators = self.source_operators.iter();
+        Ok(operators
+            .map(|words| Degradation::operator_in(words))
+            .collect::<voxelift_volume::Result<_>>()?)
     }
 }
 

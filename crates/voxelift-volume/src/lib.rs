@@ -28,9 +28,11 @@ pub mod resolution;
 pub mod tile;
 
 pub mod calibration;
+pub mod consistency;
 pub mod portrait;
 pub mod scan;
 
+pub mod audit;
 pub mod doctor;
 
 pub use error::{Result, VolumeError};

@@ -1,7 +1,7 @@
 //! Floor 4 · Portrait of a scan: the few numbers that tell whether two domains can be trained on together.
 
 use crate::error::Result;
-use crate::intensity::{Mask, foreground_peak, percentile};
+use crate::intensity::{Mask, foreground_peak, percentile, texture};
 use crate::likeness::Likeness;
 use crate::resolution::{AxisResolution, resolution};
 use crate::volume::Volume;
@@ -47,31 +47,10 @@ impl Portrait {
             field_of_view_mm: std::array::from_fn(|a| extent[a] as f64 * spacing[a]),
             foreground: mask.count() as f64 / volume.data().len() as f64,
             contrast: CONTRAST.map(|p| percentile(&mut values, p).unwrap_or(0.0) / peak),
-            noise: noise(volume, &mask) / peak,
+            noise: texture(volume, &mask) / peak,
             likeness: Likeness::of(volume)?,
         })
     }
-}
-
-/// The median size of the difference between a voxel and the mean of its six neighbours, as a standard deviation of
-/// white noise (a factor of `sqrt(6/7)`, and 0.6745 for the median), where all seven are foreground.
-fn noise(volume: &Volume, mask: &Mask) -> f64 {
-    let [nx, ny, nz] = volume.extent();
-    let strides = [1, nx, nx * ny];
-    let mut differences = Vec::new();
-    for z in 1..nz.saturating_sub(1) {
-        for y in 1..ny.saturating_sub(1) {
-            for x in 1..nx.saturating_sub(1) {
-                let at = volume.index([x, y, z]);
-                let near = strides.map(|s| [at - s, at + s]);
-                if mask.data()[at] && near.iter().flatten().all(|&i| mask.data()[i]) {
-                    let mean = near.iter().flatten().map(|&i| volume.data()[i]).sum::<f32>() / 6.0;
-                    differences.push((volume.data()[at] - mean).abs());
-                }
-            }
-        }
-    }
-    percentile(&mut differences, 50.0).unwrap_or(0.0) * (6.0_f64 / 7.0).sqrt() / 0.6745
 }
 
 #[cfg(test)]

@@ -68,7 +68,15 @@ impl Score {
 
     /// A value with the digits that mean something.
     pub fn shown(&self, value: Option<f64>) -> String {
-        value.map_or_else(|| "none".to_owned(), |value| format!("{value:.*}", self.digits))
+        let Some(value) = value else {
+            return "none".to_owned();
+        };
+        let text = format!("{value:.*}", self.digits);
+        // What rounds to zero has no sign.
+        match text.strip_prefix('-') {
+            Some(rest) if rest.chars().all(|c| c == '0' || c == '.') => rest.to_owned(),
+            _ => text,
+        }
     }
 }
 
@@ -97,5 +105,9 @@ mod tests {
         assert_eq!(shown[0].shown(shown[0].of(&scores, false)), "30.12");
         assert_eq!(shown[1].shown(shown[1].of(&scores, false)), "none");
         assert_eq!(shown[1].of(&scores, true), Some(0.9));
+        assert_eq!(
+            (shown[1].shown(Some(-1e-6)), shown[1].shown(Some(-0.5))),
+            ("0.0000".to_owned(), "-0.5000".to_owned())
+        );
     }
 }

@@ -143,25 +143,11 @@ fn prepare_looking(
     check_spacing(&pairs, &target, scale, note);
     let lr_spacing_mm = spacing_range(&target, &pairs);
 
-    let mut validation = Vec::new();
-    let operator = data.lr.degradation().unwrap_or(&degradations[0]);
-    for (index, scan) in heads.iter().enumerate() {
-        let degradation = Degradation {
-            grid: Grid::Scale(scale),
-            shift: 0.0,
-            ..*operator
-        };
-        let whole = scan.load(data, note)?;
-        if let Some(gallery) = gallery.as_deref_mut() {
-            gallery.look(Role::Validation, scan, &whole)?;
-        }
-        let lr = degradation.apply(&whole, seed_of(config, Role::Validation, index))?;
-        validation.push(ValidationHead::new(
-            scan.name.clone(),
-            pad_to_scale(&whole, scale),
-            lr,
-        )?);
-    }
+    let mut look = |scan: &Source, whole: &Volume| match gallery.as_deref_mut() {
+        Some(gallery) => gallery.look(Role::Validation, scan, whole),
+        None => Ok(()),
+    };
+    let validation = read_heads(&heads, config, &degradations[0], &mut look, note)?;
 
     if config.mode == Mode::Supervised {
         target.clear();
@@ -208,6 +194,41 @@ impl<F: Fn(&mut dyn FnMut(String)) -> Result<Volume>> Reading<F> {
             empty => Ok(empty.insert((self.read)(note)?)),
         }
     }
+}
+
+/// The first `most` validation heads of a configuration, degraded as a run degrades them: as its LR scans were, or where
+/// those are real through `source`.
+///
+/// # Errors
+/// A glob that finds nothing, an unreadable scan, a person in two roles.
+pub fn validation_heads(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationHead>> {
+    let mut heads = sources(&cohort(&config.data)?, Role::Validation);
+    heads.truncate(most);
+    let source = Degradation::new(source, config.scale.scale());
+    read_heads(&heads, config, &source, &mut |_, _| Ok(()), &mut |_| {})
+}
+
+/// Heads as they are and degraded; `look` sees each of them whole.
+fn read_heads(
+    heads: &[Source],
+    config: &Config,
+    source: &Degradation,
+    look: &mut dyn FnMut(&Source, &Volume) -> Result<()>,
+    note: &mut dyn FnMut(String),
+) -> Result<Vec<ValidationHead>> {
+    let scale = config.scale.scale();
+    let degradation = Degradation {
+        grid: Grid::Scale(scale),
+        shift: 0.0,
+        ..*config.data.lr.degradation().unwrap_or(source)
+    };
+    let head = |(index, scan): (usize, &Source)| {
+        let whole = scan.load(&config.data, note)?;
+        look(scan, &whole)?;
+        let lr = degradation.apply(&whole, seed_of(config, Role::Validation, index))?;
+        ValidationHead::new(scan.name.clone(), pad_to_scale(&whole, scale), lr)
+    };
+    heads.iter().enumerate().map(head).collect()
 }
 
 /// What a cached LR scan depends on beside its source.

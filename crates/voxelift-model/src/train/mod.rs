@@ -13,7 +13,7 @@ mod validate;
 mod views;
 mod watch;
 
-pub use data::{Prepared, Source, cohort, prepare, prepare_and_examine, sources};
+pub use data::{Prepared, Source, cohort, prepare, prepare_and_examine, sources, validation_heads};
 pub use domain::DomainCheck;
 pub use state::{GeneratorSide, TrainState};
 pub use step::{generator_gradients, step};

@@ -65,6 +65,11 @@ impl ValidationHead {
         })
     }
 
+    /// Where the scores in the mask are taken.
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
     /// The floor that the others stand on.
     pub fn zero_fill(&self) -> &Volume {
         &self.floors[0].1

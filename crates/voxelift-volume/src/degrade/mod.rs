@@ -138,6 +138,18 @@ impl Degradation {
         Ok(volume)
     }
 
+    /// The operator of a degradation in words, as [`Degradation`] is displayed and stands in a model's card.
+    ///
+    /// # Errors
+    /// When the words are of another kind.
+    pub fn operator_in(words: &str) -> Result<Operators> {
+        let end = [", scale ", ", spacing "]
+            .iter()
+            .filter_map(|grid| words.find(grid))
+            .min();
+        words[..end.unwrap_or(words.len())].parse()
+    }
+
     /// Refuses settings outside their ranges.
     ///
     /// # Errors

@@ -20,6 +20,11 @@ impl Operators {
         Self([operator; 3])
     }
 
+    /// Whether every axis is plainly truncated in k-space.
+    pub fn is_kspace(&self) -> bool {
+        self.0 == [Operator::KSpace; 3]
+    }
+
     /// Brings a volume down to `extent` over the same field of view.
     ///
     /// # Panics

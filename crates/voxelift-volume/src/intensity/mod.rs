@@ -2,9 +2,11 @@
 
 mod mask;
 mod statistics;
+mod texture;
 
 pub use mask::Mask;
 pub use statistics::{otsu, percentile};
+pub use texture::texture;
 
 use crate::error::{Result, VolumeError};
 use crate::volume::Volume;

@@ -10,12 +10,14 @@ mod line;
 mod pair;
 mod plane;
 mod power;
+mod shells;
 mod spectrum;
 
 pub use pair::SpectrumPair;
 pub use plane::PlaneTransform;
 pub use power::mean_power;
 pub use rustfft::num_complex::Complex;
+pub use shells::{ShellGrid, is_measured};
 pub use spectrum::{Spectrum, signed_frequency};
 
 use crate::separable::along_slowest;

@@ -27,4 +27,5 @@ pub use scores::{MatchedScores, RegionScores, Scores};
 pub use spectral::{BeyondNyquist, ShellCorrelation, data_consistency, shell_correlation};
 pub use statistics::{PairedDifference, Summary, by_person, paired, summarize};
 pub use structure::{Structure, ssim, ssim_map, ssim_slice, structure};
+pub(crate) use taper::Taper;
 pub use tissue::{ClassAgreement, Mixture, label_agreement, tissue_agreement};

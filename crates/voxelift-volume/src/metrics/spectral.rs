@@ -29,10 +29,10 @@
 use serde::Serialize;
 
 use super::protocol::{Pair, Regions};
-use super::shells::{STORED, Shells, beyond};
+use super::shells::Shells;
 use super::taper::Taper;
 use crate::error::{Result, VolumeError};
-use crate::kspace::{Spectrum, SpectrumPair, filter, truncate};
+use crate::kspace::{Spectrum, SpectrumPair, filter, is_measured, truncate};
 use crate::volume::Volume;
 
 /// Below this correlation a shell no longer counts as resolved.
@@ -201,7 +201,10 @@ pub fn data_consistency(image: &Volume, lr: &Volume) -> Result<f64> {
 fn zero_filled(reference: &Volume, measured: [f64; 3]) -> Volume {
     let spacing = reference.geometry().spacing_mm();
     filter(reference, |axis, f| {
-        let kept = measured[axis] <= spacing[axis] || beyond(f, spacing[axis], measured[axis]) < 1.0 - STORED;
-        if kept { 1.0 } else { 0.0 }
+        if is_measured(f, spacing[axis], measured[axis]) {
+            1.0
+        } else {
+            0.0
+        }
     })
 }

@@ -12,7 +12,7 @@ const FACE: usize = 8;
 const MARGIN: usize = 4;
 
 /// Factors between 0 and 1, one a voxel.
-pub(super) struct Taper(Vec<f32>);
+pub(crate) struct Taper(Vec<f32>);
 
 impl Taper {
     /// 1 inside a volume, falling to its faces by half a cosine.

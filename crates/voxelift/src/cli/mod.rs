@@ -107,7 +107,7 @@ fn execute(command: Command, terminal: &Terminal) -> anyhow::Result<Outcome> {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments, terminal),
         Command::Study(arguments) => study::run(&arguments, terminal),
-        Command::Report(arguments) => report::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments, terminal),
     }
 }
 

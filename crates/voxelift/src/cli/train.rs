@@ -130,9 +130,14 @@ fn into_folder(
         screen.show(event)
     })?;
     drop(screen);
-    report::write(&run.report(), &of_run(run)?)?;
+    // An interrupted run has no time for more than what is written already.
+    report::write(&run.report(), &of_run(run, None)?)?;
     match outcome {
         train::Outcome::Done => {
+            let trial = report::of_prepared(run, &prepared.validation, &place.device, terminal)?;
+            if trial.is_some() {
+                report::write(&run.report(), &of_run(run, trial.as_ref())?)?;
+            }
             terminal::print(format!("{}\n", run.model().display()))?;
             Ok(Outcome::Done)
         }

@@ -40,11 +40,27 @@ impl Canvas {
 
     /// The canvas as an 8-bit greyscale PNG file.
     pub fn png(&self) -> Vec<u8> {
+        self.coloured(None)
+    }
+
+    /// The canvas as a PNG file whose pixels are places in a palette.
+    pub fn indexed_png(&self, palette: &[[u8; 3]; 256]) -> Vec<u8> {
+        self.coloured(Some(palette.concat()))
+    }
+
+    fn coloured(&self, palette: Option<Vec<u8>>) -> Vec<u8> {
         let mut bytes = Vec::new();
         let size = |n: usize| u32::try_from(n).expect("a picture is far smaller than 2^32 pixels wide");
         let mut encoder = png::Encoder::new(&mut bytes, size(self.width), size(self.height));
-        encoder.set_color(png::ColorType::Grayscale);
+        match palette {
+            Some(palette) => {
+                encoder.set_color(png::ColorType::Indexed);
+                encoder.set_palette(palette);
+            }
+            None => encoder.set_color(png::ColorType::Grayscale),
+        }
         encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_compression(png::Compression::High);
         let mut writer = encoder.write_header().expect("writing to memory does not fail");
         writer
             .write_image_data(&self.pixels)

@@ -2,11 +2,15 @@
 
 mod canvas;
 mod font;
+mod palette;
 mod section;
+mod views;
 
 use canvas::Canvas;
+pub use palette::Palette;
 pub use section::Plane;
 use section::Section;
+pub use views::{View, Views};
 use voxelift_volume::Volume;
 
 /// The intensities shown as black and as white; what lies beyond is clipped in the picture only.
@@ -165,7 +169,12 @@ pub fn comparison(lr: &Volume, images: &[(&str, &Volume)], reference: Option<&Vo
     montage(&columns, &Plane::ALL)
 }
 
-fn absolute_error(image: &Volume, reference: &Volume) -> Volume {
+/// `|image - reference|`, voxel by voxel, on the reference's grid.
+///
+/// # Panics
+/// When the two have different numbers of voxels.
+pub fn absolute_error(image: &Volume, reference: &Volume) -> Volume {
+    assert_eq!(image.extent(), reference.extent(), "the error on another grid");
     let pairs = image.data().iter().zip(reference.data());
     Volume::new(
         pairs.map(|(a, b)| (a - b).abs()).collect(),
@@ -191,7 +200,7 @@ fn brightest_place(volume: &Volume) -> [f64; 3] {
 }
 
 /// Three digits are enough to read a window.
-fn short(value: f32) -> String {
+pub fn short(value: f32) -> String {
     match value.abs() {
         v if v == 0.0 || v >= 100.0 => format!("{value:.0}"),
         v if v >= 1.0 => format!("{value:.1}"),

@@ -13,6 +13,15 @@ pub struct Series {
     pub is_floor: bool,
 }
 
+/// A place along x with a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// Where.
+    pub x: f64,
+    /// Stands beside it.
+    pub name: &'static str,
+}
+
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 52.0;
@@ -28,6 +37,11 @@ const POINTS: usize = 240;
 ///
 /// Points that are not finite are left out; a chart without any says so.
 pub fn chart(title: &str, x_label: &str, series: &[Series]) -> String {
+    marked_chart(title, x_label, series, None)
+}
+
+/// A [`chart`] with an upright line at a place of note.
+pub fn marked_chart(title: &str, x_label: &str, series: &[Series], mark: Option<Mark>) -> String {
     let series: Vec<Series> = series.iter().map(thinned).collect();
     let points = || series.iter().flat_map(|s| s.points.iter());
     let title = escaped(title);
@@ -61,6 +75,20 @@ pub fn chart(title: &str, x_label: &str, series: &[Series]) -> String {
     svg.push_str(&format!(
         "<text x=\"{end}\" y=\"{foot}\" text-anchor=\"end\">{x_label}</text>"
     ));
+    if let Some(Mark { x: at, name }) = mark.filter(|m| (x_range[0]..=x_range[1]).contains(&m.x)) {
+        let (at, foot, name) = (x(at), HEIGHT - BOTTOM, escaped(name));
+        // The name stands where there is more room.
+        let (side, anchor) = if at < WIDTH / 2.0 {
+            (at + 5.0, "start")
+        } else {
+            (at - 5.0, "end")
+        };
+        svg.push_str(&format!(
+            "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{foot}\"/>\
+             <text x=\"{side:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{name}</text>",
+            foot - 6.0
+        ));
+    }
     for (i, one) in series.iter().enumerate() {
         let class = class(i, one);
         let path: Vec<String> = one
@@ -196,6 +224,16 @@ mod tests {
         let thin = thinned(&series(&points));
         assert_eq!(thin.points.len(), 200);
         assert_eq!(thin.points[0], [2.0, 0.4]);
+    }
+
+    #[test]
+    fn a_mark_stands_inside_the_plot_or_not_at_all() {
+        let svg = |x: f64| {
+            let mark = Mark { x, name: "here" };
+            marked_chart("t", "f", &[series(&[[0.0, 1.0], [10.0, 3.0]])], Some(mark))
+        };
+        assert!(svg(5.0).contains("x1=\"260.0\"") && svg(5.0).contains("here"));
+        assert!(!svg(11.0).contains("here"));
     }
 
     #[test]

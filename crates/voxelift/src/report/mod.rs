@@ -1,12 +1,18 @@
 //! Floor 12 · One self-contained page from a run or an evaluation.
 
+mod base64;
 mod chart;
+mod compare;
+mod curves;
 mod evaluation;
+mod exhibit;
 mod page;
+mod pairs;
 mod run;
 mod spread;
 
 pub use evaluation::of_evaluation;
+pub use exhibit::{Exhibit, TileDifference};
 pub use page::Page;
-pub use run::of_run;
+pub use run::{Trial, of_run};
 pub use spread::{Spread, spreads};

@@ -1,10 +1,14 @@
 //! A self-contained HTML page: no external address, light and dark, narrow, wide and in print.
 
+use super::base64::base64;
+use super::compare::{Layer, SCRIPT, compare};
+
 /// A page that grows section by section.
 #[derive(Clone, Debug)]
 pub struct Page {
     title: String,
     body: String,
+    has_script: bool,
 }
 
 const STYLE: &str = include_str!("page.css");
@@ -20,6 +24,7 @@ impl Page {
         Self {
             title: title.to_owned(),
             body,
+            has_script: false,
         }
     }
 
@@ -31,6 +36,29 @@ impl Page {
     /// A paragraph.
     pub fn paragraph(&mut self, text: &str) {
         self.body.push_str(&format!("<p>{}</p>\n", escaped(text)));
+    }
+
+    /// What the reader should look into; nothing where there is nothing.
+    pub fn warnings(&mut self, warnings: &[String]) {
+        self.aside("Warnings", "warnings", warnings);
+    }
+
+    /// What the reader should know; nothing where there is nothing.
+    pub fn notes(&mut self, notes: &[String]) {
+        self.aside("Good to know", "notes", notes);
+    }
+
+    fn aside(&mut self, heading: &str, class: &str, lines: &[String]) {
+        if lines.is_empty() {
+            return;
+        }
+        let items: String = lines
+            .iter()
+            .map(|line| format!("<li>{}</li>", escaped(line)))
+            .collect();
+        self.body.push_str(&format!(
+            "<aside class=\"{class}\"><h2>{heading}</h2><ul>{items}</ul></aside>\n"
+        ));
     }
 
     /// Names and what they are.
@@ -93,6 +121,12 @@ impl Page {
         );
     }
 
+    /// Layers of one head with a line between two of them.
+    pub fn compare(&mut self, layers: &[Layer], begin: [usize; 2], how_to_read: &str) {
+        self.has_script = true;
+        self.figure(&compare(layers, begin), how_to_read);
+    }
+
     /// A PNG picture, with one line on how to read it.
     pub fn picture(&mut self, png: &[u8], alternative: &str, how_to_read: &str) {
         let (data, alternative) = (base64(png), escaped(alternative));
@@ -115,12 +149,17 @@ impl Page {
     /// The whole page.
     pub fn html(&self) -> String {
         let (title, version) = (escaped(&self.title), env!("CARGO_PKG_VERSION"));
+        let script = if self.has_script {
+            format!("<script>\n{SCRIPT}</script>\n")
+        } else {
+            String::new()
+        };
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <title>{title}</title>\n<style>\n{STYLE}</style></head>\n<body><main>\n{}\
-             <footer>voxelift {version}</footer>\n</main></body></html>\n",
+             <footer>voxelift {version}</footer>\n</main>\n{script}</body></html>\n",
             self.body
         )
     }
@@ -132,47 +171,12 @@ pub fn escaped(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let three = [
-            chunk[0],
-            chunk.get(1).copied().unwrap_or(0),
-            chunk.get(2).copied().unwrap_or(0),
-        ];
-        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        for place in 0..4 {
-            let six = bits >> (18 - 6 * place) & 63;
-            text.push(if place <= chunk.len() {
-                char::from(ALPHABET[six as usize])
-            } else {
-                '='
-            });
-        }
-    }
-    text
+        .replace('\'', "&#39;")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_of_the_rfc() {
-        for (plain, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
 
     #[test]
     fn text_cannot_break_out_and_nothing_is_fetched() {

@@ -3,19 +3,35 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use serde_json::Value;
+use voxelift_model::model_file::{self, ModelCard};
 use voxelift_model::run::{Record, RunDir, ValidationScores};
+use voxelift_model::train::Watch;
 
 use super::chart::{Series, chart};
+use super::curves::add_curves;
+use super::exhibit::Exhibit;
 use super::page::Page;
+use super::pairs::{Pairs, ZERO_FILL, add_scores};
 
 /// The name under which the averaged model stands among the floors.
 const SR: &str = "sr";
 
-/// A page from a run folder: what was done, the curves, the scores with the floors, the previews.
+/// The model of a run, applied to heads whose truth is known.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// One of the heads.
+    pub exhibit: Exhibit,
+    /// The scores of all, as `evaluate --pairs --json` writes them.
+    pub scores: Value,
+}
+
+/// A page from a run folder: what was done, the curves, the scores with the floors, and the model's answer to validation
+/// heads where they are at hand; without them the last preview.
 ///
 /// # Errors
 /// When the folder's files cannot be read.
-pub fn of_run(run: &RunDir) -> anyhow::Result<String> {
+pub fn of_run(run: &RunDir, trial: Option<&Trial>) -> anyhow::Result<String> {
     let folder = run
         .root()
         .canonicalize()
@@ -29,42 +45,106 @@ pub fn of_run(run: &RunDir) -> anyhow::Result<String> {
         &format!("Training: {name}"),
         "What was trained, how it went, and what came out.",
     );
-    add_run(&mut page, run)?;
+    let records = run.records()?;
+    what(&mut page, run, &records);
+    gains(&mut page, &records);
+    match trial {
+        Some(Trial { exhibit, scores }) => {
+            exhibit.show(&mut page);
+            let pairs = Pairs::of(scores);
+            page.notes(&pairs.notes());
+            add_scores(&mut page, &pairs, exhibit.lr_nyquist());
+        }
+        None => preview(&mut page, run, &records)?,
+    }
+    add_curves(&mut page, &records);
     Ok(page.html())
 }
 
-/// Adds the sections of a training run.
+/// Adds what was trained and how that went to a page about something else.
 ///
 /// # Errors
 /// When the folder's files cannot be read.
-pub fn add_run(page: &mut Page, run: &RunDir) -> anyhow::Result<()> {
+pub fn add_training(page: &mut Page, run: &RunDir) -> anyhow::Result<()> {
     let records = run.records()?;
-    page.heading("What was trained");
-    page.facts(&facts(&records));
-    let config = fs::read_to_string(run.config()).unwrap_or_default();
-    page.folded("The resolved configuration (config.toml)", &config);
-    scores(page, &records);
-    preview(page, run, &records)?;
-    curves(page, &records);
+    what(page, run, &records);
+    gains(page, &records);
+    add_curves(page, &records);
     Ok(())
 }
 
+fn what(page: &mut Page, run: &RunDir, records: &[Record]) {
+    page.heading("What was trained");
+    let card = model_file::read_card(&run.model()).ok();
+    let mut facts = facts(records);
+    facts.extend(card.as_ref().map(card_facts).unwrap_or_default());
+    page.facts(&facts);
+    let notes = card.iter().map(|card| card.notes.clone());
+    page.notes(&notes.filter(|notes| !notes.is_empty()).collect::<Vec<_>>());
+    let config = fs::read_to_string(run.config()).unwrap_or_default();
+    page.folded("The resolved configuration (config.toml)", &config);
+    if let Some(card) = &card {
+        page.folded("HR scans", &card.hr_scans.join("\n"));
+        page.folded("LR scans", &card.lr_scans.join("\n"));
+    }
+    let mut watch = Watch::default();
+    let warnings: Vec<String> = records.iter().flat_map(|record| watch.see(record)).collect();
+    page.warnings(&warnings);
+}
+
+/// What the model's card says of it.
+fn card_facts(card: &ModelCard) -> Vec<(&'static str, String)> {
+    let spacing = card.lr_spacing_mm.map(|[least, most]| {
+        if most - least < 1e-3 {
+            format!("{least:.2}")
+        } else {
+            format!("{least:.2} to {most:.2}")
+        }
+    });
+    let misfit = card.calibration_misfit.map_or_else(String::new, |misfit| {
+        format!("; found from the spectra, misfit {misfit:.3}")
+    });
+    vec![
+        ("method", format!("{}, seed {}", card.method, card.seed)),
+        ("scale", card.scale().to_string()),
+        ("source operator", card.source_operators.join("; ") + &misfit),
+        ("LR voxels (mm)", spacing.join(" x ")),
+        (
+            "network",
+            format!(
+                "{} features, {} groups of {} blocks, tile {}",
+                card.network.n_feats, card.network.n_resgroups, card.network.n_resblocks, card.tile
+            ),
+        ),
+        (
+            "scans",
+            format!("{} HR, {} LR", card.hr_scans.len(), card.lr_scans.len()),
+        ),
+        ("written by", format!("voxelift {}", card.version)),
+    ]
+}
+
 fn facts(records: &[Record]) -> Vec<(&'static str, String)> {
-    let (mut steps, mut seconds, mut validations) = (0, 0.0, 0);
+    let (mut steps, mut seconds, mut validations) = (0, Vec::new(), 0);
     for record in records {
         match record {
             Record::Step {
                 step, seconds: more, ..
-            } => (steps, seconds) = (*step, seconds + more),
+            } => {
+                steps = *step;
+                seconds.push(*more);
+            }
             Record::Validation { .. } => validations += 1,
         }
     }
-    let per_step = if steps > 0 { seconds / steps as f64 } else { 0.0 };
+    let total: f64 = seconds.iter().sum();
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds.get(seconds.len() / 2).copied().unwrap_or(0.0);
     vec![
         ("steps", steps.to_string()),
         (
             "time in steps",
-            format!("{:.1} min ({per_step:.3} s a step)", seconds / 60.0),
+            format!("{:.1} min (median {median:.3} s a step)", total / 60.0),
         ),
         ("validations", validations.to_string()),
     ]
@@ -90,7 +170,7 @@ const COLUMNS: [ScoreColumn; 4] = [
     ("SSIM", |s| s.ssim, 4),
 ];
 
-fn scores(page: &mut Page, records: &[Record]) {
+fn gains(page: &mut Page, records: &[Record]) {
     page.heading("Scores on the validation heads");
     let all = validations(records);
     let Some((step, last)) = all.last() else {
@@ -132,7 +212,7 @@ fn scores(page: &mut Page, records: &[Record]) {
             .collect(),
         is_floor: name != SR,
     };
-    let charts: Vec<String> = COLUMNS[..2]
+    let mut charts: Vec<String> = COLUMNS[..2]
         .iter()
         .map(|(title, of, _)| {
             chart(
@@ -142,47 +222,29 @@ fn scores(page: &mut Page, records: &[Record]) {
             )
         })
         .collect();
-    page.charts(&charts, "the averaged model against the floors, which do not learn (dashed); it should rise above all of them and stay.");
-}
-
-fn curves(page: &mut Page, records: &[Record]) {
-    page.heading("Training curves");
-    let mut terms: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();
-    let mut rate = Vec::new();
-    for record in records {
-        if let Record::Step {
-            step,
-            learning_rate,
-            terms: values,
-            ..
-        } = record
-        {
-            rate.push([*step as f64, *learning_rate]);
-            for (name, value) in values {
-                terms.entry(name).or_default().push([*step as f64, *value]);
-            }
-        }
-    }
-    let one = |name: &str, points: Vec<[f64; 2]>| {
-        chart(
-            name,
-            "step",
-            &[Series {
-                name: name.to_owned(),
-                points,
+    charts.extend(COLUMNS[..2].iter().map(|(title, of, _)| {
+        let gain = |(step, s): &Validation| Some([*step as f64, of(s.get(SR)?) - of(s.get(ZERO_FILL)?)]);
+        let gains: Vec<[f64; 2]> = all.iter().filter_map(gain).collect();
+        let ends = [gains.first(), gains.last()].into_iter().flatten();
+        let nothing = ends.map(|[step, _]| [*step, 0.0]).collect();
+        let series = [
+            Series {
+                name: "gain".to_owned(),
+                points: gains,
                 is_floor: false,
-            }],
-        )
-    };
-    let mut charts: Vec<String> = terms
-        .into_iter()
-        .map(|(name, points)| one(name, points))
-        .collect();
-    charts.push(one("learning_rate", rate));
+            },
+            Series {
+                name: "zero-fill itself".to_owned(),
+                points: nothing,
+                is_floor: true,
+            },
+        ];
+        chart(&format!("{title}, over zero-fill"), "step", &series)
+    }));
     page.charts(
         &charts,
-        "each loss term unweighted, averaged over neighbouring steps. Reconstruction terms should fall; the discriminators' and the \
-         adversarial terms should hold each other near a balance, and one that runs to 0 has won.",
+        "the averaged model against the floors, which do not learn (dashed); it should rise above all of them and stay. Below: the \
+         same as a gain over zero-fill, the floor that counts.",
     );
 }
 

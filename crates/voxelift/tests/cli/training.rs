@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::support::{Bench, shared_data, skipped, text};
 
 /// The method on synthetic heads, as small as it gets, saving at every step.
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
     steps = 6
     [data]
     hr = ["phantom:1-2"]

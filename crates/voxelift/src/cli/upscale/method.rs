@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::{Value, json};
 use voxelift_model::device::DeviceChoice;
-use voxelift_model::infer::{SuperResolver, UpscaleOptions};
+use voxelift_model::infer::{MIRRORINGS, SuperResolver, UpscaleOptions};
 use voxelift_model::model_file::ModelCard;
+use voxelift_volume::degrade::Operators;
 use voxelift_volume::resample::{Interpolation, resize};
 use voxelift_volume::{Geometry, Scale, Volume, kspace};
 
@@ -70,9 +71,8 @@ impl Model {
     }
 
     /// What stands beside an output, so that it can be made again.
-    pub fn sidecar(&self, input: &Path) -> Value {
+    fn sidecar(&self) -> Value {
         json!({
-            "source": input,
             "method": "model",
             "model": self.path,
             "scale": self.card.scale,
@@ -81,8 +81,58 @@ impl Model {
             "grid": self.card.grid,
             "normalization": self.card.normalization,
             "trained": {"method": self.card.method, "steps": self.card.steps, "seed": self.card.seed, "notes": self.card.notes},
-            "voxelift": env!("CARGO_PKG_VERSION"),
         })
+    }
+
+    /// Whether the answer is the mean over the mirrorings of the scan.
+    pub fn averages(&self) -> bool {
+        self.options.ensemble
+    }
+
+    /// The operators that the model was trained through.
+    ///
+    /// # Errors
+    /// When the card names none that this version knows.
+    pub fn operators(&self) -> anyhow::Result<Vec<Operators>> {
+        let operators = self.card.operators();
+        operators.with_context(|| format!("model {}: source_operators in its card", self.path.display()))
+    }
+
+    /// The answer to one mirroring of the scan.
+    ///
+    /// # Errors
+    /// When the model cannot take the scan.
+    pub fn member(
+        &self,
+        scan: &Volume,
+        mirroring: usize,
+        name: &str,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Volume> {
+        let what = format!("{name}, mirroring {} of {MIRRORINGS}", mirroring + 1);
+        self.with_progress(&what, terminal, |hear| {
+            self.resolver.member(scan, self.options.tile, mirroring, hear)
+        })
+    }
+
+    fn upscale(&self, scan: &Volume, name: &str, terminal: &Terminal) -> anyhow::Result<Volume> {
+        self.with_progress(name, terminal, |hear| {
+            self.resolver.upscale(scan, &self.options, hear)
+        })
+    }
+
+    fn with_progress(
+        &self,
+        name: &str,
+        terminal: &Terminal,
+        answer: impl FnOnce(&mut dyn FnMut(usize, usize)) -> voxelift_model::error::Result<Volume>,
+    ) -> anyhow::Result<Volume> {
+        let mut progress = None;
+        let mut hear = |done: usize, tiles: usize| {
+            let progress = progress.get_or_insert_with(|| terminal.progress(name, "tiles", tiles as u64));
+            progress.set(done as u64, "");
+        };
+        answer(&mut hear).with_context(|| format!("model {}", self.path.display()))
     }
 
     /// # Errors
@@ -132,18 +182,35 @@ impl Method {
         match self {
             Self::ZeroFill => Ok(kspace::zero_fill(volume, target.extent(volume.geometry())?)),
             Self::Interpolated(method) => Ok(resize(volume, target.extent(volume.geometry())?, *method)),
+            Self::Model(model) => model.upscale(volume, name, terminal),
+        }
+    }
+
+    /// Nothing where it is known that the scan was made by k-space truncation.
+    ///
+    /// # Errors
+    /// In words, what is known instead.
+    pub fn known_truncation(&self) -> Result<(), String> {
+        match self {
+            Self::ZeroFill => Ok(()),
+            Self::Interpolated(_) => Err("an interpolation assumes none".to_owned()),
             Self::Model(model) => {
-                let mut progress = None;
-                let mut hear = |done: usize, tiles: usize| {
-                    let progress =
-                        progress.get_or_insert_with(|| terminal.progress(name, "tiles", tiles as u64));
-                    progress.set(done as u64, "");
-                };
-                model
-                    .resolver
-                    .upscale(volume, &model.options, &mut hear)
-                    .with_context(|| format!("model {}", model.path.display()))
+                let operators = model.operators().map_err(|error| format!("{error:#}"))?;
+                if !operators.is_empty() && operators.iter().all(Operators::is_kspace) {
+                    return Ok(());
+                }
+                let said = model.card.source_operators.join("; ");
+                Err(format!("the card of {} says \"{said}\"", model.path.display()))
             }
+        }
+    }
+
+    /// What stands beside an output, so that it can be made again; the interpolations need none.
+    pub fn sidecar(&self) -> Option<Value> {
+        match self {
+            Self::Model(model) => Some(model.sidecar()),
+            Self::ZeroFill => Some(json!({"method": "zero-fill"})),
+            Self::Interpolated(_) => None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `voxelift upscale`: scans on a finer grid.
 
+mod audit;
+mod consistency;
 mod labels;
 mod method;
 mod planned;
@@ -9,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
 use voxelift_volume::files::write_atomically;
-use voxelift_volume::nifti::{ReadOptions, WriteOptions};
+use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
 use voxelift_volume::resample::Interpolation;
 use voxelift_volume::scan;
 use voxelift_volume::{Geometry, Scale, Volume, VolumeError};
@@ -22,6 +25,8 @@ use super::options::{ReadArguments, Spacing, WriteArguments};
 use super::{batch, words};
 use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
+use audit::{Audit, AuditFiles, Place};
+use consistency::Consistency;
 use method::{Method, Model};
 use planned::PlannedArguments;
 use target::Target;
@@ -64,6 +69,13 @@ pub struct UpscaleArguments {
     /// Average the model's answers over the eight mirrorings of the scan: eight times the time
     #[arg(long)]
     ensemble: bool,
+    /// Put the scan's own k-space back into the answer; needs k-space truncation as the known operator
+    #[arg(long, value_enum, default_value_t = Consistency::Off)]
+    consistency: Consistency,
+    /// Also write what the model added to the scan and how sure it is of that: <stem>_audit.json, and as maps
+    /// <stem>_null-space.nii.gz and <stem>_null-space-spread.nii.gz beside the output; eight times the time
+    #[arg(long)]
+    audit: bool,
     /// Apply the model to voxel sizes that it was not trained on
     #[arg(long)]
     allow_out_of_range: bool,
@@ -97,6 +109,8 @@ enum MethodArgument {
 struct Plan {
     method: Method,
     target: Target,
+    consistency: Consistency,
+    audit: bool,
     labels: Option<PathBuf>,
     read: ReadOptions,
     write: WriteOptions,
@@ -120,9 +134,19 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
         }
     }
     let method = arguments.method()?;
-    if method == MethodArgument::Model {
-        for job in &jobs {
-            files::refuse_existing(&sidecar(&job.output), arguments.write.force)?;
+    for job in &jobs {
+        let force = arguments.write.force;
+        if method == MethodArgument::Model || arguments.consistency != Consistency::Off {
+            files::refuse_existing(&sidecar(&job.output), force)?;
+        }
+        if arguments.audit {
+            let beside = AuditFiles::beside(&job.output);
+            let inputs = &arguments.inputs;
+            beside
+                .maps()
+                .into_iter()
+                .try_for_each(|map| files::check_output(map, inputs, force))?;
+            files::refuse_existing(&beside.json, force)?;
         }
     }
     let plan = Plan::new(arguments, method, terminal)?;
@@ -150,6 +174,7 @@ impl UpscaleArguments {
             ("--model", self.model.is_some()),
             ("--tile", self.tile.is_some()),
             ("--ensemble", self.ensemble),
+            ("--audit", self.audit),
             ("--allow-out-of-range", self.allow_out_of_range),
         ];
         if let Some((argument, _)) = only_for_models.iter().find(|(_, given)| *given) {
@@ -204,9 +229,12 @@ impl Plan {
             }
             (scale, None, None) => Target::Scale(scale.unwrap_or(default_scale)),
         };
+        arguments.consistency.check(&method)?;
         Ok(Self {
             method,
             target,
+            consistency: arguments.consistency,
+            audit: arguments.audit,
             labels: arguments.labels.clone(),
             read: arguments.read.options(),
             write: arguments.write.options(&arguments.inputs),
@@ -227,9 +255,15 @@ impl Plan {
             .as_ref()
             .map(|path| labels::on_grid(path, &header, &self.read, terminal));
         let labels = labels.transpose()?;
-        let mut first = true;
+        if self.audit && scan.header.frames() > 1 {
+            anyhow::bail!(
+                "{input}: holds {} volumes; --audit looks at one",
+                scan.header.frames()
+            );
+        }
+        let mut found = Found::default();
         let fine = scan.frames.map(|frame| {
-            self.finer(&frame?, &grid, job, &mut first, terminal)
+            self.finer(&frame?, &grid, job, &mut found, terminal)
                 .with_context(|| input.to_string())
         });
         files::write(&job.output, &header, fine, &self.write, terminal)?;
@@ -239,13 +273,45 @@ impl Plan {
             files::write(&output, &labels.header, frames, &options, terminal)?;
             terminal.say(format!("{}: labels", output.display()));
         }
-        if let Method::Model(model) = &self.method {
-            let text = serde_json::to_string_pretty(&model.sidecar(&job.input))?;
-            write_atomically(&sidecar(&job.output), self.write.force, |out| {
-                writeln!(out, "{text}")
-            })?;
+        let mut said = vec![words::grid(&grid)];
+        said.extend(found.consistency.iter().map(consistency::told));
+        if let Some(audit) = found.audit {
+            said.extend(audit.lines());
+            let place = Place {
+                target: &self.target,
+                grid: &grid,
+                header,
+                write: WriteOptions {
+                    dtype: OutputType::Float32,
+                    ..self.write.clone()
+                },
+            };
+            audit.write(&AuditFiles::beside(&job.output), &place, &job.input, terminal)?;
         }
-        Ok(words::grid(&grid))
+        self.write_sidecar(job, &found.consistency)?;
+        Ok(said.join("\n"))
+    }
+
+    /// How an output was made, beside it; what needs nothing but the command has none.
+    fn write_sidecar(&self, job: &Job, consistency: &[Value]) -> anyhow::Result<()> {
+        let Some(mut how) = self.method.sidecar() else {
+            return Ok(());
+        };
+        if consistency.is_empty() && !matches!(self.method, Method::Model(_)) {
+            return Ok(());
+        }
+        how["source"] = json!(job.input);
+        how["voxelift"] = json!(env!("CARGO_PKG_VERSION"));
+        how["consistency"] = match consistency {
+            [] => json!({"mode": "off"}),
+            [one] => one.clone(),
+            several => json!(several),
+        };
+        let text = serde_json::to_string_pretty(&how)?;
+        write_atomically(&sidecar(&job.output), self.write.force, |out| {
+            writeln!(out, "{text}")
+        })?;
+        Ok(())
     }
 
     /// The finer grid, when the method may be applied and there are not too many voxels in it.
@@ -262,23 +328,44 @@ impl Plan {
         Ok(grid)
     }
 
-    /// One volume on the finer grid; the first one says how it came there.
+    /// One volume on the finer grid, and what is told about it.
     fn finer(
         &self,
         frame: &Volume,
         grid: &Geometry,
         job: &Job,
-        first: &mut bool,
+        found: &mut Found,
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
         let name = job.input.file_name().unwrap_or_default().to_string_lossy();
-        let fine = self.method.apply(frame, &self.target, &name, terminal)?;
+        let (answer, gathered) = match &self.method {
+            Method::Model(model) if self.audit => {
+                let (answer, agreement) = audit::gather(model, frame, &name, terminal)?;
+                (answer, Some((model, agreement)))
+            }
+            method => (method.apply(frame, &self.target, &name, terminal)?, None),
+        };
+        let (fine, done) = self.consistency.apply(answer, frame)?;
+        found.consistency.extend(done);
+        if let Some((model, agreement)) = gathered {
+            found.audit = Some(Audit::of(model, agreement, &fine, frame)?);
+        }
         let (placed, how) = self.target.placed(fine, grid);
-        if let Some(how) = how.filter(|_| std::mem::take(first)) {
+        if let Some(how) = how.filter(|_| !std::mem::replace(&mut found.placed, true)) {
             terminal.say(format!("{}: {how}", job.output.display()));
         }
         Ok(placed)
     }
+}
+
+/// What is told about a scan beside its voxels.
+#[derive(Default)]
+struct Found {
+    /// Whether it was said how the first volume came onto the grid.
+    placed: bool,
+    /// Of each volume, where it was asked for.
+    consistency: Vec<Value>,
+    audit: Option<Audit>,
 }
 
 /// The JSON file beside an output: how it was made.

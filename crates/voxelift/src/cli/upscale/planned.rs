@@ -8,26 +8,14 @@ use crate::failure::usage;
 pub struct PlannedArguments {
     #[arg(long, hide = true)]
     memory: Option<String>,
-    #[arg(long, hide = true)]
-    consistency: Option<String>,
-    #[arg(long, hide = true)]
-    audit: bool,
 }
 
 impl PlannedArguments {
     /// # Errors
-    /// When one of them is given with a meaning other than what happens anyway.
+    /// When one of them is given.
     pub fn refuse(&self) -> anyhow::Result<()> {
-        let asked = [
-            ("--memory", self.memory.is_some()),
-            (
-                "--consistency",
-                self.consistency.as_ref().is_some_and(|c| c != "off"),
-            ),
-            ("--audit", self.audit),
-        ];
-        match asked.iter().find(|(_, asked)| *asked) {
-            Some((name, _)) => Err(usage(format!("{name} is not built yet; leave it out"))),
+        match self.memory {
+            Some(_) => Err(usage("--memory is not built yet; leave it out")),
             None => Ok(()),
         }
     }

@@ -1,5 +1,8 @@
 //! `voxelift report`: a page from a run, an evaluation or a study.
 
+mod evaluated;
+mod trial;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +13,12 @@ use voxelift_model::run::RunDir;
 use voxelift_volume::VolumeError;
 use voxelift_volume::files::write_atomically;
 
+pub use trial::of_prepared;
+
 use super::files;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, told};
 use crate::report;
-use crate::terminal;
+use crate::terminal::{self, Terminal};
 
 /// An evaluation in its folder: what `evaluate --json` wrote.
 pub const SCORES: &str = "scores.json";
@@ -39,12 +44,12 @@ pub struct ReportArguments {
 
 /// # Errors
 /// When the folder holds neither, or a file cannot be read or written.
-pub fn run(arguments: &ReportArguments) -> anyhow::Result<Outcome> {
+pub fn run(arguments: &ReportArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let folder = &arguments.folder;
     if let Some(output) = &arguments.output {
         files::refuse_existing(output, arguments.force)?;
     }
-    let html = page(folder)?;
+    let html = page(folder, terminal)?;
     let output = arguments
         .output
         .clone()
@@ -65,7 +70,7 @@ pub fn write(output: &Path, html: &str) -> anyhow::Result<()> {
     })?)
 }
 
-fn page(folder: &Path) -> anyhow::Result<String> {
+fn page(folder: &Path, terminal: &Terminal) -> anyhow::Result<String> {
     let study = folder.join(STUDY);
     if study.is_file() {
         return Ok(fs::read_to_string(&study).map_err(|error| VolumeError::io(&study, "read", error))?);
@@ -77,14 +82,15 @@ fn page(folder: &Path) -> anyhow::Result<String> {
         let Ok(value) = serde_json::from_str::<Value>(&text) else {
             bail!("{}: is not JSON; {expected}", scores.display())
         };
-        let picture = fs::read(folder.join(MONTAGE)).ok();
+        let exhibit = evaluated::exhibit(folder, &value);
+        let montage = fs::read(folder.join(MONTAGE)).ok();
         let run = RunDir::open(&folder.join(RUN)).ok();
         let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let title = format!(
             "Evaluation: {}",
             name.file_name().unwrap_or_default().to_string_lossy()
         );
-        return report::of_evaluation(&title, &value, picture.as_deref(), run.as_ref());
+        return report::of_evaluation(&title, &value, exhibit.as_ref(), montage.as_deref(), run.as_ref());
     }
     if !folder.join("config.toml").is_file() {
         bail!(
@@ -92,5 +98,13 @@ fn page(folder: &Path) -> anyhow::Result<String> {
             folder.display()
         );
     }
-    report::of_run(&RunDir::open(folder)?)
+    let run = RunDir::open(folder)?;
+    let trial = trial::of_run(&run, terminal).unwrap_or_else(|error| {
+        terminal.warn(format!(
+            "the page shows no new answer of the model: {}",
+            told(&error)
+        ));
+        None
+    });
+    report::of_run(&run, trial.as_ref())
 }

@@ -1,0 +1,95 @@
+//! The images behind an evaluation, found again by the names in its scores.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use voxelift_volume::audit::NullSpace;
+use voxelift_volume::nifti::ReadOptions;
+use voxelift_volume::resample::{Interpolation, resample_like};
+use voxelift_volume::{Volume, scan};
+
+use super::super::files;
+use crate::report::Exhibit;
+
+/// Images of one head that are shown beside each other.
+const MOST_IMAGES: usize = 4;
+
+/// The first head of an evaluation in pictures, when its files are where the scores say: relative to the folder of the
+/// scores or to the one above. Whatever is not there is left out.
+pub fn exhibit(folder: &Path, scores: &Value) -> Option<Exhibit> {
+    let pairs = scores.get("pairs")?.as_array()?;
+    let path = |pair: &Value, key: &str| found(folder, pair.get(key)?.as_str()?);
+    let reference = path(pairs.first()?, "reference")?;
+    let hr = volume(&reference)?;
+    let mut images = Vec::new();
+    let mut lr = None;
+    for pair in pairs {
+        let same = path(pair, "reference").is_some_and(|other| other == reference);
+        let Some((file, true)) = path(pair, "image").map(|file| (file, same)) else {
+            continue;
+        };
+        let Some(image) = volume(&file) else { continue };
+        let method = pair.get("method").and_then(Value::as_str).unwrap_or("image");
+        lr = lr.or_else(|| scan_behind(&file));
+        images.push((method.to_owned(), image));
+    }
+    // The floor to beat first, the answer last.
+    images.sort_by_key(|(method, _)| match method.as_str() {
+        "zero-fill" => 0,
+        "lanczos" | "cubic" | "trilinear" => 1,
+        _ => 2,
+    });
+    if images.len() > MOST_IMAGES {
+        let last = images.split_off(images.len() - (MOST_IMAGES - 1));
+        images.truncate(1);
+        images.extend(last);
+    }
+    let (_, answer) = images.last()?;
+    let known = lr.as_ref().filter(|lr| covers(lr, answer));
+    let added = known.map(|lr| NullSpace::of(answer, lr.extent()));
+    // Whole voxels apart, or they would not have been scored.
+    let on_reference = |image: Volume| resample_like(&image, hr.geometry(), Interpolation::Nearest);
+    let images = images
+        .into_iter()
+        .map(|(method, image)| (method, on_reference(image)))
+        .collect();
+    let name = pairs[0].get("subject").and_then(Value::as_str);
+    Some(Exhibit {
+        name: name.map_or_else(|| files::stem(&reference), str::to_owned),
+        lr,
+        images,
+        hr: Some(hr),
+        added,
+        tiles: None,
+    })
+}
+
+fn found(folder: &Path, name: &str) -> Option<PathBuf> {
+    let folders = [Some(folder), folder.parent()];
+    let mut places = folders.into_iter().flatten().map(|folder| folder.join(name));
+    places.find(|path| path.exists())
+}
+
+fn volume(path: &Path) -> Option<Volume> {
+    scan::read(path, &ReadOptions::default()).ok()?.into_single().ok()
+}
+
+/// The scan that an image was made from, as the sidecar of `upscale` names it.
+fn scan_behind(image: &Path) -> Option<Volume> {
+    let sidecar = image.with_file_name(format!("{}.json", files::stem(image)));
+    let how: Value = serde_json::from_slice(&fs::read(&sidecar).ok()?).ok()?;
+    let source = how.get("source")?.as_str()?;
+    volume(&found(sidecar.parent()?, source)?)
+}
+
+/// Whether a scan's voxels divide the image's field of view, so that the two share their frequencies.
+fn covers(scan: &Volume, image: &Volume) -> bool {
+    let grid = image.geometry().with_extent(scan.extent());
+    let far = scan.extent().map(|n| n as f64 - 1.0);
+    (0..3).all(|a| scan.extent()[a] <= image.extent()[a])
+        && [[0.0; 3], far].iter().all(|corner| {
+            let (here, there) = (grid.world(*corner), scan.geometry().world(*corner));
+            (0..3).all(|a| (here[a] - there[a]).abs() < 1e-3)
+        })
+}

@@ -1,0 +1,173 @@
+//! The model of a run, applied to validation heads for the page to show.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use voxelift_model::config::Config;
+use voxelift_model::device::{Device, DeviceChoice};
+use voxelift_model::infer::{SuperResolver, UpscaleOptions};
+use voxelift_model::run::RunDir;
+use voxelift_model::train::{ValidationHead, validation_heads};
+use voxelift_volume::audit::NullSpace;
+use voxelift_volume::degrade::Operators;
+use voxelift_volume::metrics::{Detail, EvaluateOptions, evaluate};
+use voxelift_volume::{Volume, VolumeError};
+
+use super::super::files;
+use crate::report::{Exhibit, TileDifference, Trial};
+use crate::terminal::Terminal;
+
+/// Heads that are scored in full.
+const MOST_HEADS: usize = 4;
+
+/// The trial of a run that has a model and names validation heads; reads them anew.
+///
+/// # Errors
+/// When the model or a head cannot be read.
+pub fn of_run(run: &RunDir, terminal: &Terminal) -> anyhow::Result<Option<Trial>> {
+    if !run.model().is_file() {
+        return Ok(None);
+    }
+    let path = run.config();
+    let text = fs::read_to_string(&path).map_err(|error| VolumeError::io(&path, "read", error))?;
+    let config = Config::from_resolved(&text, &path)?;
+    let resolver = Resolver::of(run, DeviceChoice::default().open()?.0)?;
+    let Some(source) = resolver.operators.first() else {
+        return Ok(None);
+    };
+    let heads = validation_heads(&config, *source, MOST_HEADS)?;
+    of_heads(&resolver, &heads, terminal)
+}
+
+/// The trial of a run that has just ended, on the heads that it was watched by.
+///
+/// # Errors
+/// When the model cannot be read.
+pub fn of_prepared(
+    run: &RunDir,
+    heads: &[ValidationHead],
+    device: &Device,
+    terminal: &Terminal,
+) -> anyhow::Result<Option<Trial>> {
+    let heads = &heads[..heads.len().min(MOST_HEADS)];
+    of_heads(&Resolver::of(run, device.clone())?, heads, terminal)
+}
+
+/// The model of a run, and the operators it was trained through.
+struct Resolver {
+    resolver: SuperResolver,
+    operators: Vec<Operators>,
+}
+
+impl Resolver {
+    fn of(run: &RunDir, device: Device) -> anyhow::Result<Self> {
+        let (resolver, card) = SuperResolver::load(&run.model(), device)?;
+        let operators = card.operators()?;
+        Ok(Self { resolver, operators })
+    }
+
+    fn upscale(
+        &self,
+        head: &ValidationHead,
+        tile: Option<usize>,
+        what: &str,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Volume> {
+        let options = UpscaleOptions {
+            tile,
+            ensemble: false,
+        };
+        let mut progress = None;
+        let mut hear = |done: usize, tiles: usize| {
+            let progress = progress.get_or_insert_with(|| terminal.progress(what, "tiles", tiles as u64));
+            progress.set(done as u64, "");
+        };
+        Ok(self.resolver.upscale(&head.lr, &options, &mut hear)?)
+    }
+}
+
+fn of_heads(
+    resolver: &Resolver,
+    heads: &[ValidationHead],
+    terminal: &Terminal,
+) -> anyhow::Result<Option<Trial>> {
+    let mut pairs = Vec::new();
+    let mut exhibit = None;
+    for head in heads {
+        let name = files::stem(head.name.as_ref());
+        let sr = resolver.upscale(head, None, &format!("report: {name}"), terminal)?;
+        let scores = [("zero-fill", head.zero_fill()), ("model", &sr)]
+            .map(|(method, image)| scored(&name, method, image, head));
+        let [zero_fill, model] = scores;
+        if exhibit.is_none() {
+            exhibit = Some(shown(resolver, head, name, sr, terminal)?);
+        }
+        pairs.extend([zero_fill?, model?]);
+    }
+    Ok(exhibit.map(|exhibit| Trial {
+        exhibit,
+        scores: json!({"pairs": pairs}),
+    }))
+}
+
+fn scored(name: &str, method: &str, image: &Volume, head: &ValidationHead) -> anyhow::Result<Value> {
+    let options = EvaluateOptions {
+        measured_spacing_mm: Some(head.lr.geometry().spacing_mm()),
+        ..EvaluateOptions::default()
+    };
+    let scores = evaluate(&head.hr, image, None, &options)?;
+    let mut pair = json!({"subject": name, "method": method});
+    if let (Some(pair), Some(scores)) = (pair.as_object_mut(), serde_json::to_value(scores)?.as_object()) {
+        pair.extend(scores.clone());
+    }
+    Ok(pair)
+}
+
+fn shown(
+    resolver: &Resolver,
+    head: &ValidationHead,
+    name: String,
+    sr: Volume,
+    terminal: &Terminal,
+) -> anyhow::Result<Exhibit> {
+    let tiles = tile_difference(resolver, head, &sr, terminal)?;
+    Ok(Exhibit {
+        name,
+        added: Some(NullSpace::of(&sr, head.lr.extent())),
+        lr: Some(head.lr.clone()),
+        images: vec![
+            ("zero-fill".to_owned(), head.zero_fill().clone()),
+            ("model".to_owned(), sr),
+        ],
+        hr: Some(head.hr.clone()),
+        tiles,
+    })
+}
+
+/// The answer in tiles of half as many voxels again; nothing where one tile holds the whole head.
+fn tile_difference(
+    resolver: &Resolver,
+    head: &ValidationHead,
+    sr: &Volume,
+    terminal: &Terminal,
+) -> anyhow::Result<Option<TileDifference>> {
+    let own = resolver.resolver.tile();
+    let other = own + own / 2;
+    if head.lr.extent().iter().all(|n| *n <= own) {
+        return Ok(None);
+    }
+    let image = resolver.upscale(head, Some(other), &format!("report: tiles of {other}"), terminal)?;
+    let options = EvaluateOptions {
+        detail: Detail::Headline,
+        ..EvaluateOptions::default()
+    };
+    let between = evaluate(sr, &image, Some(head.mask()), &options)?;
+    let against = |image: &Volume| evaluate(&head.hr, image, Some(head.mask()), &options);
+    let psnr_db = [against(sr)?.masked.psnr_db, against(&image)?.masked.psnr_db];
+    Ok(Some(TileDifference {
+        tiles: [own, other],
+        nrmse: between.masked.nrmse,
+        psnr_db,
+        other: image,
+    }))
+}

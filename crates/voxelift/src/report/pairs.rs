@@ -1,0 +1,358 @@
+//! Scored images as tables and curves.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use voxelift_volume::metrics::{Summary, by_person, summarize};
+
+use super::chart::{Mark, Series, marked_chart};
+use super::page::Page;
+use crate::scoreboard::{Score, present};
+
+/// The floor that others are measured against.
+pub const ZERO_FILL: &str = "zero-fill";
+
+/// Methods that need no training.
+const FLOORS: [&str; 5] = [ZERO_FILL, "lanczos", "cubic", "trilinear", "nearest"];
+
+/// Heads whose curves are drawn.
+const MOST_CURVES: usize = 4;
+
+/// The same scores give the same intervals, here and in `evaluate --json`.
+const BOOTSTRAP_SEED: u64 = 0;
+
+/// One scored image.
+struct Row<'a> {
+    method: String,
+    person: String,
+    scores: &'a Value,
+}
+
+/// The scored images of an evaluation.
+pub struct Pairs<'a>(Vec<Row<'a>>);
+
+impl<'a> Pairs<'a> {
+    /// From the JSON of `evaluate`: of one image, or of many pairs.
+    pub fn of(scores: &'a Value) -> Self {
+        let text = |pair: &Value, key: &str| pair.get(key).and_then(Value::as_str).map(str::to_owned);
+        let rows = match scores.get("pairs").and_then(Value::as_array) {
+            Some(pairs) => pairs
+                .iter()
+                .map(|pair| Row {
+                    method: text(pair, "method").unwrap_or_else(|| "all".to_owned()),
+                    person: text(pair, "subject")
+                        .or_else(|| text(pair, "image"))
+                        .unwrap_or_default(),
+                    scores: pair,
+                })
+                .collect(),
+            None => vec![Row {
+                method: "image".to_owned(),
+                person: String::new(),
+                scores,
+            }],
+        };
+        Self(rows)
+    }
+
+    /// What every number rests on; said once where all pairs agree.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let common = |key: &str| {
+            let mut values: Vec<String> = self
+                .0
+                .iter()
+                .filter_map(|row| row.scores.get(key))
+                .map(plain)
+                .collect();
+            values.sort();
+            values.dedup();
+            match values.as_slice() {
+                [] => "not recorded".to_owned(),
+                [one] => one.clone(),
+                several => format!("differs between pairs ({} values)", several.len()),
+            }
+        };
+        let people: Vec<&str> = self.people().map(|(person, _)| person).collect();
+        vec![
+            ("images", self.0.len().to_string()),
+            ("people", people.len().to_string()),
+            ("data range L", common("data_range")),
+            ("range p99.5", common("data_range_p995")),
+            ("mask", common("mask")),
+            ("voxels", common("voxels")),
+        ]
+    }
+
+    /// What a reader of the numbers has to know, each said once.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = Vec::new();
+        for row in &self.0 {
+            let own = row.scores.get("notes").and_then(Value::as_array);
+            for note in own.into_iter().flatten().filter_map(Value::as_str) {
+                if !notes.iter().any(|there| there == note) {
+                    notes.push(note.to_owned());
+                }
+            }
+        }
+        notes
+    }
+
+    fn all(&self) -> Vec<&Value> {
+        self.0.iter().map(|row| row.scores).collect()
+    }
+
+    /// Methods in the order of the pairs.
+    fn methods(&self) -> Vec<&str> {
+        let mut methods: Vec<&str> = Vec::new();
+        for row in &self.0 {
+            if !methods.contains(&row.method.as_str()) {
+                methods.push(&row.method);
+            }
+        }
+        methods
+    }
+
+    /// People in the order of the pairs, each with the rows of their scans.
+    fn people(&self) -> impl Iterator<Item = (&str, Vec<&Row<'a>>)> {
+        let mut people: Vec<(&str, Vec<&Row<'a>>)> = Vec::new();
+        for row in &self.0 {
+            match people.iter_mut().find(|(person, _)| *person == row.person) {
+                Some((_, rows)) => rows.push(row),
+                None => people.push((&row.person, vec![row])),
+            }
+        }
+        people.into_iter()
+    }
+
+    /// A score of a method, one value a person.
+    fn by_person(&self, score: &Score, method: &str, masked: bool) -> BTreeMap<&str, f64> {
+        let rows = self.0.iter().filter(|row| row.method == method);
+        by_person(rows.filter_map(|row| Some((row.person.as_str(), score.of(row.scores, masked)?))))
+    }
+
+    fn summary(&self, score: &Score, method: &str, masked: bool) -> Option<Summary> {
+        let people: Vec<f64> = self.by_person(score, method, masked).into_values().collect();
+        summarize(&people, BOOTSTRAP_SEED)
+    }
+}
+
+/// Adds the tables and curves of scored images; `lr_nyquist` in cycles per mm is marked where it is known.
+pub fn add_scores(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
+    page.heading("Scores in the mask");
+    by_method(page, pairs, true);
+    page.heading("Scores over the whole volume");
+    by_method(page, pairs, false);
+    shells(page, pairs, lr_nyquist);
+    against_zero_fill(page, pairs);
+    if pairs.0.len() > 1 {
+        page.heading("Every image, in the mask");
+        every_image(page, pairs);
+    }
+    tissue(page, pairs);
+}
+
+fn plain(value: &Value) -> String {
+    match (value.as_str(), value.as_f64()) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(number)) if number.fract() != 0.0 => format!("{number:.3}"),
+        (None, _) => value.to_string(),
+    }
+}
+
+fn by_method(page: &mut Page, pairs: &Pairs, masked: bool) {
+    let methods = pairs.methods();
+    // A row a score: there are many scores and few methods, and pages are narrow.
+    let mut cells = Vec::new();
+    let mut best = Vec::new();
+    for (y, score) in present(&pairs.all()).into_iter().enumerate() {
+        let summaries: Vec<Option<Summary>> = methods
+            .iter()
+            .map(|method| pairs.summary(score, method, masked))
+            .collect();
+        let means: Vec<Option<f64>> = summaries.iter().map(|s| s.map(|s| s.mean)).collect();
+        best.extend(best_of(score, &means).map(|x| (y, x + 1)));
+        let arrow = if score.higher_is_better { "↑" } else { "↓" };
+        let values = summaries.iter().map(|summary| {
+            let interval = summary
+                .and_then(|s| s.interval)
+                .map_or_else(String::new, |[low, high]| {
+                    format!(" [{}, {}]", score.shown(Some(low)), score.shown(Some(high)))
+                });
+            score.shown(summary.map(|s| s.mean)) + &interval
+        });
+        cells.push(
+            std::iter::once(format!("{} {arrow}", score.name))
+                .chain(values)
+                .collect(),
+        );
+    }
+    let header: Vec<&str> = std::iter::once("").chain(methods).collect();
+    page.table(
+        &header,
+        &cells,
+        &best,
+        "means over people, with the 95 % bootstrap interval over people where there are several; ↑ higher is better, ↓ lower \
+         is better, the best of each row is marked. On k-space-truncated input zero-fill is the floor to beat.",
+    );
+}
+
+/// The place of the best value.
+fn best_of(score: &Score, means: &[Option<f64>]) -> Option<usize> {
+    let values = means
+        .iter()
+        .enumerate()
+        .filter_map(|(x, mean)| Some((x, (*mean)?)));
+    let better = |value: f64| if score.higher_is_better { value } else { -value };
+    values
+        .max_by(|a, b| better(a.1).total_cmp(&better(b.1)))
+        .map(|(x, _)| x)
+}
+
+/// The scores that a gain is told of.
+const GAINS: [&str; 4] = ["psnr_db", "ssim", "haarpsi", "fsc.beyond_nyquist.gain"];
+
+fn against_zero_fill(page: &mut Page, pairs: &Pairs) {
+    let methods: Vec<&str> = pairs.methods().into_iter().filter(|m| *m != ZERO_FILL).collect();
+    let scores: Vec<&Score> = present(&pairs.all())
+        .into_iter()
+        .filter(|score| GAINS.contains(&score.key))
+        .collect();
+    let mut rows = Vec::new();
+    for method in methods {
+        for (person, _) in pairs.people() {
+            let cells: Vec<Option<String>> = scores
+                .iter()
+                .map(|score| {
+                    let of = |method| pairs.by_person(score, method, true).get(person).copied();
+                    Some(format!("{:+.*}", score.digits, of(method)? - of(ZERO_FILL)?))
+                })
+                .collect();
+            if cells.iter().any(Option::is_some) {
+                let cells = cells
+                    .into_iter()
+                    .map(|cell| cell.unwrap_or_else(|| "none".to_owned()));
+                rows.push(
+                    [person.to_owned(), method.to_owned()]
+                        .into_iter()
+                        .chain(cells)
+                        .collect(),
+                );
+            }
+        }
+    }
+    if rows.is_empty() {
+        return;
+    }
+    page.heading("Each person against zero-fill, in the mask");
+    let header: Vec<&str> = ["person", "method"]
+        .into_iter()
+        .chain(scores.iter().map(|s| s.name))
+        .collect();
+    page.table(
+        &header,
+        &rows,
+        &[],
+        "differences to zero-fill of the same head; more is better. A method that does not gain on every person has not been shown to gain.",
+    );
+}
+
+fn every_image(page: &mut Page, pairs: &Pairs) {
+    let shown = present(&pairs.all());
+    let header: Vec<&str> = ["image", "method"]
+        .into_iter()
+        .chain(shown.iter().map(|s| s.name))
+        .collect();
+    let cells = pairs.0.iter().map(|row| {
+        let scores = shown.iter().map(|score| score.shown(score.of(row.scores, true)));
+        [row.person.clone(), row.method.clone()]
+            .into_iter()
+            .chain(scores)
+            .collect()
+    });
+    page.table(
+        &header,
+        &cells.collect::<Vec<_>>(),
+        &[],
+        "one row an image; the spread between people is often larger than between methods.",
+    );
+}
+
+/// The Fourier shell correlation of a region as points of a curve.
+fn curve(scores: &Value) -> Option<Vec<[f64; 2]>> {
+    let list = |key: &str| scores.get("fsc")?.get(key)?.as_array();
+    let pairs = list("cycles_per_mm")?.iter().zip(list("correlation")?);
+    Some(
+        pairs
+            .filter_map(|(x, y)| Some([x.as_f64()?, y.as_f64()?]))
+            .collect(),
+    )
+}
+
+fn shells(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
+    let mark = lr_nyquist.map(|x| Mark {
+        x,
+        name: "LR Nyquist",
+    });
+    let mut charts = Vec::new();
+    for (person, rows) in pairs.people().take(MOST_CURVES) {
+        let series: Vec<Series> = rows
+            .iter()
+            .filter_map(|row| {
+                Some(Series {
+                    name: row.method.clone(),
+                    points: curve(row.scores)?,
+                    is_floor: FLOORS.contains(&row.method.as_str()),
+                })
+            })
+            .collect();
+        if !series.is_empty() {
+            let title = if person.is_empty() { "the image" } else { person };
+            charts.push(marked_chart(title, "cycles per mm", &series, mark));
+        }
+    }
+    if charts.is_empty() {
+        return;
+    }
+    page.heading("Fourier shell correlation");
+    let place = if mark.is_some() {
+        "Left of the dotted line the scan measured; right of it every detail was made. "
+    } else {
+        "The LR Nyquist frequency is not marked: the scan behind the images is not known. "
+    };
+    page.charts(
+        &charts,
+        &format!(
+            "agreement with the truth at each frequency, over the whole volume: 1 is the same, 0 nothing in common, and no \
+             sharpening lifts it. {place}Where a curve falls below 0.5 the image resolves nothing finer. Floors are dashed."
+        ),
+    );
+}
+
+fn tissue(page: &mut Page, pairs: &Pairs) {
+    let mut rows = Vec::new();
+    for row in &pairs.0 {
+        let classes = row.scores.get("tissue").and_then(Value::as_array);
+        for class in classes.into_iter().flatten() {
+            let number = |key: &str| class.get(key).and_then(Value::as_f64);
+            let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+            rows.push(vec![
+                row.person.clone(),
+                row.method.clone(),
+                class["class"].as_str().unwrap_or_default().to_owned(),
+                shown(number("dice").map(|v| format!("{v:.4}"))),
+                shown(number("volume_difference").map(|v| format!("{:+.1} %", 100.0 * v))),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return;
+    }
+    page.heading("Tissue classes");
+    page.table(
+        &["image", "method", "class", "Dice ↑", "volume"],
+        &rows,
+        &[],
+        "overlap of three classes by brightness (in a T1-weighted head fluid, grey and white matter) between the image and its \
+         truth, and how much larger or smaller each class became: how a segmentation would change.",
+    );
+}
