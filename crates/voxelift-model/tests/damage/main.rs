@@ -13,7 +13,7 @@ use voxelift_model::device::DeviceChoice;
 use voxelift_model::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
 use voxelift_model::networks::GeneratorConfig;
 
-const CONFIGURATION: &str = include_str!("../../../configs/tiny.toml");
+const CONFIGURATION: &str = include_str!("../../../../configs/tiny.toml");
 
 /// A whole model file of the smallest network.
 static MODEL: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -82,9 +82,8 @@ fn the_fuzzers_corpus() {
 #[test]
 fn a_card_that_claims_a_huge_network_gets_no_memory_for_it() {
     read(&MODEL).expect("the model itself is whole");
-    let text = String::from_utf8_lossy(&MODEL).into_owned();
     let length = u64::from_le_bytes(MODEL[..8].try_into().expect("eight bytes")) as usize;
-    let header = &text[8..8 + length];
+    let header = std::str::from_utf8(&MODEL[8..8 + length]).expect("JSON");
     for (name, was) in [("n_feats", 4), ("n_resgroups", 1), ("n_resblocks", 1)] {
         for claim in [987_654_321_u64, u64::MAX / 2] {
             let from = format!(r#"\"{name}\":{was}"#);
