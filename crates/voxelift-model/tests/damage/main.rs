@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
 use voxelift_model::networks::GeneratorConfig;
+use voxelift_model::parameters;
 
 const CONFIGURATION: &str = include_str!("../../../../configs/tiny.toml");
 
@@ -77,6 +78,38 @@ fn the_fuzzers_corpus() {
     let (header, weights) = MODEL[8..].split_at(length);
     std::fs::write(corpus.join("smallest"), &*MODEL).expect("a file");
     std::fs::write(corpus.join("without_length"), [header, &[0], weights].concat()).expect("a file");
+}
+
+#[test]
+fn the_least_that_is_asked_of_a_file_is_nearly_the_network() {
+    let (device, _) = DeviceChoice::Cpu.open().expect("a CPU");
+    for (n_feats, n_resgroups, n_resblocks, scale, kernel) in [
+        (4, 1, 1, [2; 3], [1; 3]),
+        (8, 1, 1, [1, 1, 4], [3; 3]),
+        (8, 3, 2, [2; 3], [1, 3, 3]),
+        (5, 2, 4, [3, 1, 2], [3; 3]),
+    ] {
+        let network = GeneratorConfig {
+            n_feats,
+            n_resgroups,
+            n_resblocks,
+            scale,
+            kernel,
+            ..GeneratorConfig::tiny()
+        };
+        let values = parameters::values(&network.init(1, &device));
+        let weights: usize = values.values().map(|tensor| tensor.shape().num_elements()).sum();
+        let (least_tensors, least_weights) = network.least();
+        let (tensors, weights) = (values.len() as f64, weights as f64);
+        assert!(
+            least_tensors <= tensors && least_weights <= weights,
+            "{network:?}"
+        );
+        assert!(
+            weights < 2.0 * least_weights,
+            "{network:?}: {weights}, at least {least_weights}"
+        );
+    }
 }
 
 #[test]
