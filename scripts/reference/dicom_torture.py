@@ -76,8 +76,10 @@ def bundled(folder):
         here = folder / f"bundled{name}"
         here.mkdir()
         shutil.copy(path, here)
-        entry = {"folder": here.name}
-        yield entry | ({"refused": refused[name]} if name in refused else seen(sitk.ReadImage(plain)))
+        itk = sitk.ReadImage(plain)
+        # Of a single slice GDCM makes 1 mm where only the slice's thickness is there.
+        itk.SetSpacing([*itk.GetSpacing()[:2], float(pydicom.dcmread(plain).SliceThickness)])
+        yield {"folder": here.name} | ({"refused": refused[name]} if name in refused else seen(itk))
 
 
 def seen(itk, tolerance=0):

@@ -12,8 +12,9 @@ use proptest::prelude::*;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
 use voxelift_model::networks::GeneratorConfig;
+use voxelift_model::parameters;
 
-const CONFIGURATION: &str = include_str!("../../../configs/tiny.toml");
+const CONFIGURATION: &str = include_str!("../../../../configs/tiny.toml");
 
 /// A whole model file of the smallest network.
 static MODEL: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -80,11 +81,42 @@ fn the_fuzzers_corpus() {
 }
 
 #[test]
+fn the_least_that_is_asked_of_a_file_is_nearly_the_network() {
+    let (device, _) = DeviceChoice::Cpu.open().expect("a CPU");
+    for (n_feats, n_resgroups, n_resblocks, scale, kernel) in [
+        (4, 1, 1, [2; 3], [1; 3]),
+        (8, 1, 1, [1, 1, 4], [3; 3]),
+        (8, 3, 2, [2; 3], [1, 3, 3]),
+        (5, 2, 4, [3, 1, 2], [3; 3]),
+    ] {
+        let network = GeneratorConfig {
+            n_feats,
+            n_resgroups,
+            n_resblocks,
+            scale,
+            kernel,
+            ..GeneratorConfig::tiny()
+        };
+        let values = parameters::values(&network.init(1, &device));
+        let weights: usize = values.values().map(|tensor| tensor.shape().num_elements()).sum();
+        let (least_tensors, least_weights) = network.least();
+        let (tensors, weights) = (values.len() as f64, weights as f64);
+        assert!(
+            least_tensors <= tensors && least_weights <= weights,
+            "{network:?}"
+        );
+        assert!(
+            weights < 2.0 * least_weights,
+            "{network:?}: {weights}, at least {least_weights}"
+        );
+    }
+}
+
+#[test]
 fn a_card_that_claims_a_huge_network_gets_no_memory_for_it() {
     read(&MODEL).expect("the model itself is whole");
-    let text = String::from_utf8_lossy(&MODEL).into_owned();
     let length = u64::from_le_bytes(MODEL[..8].try_into().expect("eight bytes")) as usize;
-    let header = &text[8..8 + length];
+    let header = std::str::from_utf8(&MODEL[8..8 + length]).expect("JSON");
     for (name, was) in [("n_feats", 4), ("n_resgroups", 1), ("n_resblocks", 1)] {
         for claim in [987_654_321_u64, u64::MAX / 2] {
             let from = format!(r#"\"{name}\":{was}"#);
