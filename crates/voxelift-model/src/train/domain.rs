@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rayon::prelude::*;
 use voxelift_volume::Volume;
 use voxelift_volume::cohort::Role;
 use voxelift_volume::likeness::SAME_PERSON;
@@ -195,24 +196,27 @@ fn domains(looked: &[Looked]) -> Vec<String> {
 
 /// People by content: one person under two names.
 fn people(looked: &[Looked]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (i, one) in looked.iter().enumerate() {
-        for other in looked[..i].iter().filter(|other| other.person != one.person) {
-            let likeness = one.portrait.likeness.with(&other.portrait.likeness);
-            if likeness < SAME_PERSON {
-                continue;
-            }
-            let what = if one.role == other.role {
-                "counts twice"
-            } else {
-                "is in two roles, and scores will flatter"
-            };
-            warnings.push(format!(
-                "{} ({}) and {} ({}) show one person (likeness {likeness:.3}, one person from {SAME_PERSON} on): who {what}; name them in \
-                 data.people as \"{}+{}\", or leave one out",
-                other.name, other.role, one.name, one.role, other.person, one.person
-            ));
+    let pairs = looked.iter().enumerate().flat_map(|(i, one)| {
+        let others = looked[..i].iter().filter(|other| other.person != one.person);
+        others.map(move |other| (other, one))
+    });
+    // Pairs grow with the square of the scans.
+    let pairs: Vec<(&Looked, &Looked)> = pairs.collect();
+    let alike = pairs.into_par_iter().filter_map(|(other, one)| {
+        let likeness = one.portrait.likeness.with(&other.portrait.likeness);
+        if likeness < SAME_PERSON {
+            return None;
         }
-    }
-    warnings
+        let what = if one.role == other.role {
+            "counts twice"
+        } else {
+            "is in two roles, and scores will flatter"
+        };
+        Some(format!(
+            "{} ({}) and {} ({}) show one person (likeness {likeness:.3}, one person from {SAME_PERSON} on): who {what}; name them in \
+             data.people as \"{}+{}\", or leave one out",
+            other.name, other.role, one.name, one.role, other.person, one.person
+        ))
+    });
+    alike.collect()
 }
