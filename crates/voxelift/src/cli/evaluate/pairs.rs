@@ -74,11 +74,11 @@ pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Re
     let mut members: BTreeMap<String, [Vec<SetMember>; 2]> = BTreeMap::new();
     let mut references = BTreeSet::new();
     let mut rows = rows.into_iter().peekable();
-    while let Some(next) = rows.peek() {
+    while let Some(next) = rows.peek().cloned() {
         let done = count - rows.len();
         progress.set(done as u64, &next.image.display().to_string());
-        let voxels = scan::read_header(&folder.join(&next.reference))
-            .map_or(0, |(header, _)| header.extent.iter().map(|n| *n as u64).product());
+        let header = scan::read_header(&folder.join(&next.reference));
+        let voxels: u64 = header.map_or(0, |(header, _)| header.extent.iter().map(|n| *n as u64).product());
         let at_once = memory::side_by_side(voxels * (EVALUATION_BYTES + PAIR_BYTES));
         let together: Vec<Row> = rows.by_ref().take(at_once).collect();
         let results: Vec<anyhow::Result<Scored>> = together.par_iter().map(score).collect();
