@@ -34,6 +34,12 @@ pub fn available() -> Option<u64> {
     field("/proc/meminfo", "MemAvailable:")
 }
 
+/// How many pieces of work of so many bytes go on side by side: one a thread, as far as half of what is left allows.
+pub fn side_by_side(bytes: u64) -> usize {
+    let fit = available().unwrap_or(u64::MAX) / 2 / bytes.max(1);
+    rayon::current_num_threads().min(fit as usize).max(1)
+}
+
 fn status(name: &str) -> Option<u64> {
     field("/proc/self/status", name)
 }

@@ -12,7 +12,7 @@ use voxelift_volume::{Scale, Volume, scan};
 use super::definition::TestDefinition;
 
 /// Changes with what is scored and how: scores of another number are computed anew.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 
 /// A test set, none of its scans read yet.
 #[derive(Clone, Debug)]

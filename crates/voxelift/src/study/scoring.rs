@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use voxelift_model::infer::{SuperResolver, UpscaleOptions};
 use voxelift_model::memory;
 use voxelift_volume::Volume;
-use voxelift_volume::metrics::{self, Detail, EvaluateOptions};
+use voxelift_volume::metrics::{self, Detail, EVALUATION_BYTES, EvaluateOptions, SetMember, set_scores};
 
 use super::cases::{Case, TestSet};
 use super::floors::Floor;
@@ -24,9 +24,6 @@ pub enum Method<'a> {
     /// A trained one.
     Model(&'a SuperResolver),
 }
-
-/// What an evaluation takes at most, in bytes a voxel of the reference.
-const EVALUATION_BYTES: u64 = 100;
 
 /// Scores a method on every scan of a test set; none when asked to stop.
 ///
@@ -50,6 +47,7 @@ pub fn score(
         );
     }
     let mut scans = Vec::with_capacity(test.scans.len());
+    let (mut images, mut references) = (Vec::new(), Vec::new());
     let mut waiting: Vec<(usize, Case, Volume, f64)> = Vec::new();
     for index in 0..test.scans.len() {
         if stop.load(Ordering::Relaxed) {
@@ -66,35 +64,35 @@ pub fn score(
         };
         let voxels = case.reference.data().len() as u64;
         waiting.push((index, case, image, begin.elapsed().as_secs_f64()));
-        if waiting.len() >= side_by_side(voxels) || index + 1 == test.scans.len() {
-            let scored: Vec<ScanScores> = waiting
+        if waiting.len() >= memory::side_by_side(voxels * EVALUATION_BYTES) || index + 1 == test.scans.len() {
+            let scored: Vec<(ScanScores, [Option<SetMember>; 2])> = waiting
                 .par_drain(..)
                 .map(|(index, case, image, seconds)| {
                     let scan = &test.scans[index];
-                    Ok(ScanScores {
+                    let scores =
+                        scores(&case, &image, test).map_err(|error| error.context(scan.name.clone()))?;
+                    let scored = ScanScores {
                         scan: scan.name.clone(),
                         person: scan.person.clone(),
                         seconds,
-                        scores: scores(&case, &image, test)
-                            .map_err(|error| error.context(format!("{}", scan.name)))?,
-                    })
+                        scores,
+                    };
+                    Ok((scored, [&image, &case.reference].map(SetMember::of)))
                 })
                 .collect::<anyhow::Result<_>>()?;
-            scans.extend(scored);
+            for (scored, [image, reference]) in scored {
+                scans.push(scored);
+                images.extend(image);
+                references.extend(reference);
+            }
         }
     }
+    let set = set_scores(&images, &references);
     Ok(Some(TestScores {
         of,
         scans,
-        set: Value::Null,
+        set: serde_json::to_value(set)?,
     }))
-}
-
-/// How many scans are scored at once.
-fn side_by_side(voxels: u64) -> usize {
-    let room = memory::available().unwrap_or(u64::MAX) / 2;
-    let fit = room / (voxels * EVALUATION_BYTES).max(1);
-    rayon::current_num_threads().min(fit as usize).max(1)
 }
 
 /// Every score of one image, as `evaluate --json` writes them, with data consistency and the classes beside them.

@@ -345,7 +345,7 @@ fn pairs_are_scored_and_summed_up_by_method_and_person() {
     let mut table = String::from("reference, image, subject, method\n");
     for (seed, subject) in [(10, "ann"), (11, "ann"), (12, "bob")] {
         let hr = format!("hr{seed}.nii");
-        bench.phantom(&hr, [20; 3], seed);
+        bench.phantom(&hr, [32; 3], seed);
         bench.run(&["degrade", &hr, &format!("lr{seed}.nii")]).code(0);
         for method in ["zero-fill", "trilinear"] {
             let out = format!("{method}{seed}.nii");
@@ -365,20 +365,70 @@ fn pairs_are_scored_and_summed_up_by_method_and_person() {
     std::fs::write(bench.path("pairs.csv"), &table).expect("a file");
     let said = text(
         &bench
-            .run(&["evaluate", "--pairs", "pairs.csv", "--json", "e/scores.json"])
+            .run(&[
+                "evaluate",
+                "--pairs",
+                "pairs.csv",
+                "--json",
+                "e/scores.json",
+                "--csv",
+                "e/scores.csv",
+            ])
             .code(0)
             .get_output()
             .stdout,
     );
-    assert!(
-        said.contains("zero-fill") && said.contains("trilinear") && said.contains("PSNR"),
-        "{said}"
-    );
+    for word in ["zero-fill", "trilinear", "PSNR", "sliced Wasserstein"] {
+        assert!(said.contains(word), "{word} in {said}");
+    }
     let scores = json(&std::fs::read(bench.path("e/scores.json")).expect("a file"));
     assert_eq!(scores["pairs"].as_array().expect("pairs").len(), 6);
     assert_eq!(
         scores["summary"]["zero-fill"]["masked"]["psnr_db"]["people"], 2,
         "a person scanned twice counts once"
+    );
+    let distance = |method: &str| {
+        let set = &scores["summary"][method]["set"];
+        assert_eq!((&set["images"], &set["references"]), (&3.into(), &3.into()));
+        set["sliced_wasserstein"].as_f64().expect("a distance")
+    };
+    assert!(
+        0.0 < distance("zero-fill") && distance("zero-fill") < distance("trilinear"),
+        "the blurrier set is further away"
+    );
+
+    // The same numbers as rows, in the order of the table, on one thread too.
+    let rows = std::fs::read_to_string(bench.path("e/scores.csv")).expect("a file");
+    let of_pair: Vec<&str> = rows
+        .lines()
+        .filter(|line| line.contains(",masked,psnr_db,"))
+        .collect();
+    assert_eq!(of_pair.len(), 6);
+    for (row, pair) in of_pair.iter().zip(scores["pairs"].as_array().expect("pairs")) {
+        assert!(row.contains(pair["image"].as_str().expect("a name")), "{row}");
+        let value: f64 = row
+            .rsplit(',')
+            .next()
+            .and_then(|v| v.parse().ok())
+            .expect("a number");
+        assert_eq!(Some(value), pair["masked"]["psnr_db"].as_f64());
+    }
+    let one = [
+        "--threads",
+        "1",
+        "evaluate",
+        "--pairs",
+        "pairs.csv",
+        "--json",
+        "one.json",
+    ];
+    bench.run(&one).code(0);
+    let [one, many] = ["one.json", "e/scores.json"].map(|name| std::fs::read(bench.path(name)).ok());
+    assert_eq!(one, many);
+    bench.refuses(
+        2,
+        &["evaluate", "--pairs", "pairs.csv", "--csv", "e/scores.csv"],
+        &["e/scores.csv", "--force"],
     );
 
     // A page from that folder.

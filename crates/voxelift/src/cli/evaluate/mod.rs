@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
+use voxelift_volume::Volume;
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::intensity::Mask;
 use voxelift_volume::metrics::{self, EvaluateOptions, Scores};
@@ -46,7 +47,10 @@ pub struct EvaluateArguments {
     /// Write the scores as JSON; - for stdout, in place of the table
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
-    /// Overwrite the JSON file
+    /// Write the scores of --pairs as CSV, one row a pair, region and score
+    #[arg(long, value_name = "FILE", requires = "pairs")]
+    csv: Option<PathBuf>,
+    /// Overwrite the JSON or CSV file
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -69,7 +73,8 @@ pub fn run(arguments: &EvaluateArguments, terminal: &Terminal) -> anyhow::Result
     {
         return Err(usage(format!("--data-range {range}: expected a positive number")));
     }
-    if let Some(path) = arguments.json.as_deref().filter(|path| !is_stdout(path)) {
+    let json = arguments.json.as_deref().filter(|path| !is_stdout(path));
+    for path in json.into_iter().chain(arguments.csv.as_deref()) {
         files::refuse_existing(path, arguments.force)?;
     }
     let options = EvaluateOptions {
@@ -83,13 +88,19 @@ pub fn run(arguments: &EvaluateArguments, terminal: &Terminal) -> anyhow::Result
     };
     if let Some(table) = &arguments.pairs {
         let (result, outcome) = pairs::run(table, &protocol, terminal)?;
+        if let Some(path) = &arguments.csv {
+            let rows = result.csv()?;
+            files::make_parent(path)?;
+            write_atomically(path, arguments.force, |out| out.write_all(&rows))?;
+        }
         deliver(arguments, &result.json(), || result.text())?;
         return Ok(outcome);
     }
     let (Some(reference), Some(image)) = (&arguments.reference, &arguments.image) else {
         return Err(usage("--reference and --image, or --pairs, are needed"));
     };
-    let scores = protocol.score(reference, image, arguments.mask.as_deref(), terminal)?;
+    let pair = protocol.read(reference, image, arguments.mask.as_deref(), terminal)?;
+    let scores = pair.score(&protocol.options)?;
     scores.notes.iter().for_each(|note| terminal.say(note));
     let json = serde_json::to_string_pretty(&scores)?;
     deliver(arguments, &json, || text(&scores))?;
@@ -113,17 +124,26 @@ fn deliver(arguments: &EvaluateArguments, json: &str, text: impl FnOnce() -> Str
     terminal::print(text())
 }
 
+/// Two volumes that have been read, and where they are compared.
+struct Volumes {
+    reference: Volume,
+    image: Volume,
+    mask: Option<Mask>,
+    /// What they are, in words.
+    names: String,
+}
+
 impl Protocol {
-    fn score(
+    fn read(
         &self,
         reference: &Path,
         image: &Path,
         mask: Option<&Path>,
         terminal: &Terminal,
-    ) -> anyhow::Result<Scores> {
+    ) -> anyhow::Result<Volumes> {
         let read =
             |path: &Path| Ok::<_, anyhow::Error>(files::read(path, &self.read, terminal)?.into_single()?);
-        let pair = || format!("{} against {}", image.display(), reference.display());
+        let names = format!("{} against {}", image.display(), reference.display());
         let (reference, image) = (read(reference)?, read(image)?);
         let mask = match mask {
             Some(path) => {
@@ -138,7 +158,19 @@ impl Protocol {
             }
             None => None,
         };
-        metrics::evaluate(&reference, &image, mask.as_ref(), &self.options).with_context(pair)
+        Ok(Volumes {
+            reference,
+            image,
+            mask,
+            names,
+        })
+    }
+}
+
+impl Volumes {
+    fn score(&self, options: &EvaluateOptions) -> anyhow::Result<Scores> {
+        let scores = metrics::evaluate(&self.reference, &self.image, self.mask.as_ref(), options);
+        scores.with_context(|| self.names.clone())
     }
 }
 

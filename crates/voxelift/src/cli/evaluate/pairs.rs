@@ -1,21 +1,28 @@
 //! Many pairs from a table, and their summary by method.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use voxelift_volume::VolumeError;
-use voxelift_volume::metrics::{Summary, by_person, summarize};
+use voxelift_model::memory;
+use voxelift_volume::metrics::{
+    EVALUATION_BYTES, SetMember, SetScores, Summary, by_person, set_scores, summarize,
+};
+use voxelift_volume::{VolumeError, scan};
 
 use super::Protocol;
 use crate::failure::{Outcome, told};
-use crate::scoreboard::{Score, present};
+use crate::scoreboard::{SCORES, SET_SCORES, Score, present};
 use crate::terminal::{self, Terminal};
 
 /// The same table gives the same intervals.
 const BOOTSTRAP_SEED: u64 = 0;
+
+/// The volumes of a pair: reference, image, mask, and what the set-level scores make of them for a moment.
+const PAIR_BYTES: u64 = 60;
 
 /// A row of the table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -36,46 +43,75 @@ struct Row {
     method: Option<String>,
 }
 
-/// The scored rows, each with its scores as JSON.
+/// The scored rows, each with its scores as JSON, and how the methods' images compare with the references as sets.
 #[derive(Debug)]
 pub struct ScoredPairs {
     rows: Vec<(Row, Value)>,
+    sets: BTreeMap<String, SetScores>,
 }
 
-/// Scores every row; one that fails is said and left out.
+/// What scoring a pair leaves: its scores, its notes, and what it adds to the two sets.
+type Scored = (Value, Vec<String>, [Option<SetMember>; 2]);
+
+/// Scores the rows side by side as far as memory allows; one that fails is said and left out.
 ///
 /// # Errors
 /// When the table cannot be read, or no row could be scored.
 pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Result<(ScoredPairs, Outcome)> {
     let folder = table.parent().unwrap_or(Path::new(""));
     let rows = rows(table)?;
-    let mut progress = terminal.progress("evaluate", "pairs", rows.len() as u64);
-    let mut scored = Vec::with_capacity(rows.len());
     let count = rows.len();
-    for (done, row) in rows.into_iter().enumerate() {
-        progress.set(done as u64, &row.image.display().to_string());
+    let score = |row: &Row| -> anyhow::Result<Scored> {
         let at = |path: &PathBuf| folder.join(path);
         let mask = row.mask.as_ref().map(at);
-        match protocol.score(&at(&row.reference), &at(&row.image), mask.as_deref(), terminal) {
-            Ok(scores) => {
-                scores
-                    .notes
-                    .iter()
-                    .for_each(|note| terminal.detail(format!("{}: {note}", row.image.display())));
-                scored.push((row, serde_json::to_value(scores)?));
+        let pair = protocol.read(&at(&row.reference), &at(&row.image), mask.as_deref(), terminal)?;
+        let scores = pair.score(&protocol.options)?;
+        let members = [&pair.image, &pair.reference].map(SetMember::of);
+        Ok((serde_json::to_value(&scores)?, scores.notes, members))
+    };
+    let mut progress = terminal.progress("evaluate", "pairs", count as u64);
+    let mut scored: Vec<(Row, Value)> = Vec::with_capacity(count);
+    let mut members: BTreeMap<String, [Vec<SetMember>; 2]> = BTreeMap::new();
+    let mut references = BTreeSet::new();
+    let mut rows = rows.into_iter().peekable();
+    while let Some(next) = rows.peek().cloned() {
+        let done = count - rows.len();
+        progress.set(done as u64, &next.image.display().to_string());
+        let header = scan::read_header(&folder.join(&next.reference));
+        let voxels: u64 = header.map_or(0, |(header, _)| header.extent.iter().map(|n| *n as u64).product());
+        let at_once = memory::side_by_side(voxels * (EVALUATION_BYTES + PAIR_BYTES));
+        let together: Vec<Row> = rows.by_ref().take(at_once).collect();
+        let results: Vec<anyhow::Result<Scored>> = together.par_iter().map(score).collect();
+        for (row, result) in together.into_iter().zip(results) {
+            let image = row.image.display();
+            match result {
+                Ok((scores, notes, [of_image, of_reference])) => {
+                    notes
+                        .iter()
+                        .for_each(|note| terminal.detail(format!("{image}: {note}")));
+                    let method = row.method().to_owned();
+                    let [images, of_references] = members.entry(method.clone()).or_default();
+                    images.extend(of_image);
+                    if references.insert((method, row.reference.clone())) {
+                        of_references.extend(of_reference);
+                    }
+                    scored.push((row, scores));
+                }
+                Err(error) => terminal.complain(format!("{image}: {}", told(&error))),
             }
-            Err(error) => terminal.complain(format!("{}: {}", row.image.display(), told(&error))),
         }
     }
     drop(progress);
-    match scored.len() {
-        0 => Err(anyhow::anyhow!(
-            "{}: none of the {count} pairs could be scored",
-            table.display()
-        )),
-        n if n < count => Ok((ScoredPairs { rows: scored }, Outcome::InPart)),
-        _ => Ok((ScoredPairs { rows: scored }, Outcome::Done)),
-    }
+    let sets = members
+        .into_iter()
+        .filter_map(|(method, [images, references])| Some((method, set_scores(&images, &references)?)))
+        .collect();
+    let outcome = match scored.len() {
+        0 => anyhow::bail!("{}: none of the {count} pairs could be scored", table.display()),
+        n if n < count => Outcome::InPart,
+        _ => Outcome::Done,
+    };
+    Ok((ScoredPairs { rows: scored, sets }, outcome))
 }
 
 fn rows(table: &Path) -> anyhow::Result<Vec<Row>> {
@@ -94,9 +130,16 @@ fn rows(table: &Path) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
+impl Row {
+    /// Rows without a method stand together.
+    fn method(&self) -> &str {
+        self.method.as_deref().unwrap_or("all")
+    }
+}
+
 impl ScoredPairs {
-    /// `{"pairs": [...], "summary": {method: {region: {score: {people, mean, sd, interval}}}}}`. A person scanned twice
-    /// counts once; a row without a subject is a person of its own.
+    /// `{"pairs": [...], "summary": {method: {region: {score: {people, mean, sd, interval}}}}}`, the region `set` with the
+    /// set-level scores as they are. A person scanned twice counts once; a row without a subject is a person of its own.
     pub fn json(&self) -> String {
         let pairs = self.rows.iter().map(|(row, scores)| {
             let mut object = serde_json::to_value(row).unwrap_or(Value::Null);
@@ -108,7 +151,11 @@ impl ScoredPairs {
         let pairs: Vec<Value> = pairs.collect();
         let summary: BTreeMap<&str, Value> = self
             .methods()
-            .map(|(method, rows)| (method, summary(&rows)))
+            .map(|(method, rows)| {
+                let mut summary = summary(&rows);
+                summary["set"] = json!(self.sets.get(method));
+                (method, summary)
+            })
             .collect();
         let object = json!({"pairs": pairs, "summary": summary});
         serde_json::to_string_pretty(&object).unwrap_or_default()
@@ -136,14 +183,66 @@ impl ScoredPairs {
                 });
             table.add_row(std::iter::once(score.name.to_owned()).chain(cells));
         }
+        for score in SET_SCORES.iter().filter(|_| !self.sets.is_empty()) {
+            let cells = methods.iter().map(|(method, _)| {
+                let set = self.sets.get(*method).map(|set| json!(set));
+                score.shown(set.and_then(|set| score.of(&set, false)))
+            });
+            table.add_row(std::iter::once(score.name.to_owned()).chain(cells));
+        }
         format!("{table}\n")
     }
 
-    /// Rows by method, in the order of the table; rows without one stand together. Each row with its person.
+    /// One row a pair, region and score, then one a method and set-level score.
+    ///
+    /// # Errors
+    /// When a row cannot be written, which does not happen.
+    pub fn csv(&self) -> anyhow::Result<Vec<u8>> {
+        let mut out = csv::Writer::from_writer(Vec::new());
+        out.write_record([
+            "reference",
+            "image",
+            "subject",
+            "method",
+            "region",
+            "score",
+            "value",
+        ])?;
+        for (row, scores) in &self.rows {
+            let [reference, image] = [&row.reference, &row.image].map(|path| path.to_string_lossy());
+            let subject = row.subject.as_deref().unwrap_or_default();
+            for (region, masked) in [("masked", true), ("whole", false)] {
+                for score in &SCORES {
+                    if let Some(value) = score.of(scores, masked) {
+                        let value = value.to_string();
+                        out.write_record([
+                            &*reference,
+                            &*image,
+                            subject,
+                            row.method(),
+                            region,
+                            score.key,
+                            &value,
+                        ])?;
+                    }
+                }
+            }
+        }
+        for (method, set) in &self.sets {
+            for score in &SET_SCORES {
+                if let Some(value) = score.of(&json!(set), false) {
+                    out.write_record(["", "", "", method, "set", score.key, &value.to_string()])?;
+                }
+            }
+        }
+        Ok(out.into_inner()?)
+    }
+
+    /// Rows by method, in the order of the table. Each row with its person.
     fn methods(&self) -> impl Iterator<Item = (&str, Vec<(&str, &Value)>)> {
         let mut methods: Vec<(&str, Vec<(&str, &Value)>)> = Vec::new();
         for (row, scores) in &self.rows {
-            let method = row.method.as_deref().unwrap_or("all");
+            let method = row.method();
             let person = row.subject.as_deref().or(row.image.to_str()).unwrap_or_default();
             match methods.iter_mut().find(|(name, _)| *name == method) {
                 Some((_, rows)) => rows.push((person, scores)),
