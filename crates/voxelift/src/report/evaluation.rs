@@ -73,12 +73,12 @@ mod tests {
             "{page}"
         );
         // A person counts once, so there is no interval; two people have one, and a gain each.
-        assert!(!page.contains('['));
+        assert!(!page.contains("<small>"));
         let page = html(
             &json!({"pairs": [pair("zero-fill", "a", 29.0, 0.2), pair("zero-fill", "b", 31.0, 0.2),
             pair("model", "a", 30.0, 0.1), pair("model", "b", 33.0, 0.1)]}),
         );
-        assert!(page.contains("31.50 [30.00, 33.00]"), "{page}");
+        assert!(page.contains("31.50<small>[30.00, 33.00]</small>"), "{page}");
         assert!(page.contains("+1.00") && page.contains("+2.00"), "{page}");
     }
 

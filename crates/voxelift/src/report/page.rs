@@ -84,7 +84,7 @@ impl Page {
         ));
     }
 
-    /// A table whose first column names the row. `best` marks the cells (row, column) of the best values.
+    /// A table whose first column names the row; a cell's second line is set small below the first. `best` marks the cells (row, column) of the best values.
     pub fn table(
         &mut self,
         header: &[&str],
@@ -100,7 +100,10 @@ impl Page {
         for (y, row) in rows.iter().enumerate() {
             lines.push_str("<tr>");
             for (x, cell) in row.iter().enumerate() {
-                let cell = escaped(cell);
+                let cell = match cell.split_once('\n') {
+                    Some((first, second)) => format!("{}<small>{}</small>", escaped(first), escaped(second)),
+                    None => escaped(cell),
+                };
                 lines.push_str(&match x {
                     0 => format!("<th scope=\"row\">{cell}</th>"),
                     _ if best.contains(&(y, x)) => format!("<td class=\"best\">{cell}</td>"),

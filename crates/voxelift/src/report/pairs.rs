@@ -124,6 +124,36 @@ impl<'a> Pairs<'a> {
         people.into_iter()
     }
 
+    /// Heads with the rows that share a truth: a person scanned twice is two of them.
+    fn heads(&self) -> Vec<(String, Vec<&Row<'a>>)> {
+        let truth = |row: &Row<'a>| {
+            row.scores
+                .get("reference")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let mut heads: Vec<(String, Vec<&Row<'a>>)> = Vec::new();
+        for (person, rows) in self.people() {
+            let mut scans: Vec<(Option<String>, Vec<&Row<'a>>)> = Vec::new();
+            for row in rows {
+                match scans.iter_mut().find(|(reference, _)| *reference == truth(row)) {
+                    Some((_, rows)) => rows.push(row),
+                    None => scans.push((truth(row), vec![row])),
+                }
+            }
+            let name = if person.is_empty() { "the image" } else { person };
+            for (i, (_, rows)) in scans.into_iter().enumerate() {
+                let title = if i == 0 {
+                    name.to_owned()
+                } else {
+                    format!("{name}, scan {}", i + 1)
+                };
+                heads.push((title, rows));
+            }
+        }
+        heads
+    }
+
     /// A score of a method, one value a person.
     fn by_person(&self, score: &Score, method: &str, masked: bool) -> BTreeMap<&str, f64> {
         let rows = self.0.iter().filter(|row| row.method == method);
@@ -176,7 +206,7 @@ fn by_method(page: &mut Page, pairs: &Pairs, masked: bool) {
             let interval = summary
                 .and_then(|s| s.interval)
                 .map_or_else(String::new, |[low, high]| {
-                    format!(" [{}, {}]", score.shown(Some(low)), score.shown(Some(high)))
+                    format!("\n[{}, {}]", score.shown(Some(low)), score.shown(Some(high)))
                 });
             score.shown(summary.map(|s| s.mean)) + &interval
         });
@@ -294,7 +324,7 @@ fn shells(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
         name: "LR Nyquist",
     });
     let mut charts = Vec::new();
-    for (person, rows) in pairs.people().take(MOST_CURVES) {
+    for (title, rows) in pairs.heads().into_iter().take(MOST_CURVES) {
         let series: Vec<Series> = rows
             .iter()
             .filter_map(|row| {
@@ -306,8 +336,7 @@ fn shells(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
             })
             .collect();
         if !series.is_empty() {
-            let title = if person.is_empty() { "the image" } else { person };
-            charts.push(marked_chart(title, "cycles per mm", &series, mark));
+            charts.push(marked_chart(&title, "cycles per mm", &series, mark));
         }
     }
     if charts.is_empty() {
@@ -329,28 +358,51 @@ fn shells(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
 }
 
 fn tissue(page: &mut Page, pairs: &Pairs) {
-    let mut rows = Vec::new();
-    for row in &pairs.0 {
-        let classes = row.scores.get("tissue").and_then(Value::as_array);
-        for class in classes.into_iter().flatten() {
-            let number = |key: &str| class.get(key).and_then(Value::as_f64);
-            let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
-            rows.push(vec![
-                row.person.clone(),
-                row.method.clone(),
-                class["class"].as_str().unwrap_or_default().to_owned(),
-                shown(number("dice").map(|v| format!("{v:.4}"))),
-                shown(number("volume_difference").map(|v| format!("{:+.1} %", 100.0 * v))),
-            ]);
+    let classes = |row: &Row| {
+        row.scores
+            .get("tissue")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let name = |class: &Value| class["class"].as_str().unwrap_or_default().to_owned();
+    let mut names: Vec<String> = Vec::new();
+    for class in pairs.0.iter().flat_map(classes) {
+        if !names.contains(&name(&class)) {
+            names.push(name(&class));
         }
     }
-    if rows.is_empty() {
+    if names.is_empty() {
         return;
     }
+    let rows = pairs.0.iter().map(|row| {
+        let classes = classes(row);
+        let cells = names.iter().flat_map(|wanted| {
+            let class = classes.iter().find(|class| name(class) == *wanted);
+            let number = |key: &str| class.and_then(|class| class.get(key)?.as_f64());
+            let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+            [
+                shown(number("dice").map(|v| format!("{v:.4}"))),
+                shown(number("volume_difference").map(|v| format!("{:+.1} %", 100.0 * v))),
+            ]
+        });
+        [row.person.clone(), row.method.clone()]
+            .into_iter()
+            .chain(cells)
+            .collect()
+    });
+    let header = names
+        .iter()
+        .flat_map(|name| [format!("{name}: Dice ↑"), format!("{name}: volume")]);
+    let header: Vec<String> = ["image", "method"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(header)
+        .collect();
     page.heading("Tissue classes");
     page.table(
-        &["image", "method", "class", "Dice ↑", "volume"],
-        &rows,
+        &header.iter().map(String::as_str).collect::<Vec<_>>(),
+        &rows.collect::<Vec<_>>(),
         &[],
         "overlap of three classes by brightness (in a T1-weighted head fluid, grey and white matter) between the image and its \
          truth, and how much larger or smaller each class became: how a segmentation would change.",
