@@ -9,6 +9,7 @@ mod exhibit;
 mod page;
 mod pairs;
 mod run;
+mod scores;
 
 pub use evaluation::of_evaluation;
 pub use exhibit::{Exhibit, TileDifference};
