@@ -5,8 +5,9 @@ use voxelift_model::run::RunDir;
 
 use super::exhibit::Exhibit;
 use super::page::Page;
-use super::pairs::{Pairs, add_scores};
+use super::pairs::Pairs;
 use super::run::add_training;
+use super::scores::add_scores;
 
 /// A page from the scores of one image or of many pairs, with one head in pictures where there is one, or else a montage.
 ///

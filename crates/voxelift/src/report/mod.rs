@@ -9,6 +9,7 @@ mod exhibit;
 mod page;
 mod pairs;
 mod run;
+mod scores;
 mod spread;
 
 pub use evaluation::of_evaluation;

@@ -12,7 +12,8 @@ use super::chart::{Series, chart};
 use super::curves::add_curves;
 use super::exhibit::Exhibit;
 use super::page::Page;
-use super::pairs::{Pairs, ZERO_FILL, add_scores};
+use super::pairs::{Pairs, ZERO_FILL};
+use super::scores::add_scores;
 
 /// The name under which the averaged model stands among the floors.
 const SR: &str = "sr";

@@ -5,16 +5,16 @@ mod consistency;
 mod labels;
 mod method;
 mod planned;
+mod sidecar;
 mod target;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::Value;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
-use voxelift_volume::files::write_atomically;
 use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
 use voxelift_volume::resample::Interpolation;
 use voxelift_volume::scan;
@@ -137,7 +137,7 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
     for job in &jobs {
         let force = arguments.write.force;
         if method == MethodArgument::Model || arguments.consistency != Consistency::Off {
-            files::refuse_existing(&sidecar(&job.output), force)?;
+            files::refuse_existing(&sidecar::beside(&job.output), force)?;
         }
         if arguments.audit {
             let beside = AuditFiles::beside(&job.output);
@@ -288,30 +288,8 @@ impl Plan {
             };
             audit.write(&AuditFiles::beside(&job.output), &place, &job.input, terminal)?;
         }
-        self.write_sidecar(job, &found.consistency)?;
+        sidecar::write(&self.method, job, &found.consistency, self.write.force)?;
         Ok(said.join("\n"))
-    }
-
-    /// How an output was made, beside it; what needs nothing but the command has none.
-    fn write_sidecar(&self, job: &Job, consistency: &[Value]) -> anyhow::Result<()> {
-        let Some(mut how) = self.method.sidecar() else {
-            return Ok(());
-        };
-        if consistency.is_empty() && !matches!(self.method, Method::Model(_)) {
-            return Ok(());
-        }
-        how["source"] = json!(job.input);
-        how["voxelift"] = json!(env!("CARGO_PKG_VERSION"));
-        how["consistency"] = match consistency {
-            [] => json!({"mode": "off"}),
-            [one] => one.clone(),
-            several => json!(several),
-        };
-        let text = serde_json::to_string_pretty(&how)?;
-        write_atomically(&sidecar(&job.output), self.write.force, |out| {
-            writeln!(out, "{text}")
-        })?;
-        Ok(())
     }
 
     /// The finer grid, when the method may be applied and there are not too many voxels in it.
@@ -366,9 +344,4 @@ struct Found {
     /// Of each volume, where it was asked for.
     consistency: Vec<Value>,
     audit: Option<Audit>,
-}
-
-/// The JSON file beside an output: how it was made.
-fn sidecar(output: &Path) -> PathBuf {
-    output.with_file_name(format!("{}.json", files::stem(output)))
 }

@@ -1,0 +1,250 @@
+//! Scored images as tables and curves.
+
+use serde_json::Value;
+use voxelift_volume::metrics::Summary;
+
+use super::chart::{Mark, Series, marked_chart};
+use super::page::Page;
+use super::pairs::{Pairs, Row, ZERO_FILL};
+use crate::scoreboard::{Score, present};
+
+/// Heads whose curves are drawn.
+const MOST_CURVES: usize = 4;
+
+/// Methods that need no training.
+const FLOORS: [&str; 5] = [ZERO_FILL, "lanczos", "cubic", "trilinear", "nearest"];
+
+/// Adds the tables and curves of scored images; `lr_nyquist` in cycles per mm is marked where it is known.
+pub fn add_scores(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
+    page.heading("Scores in the mask");
+    by_method(page, pairs, true);
+    page.heading("Scores over the whole volume");
+    by_method(page, pairs, false);
+    shells(page, pairs, lr_nyquist);
+    against_zero_fill(page, pairs);
+    if pairs.rows().len() > 1 {
+        page.heading("Every image, in the mask");
+        every_image(page, pairs);
+    }
+    tissue(page, pairs);
+}
+
+fn by_method(page: &mut Page, pairs: &Pairs, masked: bool) {
+    let methods = pairs.methods();
+    // A row a score: there are many scores and few methods, and pages are narrow.
+    let mut cells = Vec::new();
+    let mut best = Vec::new();
+    for (y, score) in present(&pairs.all()).into_iter().enumerate() {
+        let summaries: Vec<Option<Summary>> = methods
+            .iter()
+            .map(|method| pairs.summary(score, method, masked))
+            .collect();
+        let means: Vec<Option<f64>> = summaries.iter().map(|s| s.map(|s| s.mean)).collect();
+        best.extend(best_of(score, &means).map(|x| (y, x + 1)));
+        let arrow = if score.higher_is_better { "↑" } else { "↓" };
+        let values = summaries.iter().map(|summary| {
+            let interval = summary
+                .and_then(|s| s.interval)
+                .map_or_else(String::new, |[low, high]| {
+                    format!("\n[{}, {}]", score.shown(Some(low)), score.shown(Some(high)))
+                });
+            score.shown(summary.map(|s| s.mean)) + &interval
+        });
+        cells.push(
+            std::iter::once(format!("{} {arrow}", score.name))
+                .chain(values)
+                .collect(),
+        );
+    }
+    let header: Vec<&str> = std::iter::once("").chain(methods).collect();
+    page.table(
+        &header,
+        &cells,
+        &best,
+        "means over people, with the 95 % bootstrap interval over people where there are several; ↑ higher is better, ↓ lower \
+         is better, the best of each row is marked. On k-space-truncated input zero-fill is the floor to beat.",
+    );
+}
+
+/// The place of the best value.
+fn best_of(score: &Score, means: &[Option<f64>]) -> Option<usize> {
+    let values = means
+        .iter()
+        .enumerate()
+        .filter_map(|(x, mean)| Some((x, (*mean)?)));
+    let better = |value: f64| if score.higher_is_better { value } else { -value };
+    values
+        .max_by(|a, b| better(a.1).total_cmp(&better(b.1)))
+        .map(|(x, _)| x)
+}
+
+/// The scores that a gain is told of.
+const GAINS: [&str; 4] = ["psnr_db", "ssim", "haarpsi", "fsc.beyond_nyquist.gain"];
+
+fn against_zero_fill(page: &mut Page, pairs: &Pairs) {
+    let methods: Vec<&str> = pairs.methods().into_iter().filter(|m| *m != ZERO_FILL).collect();
+    let scores: Vec<&Score> = present(&pairs.all())
+        .into_iter()
+        .filter(|score| GAINS.contains(&score.key))
+        .collect();
+    let mut rows = Vec::new();
+    for method in methods {
+        for (person, _) in pairs.people() {
+            let cells: Vec<Option<String>> = scores
+                .iter()
+                .map(|score| {
+                    let of = |method| pairs.by_person(score, method, true).get(person).copied();
+                    Some(format!("{:+.*}", score.digits, of(method)? - of(ZERO_FILL)?))
+                })
+                .collect();
+            if cells.iter().any(Option::is_some) {
+                let cells = cells
+                    .into_iter()
+                    .map(|cell| cell.unwrap_or_else(|| "none".to_owned()));
+                rows.push(
+                    [person.to_owned(), method.to_owned()]
+                        .into_iter()
+                        .chain(cells)
+                        .collect(),
+                );
+            }
+        }
+    }
+    if rows.is_empty() {
+        return;
+    }
+    page.heading("Each person against zero-fill, in the mask");
+    let header: Vec<&str> = ["person", "method"]
+        .into_iter()
+        .chain(scores.iter().map(|s| s.name))
+        .collect();
+    page.table(
+        &header,
+        &rows,
+        &[],
+        "differences to zero-fill of the same head; more is better. A method that does not gain on every person has not been shown to gain.",
+    );
+}
+
+fn every_image(page: &mut Page, pairs: &Pairs) {
+    let shown = present(&pairs.all());
+    let header: Vec<&str> = ["image", "method"]
+        .into_iter()
+        .chain(shown.iter().map(|s| s.name))
+        .collect();
+    let cells = pairs.rows().iter().map(|row| {
+        let scores = shown.iter().map(|score| score.shown(score.of(row.scores, true)));
+        [row.person.clone(), row.method.clone()]
+            .into_iter()
+            .chain(scores)
+            .collect()
+    });
+    page.table(
+        &header,
+        &cells.collect::<Vec<_>>(),
+        &[],
+        "one row an image; the spread between people is often larger than between methods.",
+    );
+}
+
+/// The Fourier shell correlation of a region as points of a curve.
+fn curve(scores: &Value) -> Option<Vec<[f64; 2]>> {
+    let list = |key: &str| scores.get("fsc")?.get(key)?.as_array();
+    let pairs = list("cycles_per_mm")?.iter().zip(list("correlation")?);
+    Some(
+        pairs
+            .filter_map(|(x, y)| Some([x.as_f64()?, y.as_f64()?]))
+            .collect(),
+    )
+}
+
+fn shells(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
+    let mark = lr_nyquist.map(|x| Mark {
+        x,
+        name: "LR Nyquist",
+    });
+    let mut charts = Vec::new();
+    for (title, rows) in pairs.heads().into_iter().take(MOST_CURVES) {
+        let series: Vec<Series> = rows
+            .iter()
+            .filter_map(|row| {
+                Some(Series {
+                    name: row.method.clone(),
+                    points: curve(row.scores)?,
+                    is_floor: FLOORS.contains(&row.method.as_str()),
+                })
+            })
+            .collect();
+        if !series.is_empty() {
+            charts.push(marked_chart(&title, "cycles per mm", &series, mark));
+        }
+    }
+    if charts.is_empty() {
+        return;
+    }
+    page.heading("Fourier shell correlation");
+    let place = if mark.is_some() {
+        "Left of the dotted line the scan measured; right of it every detail was made. "
+    } else {
+        "The LR Nyquist frequency is not marked: the scan behind the images is not known. "
+    };
+    page.charts(
+        &charts,
+        &format!(
+            "agreement with the truth at each frequency, over the whole volume: 1 is the same, 0 nothing in common, and no \
+             sharpening lifts it. {place}Where a curve falls below 0.5 the image resolves nothing finer. Floors are dashed."
+        ),
+    );
+}
+
+fn tissue(page: &mut Page, pairs: &Pairs) {
+    let classes = |row: &Row| {
+        row.scores
+            .get("tissue")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let name = |class: &Value| class["class"].as_str().unwrap_or_default().to_owned();
+    let mut names: Vec<String> = Vec::new();
+    for class in pairs.rows().iter().flat_map(classes) {
+        if !names.contains(&name(&class)) {
+            names.push(name(&class));
+        }
+    }
+    if names.is_empty() {
+        return;
+    }
+    let rows = pairs.rows().iter().map(|row| {
+        let classes = classes(row);
+        let cells = names.iter().flat_map(|wanted| {
+            let class = classes.iter().find(|class| name(class) == *wanted);
+            let number = |key: &str| class.and_then(|class| class.get(key)?.as_f64());
+            let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+            [
+                shown(number("dice").map(|v| format!("{v:.4}"))),
+                shown(number("volume_difference").map(|v| format!("{:+.1} %", 100.0 * v))),
+            ]
+        });
+        [row.person.clone(), row.method.clone()]
+            .into_iter()
+            .chain(cells)
+            .collect()
+    });
+    let header = names
+        .iter()
+        .flat_map(|name| [format!("{name}: Dice ↑"), format!("{name}: volume")]);
+    let header: Vec<String> = ["image", "method"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(header)
+        .collect();
+    page.heading("Tissue classes");
+    page.table(
+        &header.iter().map(String::as_str).collect::<Vec<_>>(),
+        &rows.collect::<Vec<_>>(),
+        &[],
+        "overlap of three classes by brightness (in a T1-weighted head fluid, grey and white matter) between the image and its \
+         truth, and how much larger or smaller each class became: how a segmentation would change.",
+    );
+}
