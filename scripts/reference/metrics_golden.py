@@ -232,6 +232,117 @@ def tissue(reference, image, mask):
     return {"reference": fits[0], "image": fits[1], "dice": dice, "volume_difference": volumes}
 
 
+class Stream:
+    """The draws of the crate's `random::Stream`: ChaCha with 8 rounds, the seed expanded by PCG32, the stream as nonce."""
+
+    def __init__(self, seed, number):
+        key, state = [], seed
+        for _ in range(8):
+            state = (state * 6364136223846793005 + 11634580027462260723) % 2**64
+            x, turn = (((state >> 18) ^ state) >> 27) % 2**32, state >> 59
+            key.append((x >> turn | x << (32 - turn)) % 2**32)
+        self.key, self.number, self.counter, self.words = key, number, 0, []
+
+    def block(self):
+        halves = [self.counter % 2**32, self.counter >> 32, self.number % 2**32, self.number >> 32]
+        start = [0x61707865, 0x3320646E, 0x79622D32, 0x6B206574, *self.key, *halves]
+        x = list(start)
+
+        def quarter(a, b, c, d):
+            for p, q, r, turn in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+                x[p] = (x[p] + x[q]) % 2**32
+                v = x[r] ^ x[p]
+                x[r] = (v << turn | v >> (32 - turn)) % 2**32
+
+        for _ in range(4):
+            for i in range(4):
+                quarter(i, 4 + i, 8 + i, 12 + i)
+            for i in range(4):
+                quarter(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4)
+        self.counter += 1
+        return [(a + b) % 2**32 for a, b in zip(x, start)]
+
+    def uniform(self):
+        if not self.words:
+            self.words = self.block()
+        low, high = self.words.pop(0), self.words.pop(0)
+        return ((high << 32 | low) >> 11) / 2**53
+
+    def normals(self, count):
+        out = []
+        while len(out) < count:
+            u, v = self.uniform(), self.uniform()
+            radius, angle = np.sqrt(-2 * np.log(1 - u)), 2 * np.pi * v
+            out += [radius * np.cos(angle), radius * np.sin(angle)]
+        return np.array(out[:count])
+
+
+def halving(n):
+    """The pyramid's kernel at every second voxel, renormalised at the ends, as a matrix; and its way back."""
+    kernel = {-2: 1, -1: 4, 0: 6, 1: 4, 2: 1}
+    m = (n + 1) // 2
+    down = np.array([[kernel.get(j - 2 * i, 0) for j in range(n)] for i in range(m)], float)
+    up = np.array([[kernel.get(2 * j - i, 0) for j in range(m)] for i in range(n)], float)
+    return down / down.sum(1, keepdims=True), up / up.sum(1, keepdims=True)
+
+
+def along_axes(volume, matrices):
+    return np.einsum("az,by,cx,zyx->abc", *matrices, volume, optimize=True)
+
+
+def sets(images, references):
+    """Sliced Wasserstein distance on Laplacian pyramid patches, log power spectrum L1; see metrics/sets.rs."""
+    from scipy.stats import wasserstein_distance
+    from skimage.filters import threshold_otsu
+
+    directions = np.array([Stream(0, number).normals(343) for number in range(128)])
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+
+    def above_otsu(volume):
+        """The bins above scikit-image's: its threshold is a bin's centre, which would divide that bin."""
+        low, width = volume.min().astype(float), (volume.max().astype(float) - volume.min()) / 256
+        last = np.rint((threshold_otsu(volume) - low) / width - 0.5)
+        return np.minimum(np.floor((volume - low) / width), 255) > last
+
+    def member(volume):
+        values = volume[volume != 0] if (volume == 0).mean() >= 0.2 else volume[above_otsu(volume)]
+        scaled = volume / np.float32(np.percentile(values.astype(np.float64), 99.5))
+        inside = above_otsu(scaled)
+        g, levels = scaled.astype(np.float64), []
+        for level in range(3):
+            matrices = [halving(n) for n in g.shape]
+            coarse = along_axes(g, [m[0] for m in matrices])
+            band = g if level == 2 else g - along_axes(coarse, [m[1] for m in matrices])
+            room = np.zeros(band.shape, bool)
+            room[3:-3, 3:-3, 3:-3] = True
+            fine = [np.minimum(np.arange(n) << level, w - 1) for n, w in zip(band.shape, volume.shape)]
+            centres = np.argwhere(room & inside[np.ix_(*fine)])
+            chosen = centres[(2 * np.arange(512) + 1) * len(centres) // 1024]
+            levels.append(np.array([band[z - 3 : z + 4, y - 3 : y + 4, x - 3 : x + 4].ravel() for z, y, x in chosen]))
+            g = coarse
+        power = abs(np.fft.fftn(scaled.astype(np.float64) * face_taper(volume.shape))) ** 2
+        cycles = np.meshgrid(*(np.fft.fftfreq(n) for n in volume.shape), indexing="ij")
+        band = np.floor(np.sqrt(sum(f * f for f in cycles)) / 0.5 * 32 + 1e-9).astype(int)
+        band[0, 0, 0] = 32
+        least = 1e-12 * power.mean()
+        means = [power[band == b].mean() if (band == b).any() else None for b in range(32)]
+        return levels, [None if m is None else np.log(max(m, least)) for m in means]
+
+    images, references = [[member(v) for v in volumes] for volumes in (images, references)]
+    distances = []
+    for level in range(3):
+        a, b = (np.concatenate([m[0][level] for m in s]) for s in (images, references))
+        unit = b.std()
+        pairs = zip((a @ directions.T / unit).T, (b @ directions.T / unit).T)
+        distances.append(np.mean([wasserstein_distance(p, q) for p, q in pairs]))
+    apart = []
+    for band in range(32):
+        a, b = ([m[1][band] for m in s] for s in (images, references))
+        if None not in a + b:
+            apart.append(abs(np.mean(a) - np.mean(b)))
+    return {"levels": distances, "log_power_l1": np.mean(apart), "bands": len(apart)}
+
+
 def statistics():
     import itertools
 
@@ -287,6 +398,8 @@ def main():
         "even": {"perceptual": perceptual(*even)},
         "large": {"ms_ssim": ms_ssim(*large[:2], 5)},
         "statistics": statistics(),
+        # Two images against three references of other sizes.
+        "sets": sets([small[1], volumes(60, 52, 49)[1]], [small[0], volumes(60, 52, 49)[0], volumes(52, 60, 56)[0]]),
     }
     real = real_pair()
     if real is None:
@@ -301,6 +414,7 @@ def main():
             "hfen": hfen(*real),
             "spectral": spectral(*real, spacing=(1.0, 1.0, 1.0), measured=(2.0, 2.0, 2.0)),
             "tissue": tissue(*real),
+            "sets": sets([real[1]], [real[0]]),
         }
     OUT.write_text(json.dumps(golden, indent=1) + "\n")
 

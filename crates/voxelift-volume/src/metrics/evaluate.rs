@@ -15,6 +15,9 @@ use crate::volume::Volume;
 /// How far the default mask reaches beyond Otsu's, so that the brain's edge counts.
 const MASK_MARGIN: usize = 2;
 
+/// What a full evaluation takes at most beside its volumes: bytes a voxel of the reference.
+pub const EVALUATION_BYTES: u64 = 100;
+
 /// How to score.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EvaluateOptions {

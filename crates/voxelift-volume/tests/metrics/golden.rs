@@ -8,9 +8,9 @@ use serde_json::Value;
 use voxelift_volume::Volume;
 use voxelift_volume::intensity::Mask;
 use voxelift_volume::metrics::{
-    IntensityMatch, Mixture, Pair, Perceptual, Regions, ShellCorrelation, by_person, fidelity, hfen,
-    least_squares_match, paired, perceptual, shell_correlation, ssim, ssim_map, ssim_slice, structure,
-    tissue_agreement,
+    IntensityMatch, Mixture, Pair, Perceptual, Regions, SetMember, ShellCorrelation, by_person, fidelity,
+    hfen, least_squares_match, paired, perceptual, set_scores, shell_correlation, ssim, ssim_map, ssim_slice,
+    structure, tissue_agreement,
 };
 use voxelift_volume::nifti::{ReadOptions, read};
 
@@ -138,6 +138,35 @@ fn a_real_head_scores_as_the_references_say() {
     check_hfen(&pair, &golden["hfen"]);
     check_spectral(&pair, [2.0; 3], &golden["spectral"]);
     check_tissue(&pair, &golden["tissue"]);
+    check_sets(&[pair.image()], &[pair.reference()], &golden["sets"]);
+}
+
+#[test]
+fn sets_of_volumes_compare_as_in_numpy() {
+    let of = |extent| volumes(extent, [1.0; 3]);
+    let [small, other, third] = [[47, 52, 45], [60, 52, 49], [52, 60, 56]].map(of);
+    check_sets(
+        &[&small.1, &other.1],
+        &[&small.0, &other.0, &third.0],
+        &golden()["sets"],
+    );
+}
+
+/// Patches are kept in single precision.
+fn check_sets(images: &[&Volume], references: &[&Volume], golden: &Value) {
+    let members = |volumes: &[&Volume]| -> Vec<SetMember> {
+        let members = volumes.iter().map(|v| SetMember::of(v).expect("large enough"));
+        members.collect()
+    };
+    let scores = set_scores(&members(images), &members(references)).unwrap();
+    for level in 0..3 {
+        assert_close(
+            scores.sliced_wasserstein_levels[level],
+            &golden["levels"][level],
+            1e-4,
+        );
+    }
+    assert_close(scores.log_power_l1, &golden["log_power_l1"], 1e-6);
 }
 
 /// Each voxel becomes the mean of its block of 2x2x2.

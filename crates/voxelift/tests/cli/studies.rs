@@ -10,7 +10,7 @@ use serde_json::Value;
 use voxelift_volume::nifti::{self, NiftiImage, WriteOptions};
 use voxelift_volume::phantom::{self, PhantomConfig};
 
-use super::support::{Bench, text};
+use super::support::{Bench, shared_data, skipped, text};
 
 /// As small as training gets.
 const BASE: &str = r#"
@@ -414,6 +414,33 @@ fn a_run_that_fails_leaves_the_others_and_models_of_another_study_are_tested() {
     assert_eq!(of("baseline"), of("file"), "one model under two names");
     let cost = json(&bench.path("all/two/table.json"))["methods"][4]["costs"][0]["steps"].clone();
     assert_eq!(cost, 8, "what the model has cost stands in its own study");
+}
+
+#[test]
+fn the_studies_of_the_method_resolve_and_keep_to_the_roles() {
+    if shared_data().is_none() {
+        skipped("no shared data");
+        return;
+    }
+    let bench = Bench::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+    let mut found = 0;
+    for entry in fs::read_dir(&folder).expect("the studies") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        if name == "base" {
+            continue;
+        }
+        // Every configuration and every test person is checked before anything is trained.
+        let study = path.to_string_lossy();
+        bench
+            .run(&["study", &study, "--out", &name, "--tables"])
+            .success();
+        let table = fs::read_to_string(bench.path(&format!("{name}/table.md"))).expect("a table");
+        assert!(table.contains(" 0/"), "{name}: {table}");
+        found += 1;
+    }
+    assert!(found >= 11, "{found} studies");
 }
 
 #[test]
