@@ -3,9 +3,9 @@
     cargo build --release
     python scripts/reference/bench_numpy.py HEAD.nii.gz [--rounds 3]
 
-Ours is the whole command, files and start-up included. Python's side is inside a running interpreter with everything
-imported: `degrade` is NumPy's transforms between nibabel's reading and writing, `evaluate` the libraries that the
-golden numbers of `metrics_golden.py` come from, each score once, whole and masked.
+Ours is the whole command, files and start-up included. Python's side is timed twice: as a command too, and inside a
+running interpreter with everything imported. `degrade` is NumPy's transforms between nibabel's reading and writing,
+`evaluate` the libraries that the golden numbers of `metrics_golden.py` come from, each score once, whole and masked.
 Needs numpy, scipy, scikit-image, scikit-learn, nibabel, torch, pytorch-msssim and piq.
 """
 
@@ -19,8 +19,6 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-
-import metrics_golden as golden
 
 BINARY = Path("target/release/voxelift")
 
@@ -43,6 +41,8 @@ def degrade(source, target):
 
 
 def evaluate(reference, image):
+    import metrics_golden as golden
+
     load = lambda path: np.asarray(nibabel.load(path).dataobj, dtype=np.float32).T
     r, x = load(reference), load(image)
     mask = r > 0.05 * np.percentile(r, 99.5)
@@ -65,7 +65,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("head")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="degrade or evaluate")
+    parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.alone:
+        name, other = args.alone
+        return {"degrade": degrade, "evaluate": evaluate}[name](args.head, other)
     import piq, pytorch_msssim, scipy, skimage, sklearn, torch  # noqa: F401, E401  imported before the clock starts
 
     with tempfile.TemporaryDirectory() as folder:
@@ -81,17 +86,24 @@ def main():
             "degrade": (
                 lambda: ours("degrade", args.head, lr, "--force"),
                 lambda: degrade(args.head, folder / "numpy.nii.gz"),
+                folder / "numpy.nii.gz",
             ),
             "evaluate": (
                 lambda: ours("evaluate", "--reference", args.head, "--image", zero_fill, "--json", "-"),
                 lambda: evaluate(args.head, zero_fill),
+                zero_fill,
             ),
         }
-        print(f"{'command':10} {'ours s':>8} {'python s':>9} {'times faster':>13}")
-        for name, (mine, theirs) in cases.items():
-            pairs = [(seconds(mine), seconds(theirs)) for _ in range(args.rounds)]
-            a, b = (statistics.median(side) for side in zip(*pairs))
-            print(f"{name:10} {a:8.2f} {b:9.2f} {statistics.median(t / o for o, t in pairs):13.1f}", flush=True)
+        print(f"{'command':10} {'ours s':>8} {'python s':>9} {'times':>6} {'as a command s':>15} {'times':>6}")
+        for name, (mine, theirs, other) in cases.items():
+            if args.only not in name:
+                continue
+            command = [sys.executable, __file__, args.head, "--alone", name, str(other)]
+            whole = lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            rounds = [(seconds(mine), seconds(theirs), seconds(whole)) for _ in range(args.rounds)]
+            a, b, c = (statistics.median(side) for side in zip(*rounds))
+            inside, outside = (statistics.median(r[i] / r[0] for r in rounds) for i in (1, 2))
+            print(f"{name:10} {a:8.2f} {b:9.2f} {inside:6.1f} {c:15.2f} {outside:6.1f}", flush=True)
         if not np.allclose(
             nibabel.load(lr).get_fdata(), nibabel.load(folder / "numpy.nii.gz").get_fdata(), atol=1e-2
         ):

@@ -70,7 +70,7 @@ def lanczos(x, scale):
         matrix = np.zeros((n * s, n))
         for row in range(n * s):
             np.add.at(matrix[row], np.clip(taps[row], 0, n - 1), weights[row])
-        x = torch.movedim(torch.movedim(x, axis, -1) @ torch.from_numpy(matrix.T), -1, axis)
+        x = torch.movedim(torch.movedim(x, axis, -1) @ torch.from_numpy(matrix.T).to(x.dtype), -1, axis)
     return x
 
 

@@ -7,6 +7,7 @@
 mod compose;
 mod encoder;
 mod frames;
+mod gzip;
 mod header;
 mod layout;
 mod parse;

@@ -5,11 +5,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use flate2::{Compression, GzBuilder};
-
 use super::NiftiImage;
 use super::compose::header_bytes;
 use super::encoder::Encoder;
+use super::gzip::Member;
 use super::header::{Header, Version};
 use super::spool::Spool;
 use crate::error::{Result, VolumeError};
@@ -196,9 +195,9 @@ pub(super) fn packed(
     if !gzip {
         return fill(writer);
     }
-    let mut packed = GzBuilder::new().mtime(0).write(writer, Compression::default());
-    fill(&mut packed)?;
-    packed.finish().map(drop)
+    let mut member = Member::new(writer)?;
+    fill(&mut member)?;
+    member.finish()
 }
 
 /// Refuses to write over one of `inputs`, under whatever name.
