@@ -96,11 +96,11 @@ impl ModelError {
         }
     }
 
-    /// A [`ModelError::ModelFile`].
-    pub fn model_file(path: &Path, what: impl Into<String>, expected: impl Into<String>) -> Self {
+    /// A [`ModelError::ModelFile`]; what the file says of itself, a tensor's name say, stays on one line.
+    pub fn model_file(path: &Path, what: impl AsRef<str>, expected: impl Into<String>) -> Self {
         Self::ModelFile {
             path: path.to_owned(),
-            what: what.into(),
+            what: one_line(what.as_ref()),
             expected: expected.into(),
         }
     }
@@ -112,4 +112,9 @@ impl ModelError {
             Self::Config { .. } | Self::ConfigText { .. } | Self::Device { .. }
         )
     }
+}
+
+/// A message with its lines behind each other.
+pub(crate) fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

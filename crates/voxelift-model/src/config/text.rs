@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::error::{ModelError, Result};
+use crate::error::{ModelError, Result, one_line};
 
 /// Parses `text` and puts each `key=value` of `set` into it; values are TOML, or plain strings.
 pub fn with_overrides(text: &str, origin: &str, set: &[String]) -> Result<(Table, Vec<String>)> {
@@ -74,10 +74,6 @@ pub fn parse_error(error: &toml::de::Error, text: &str, origin: &str) -> ModelEr
         origin,
         message: one_line(error.message()),
     }
-}
-
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The leaves of a TOML text by their dotted keys.
