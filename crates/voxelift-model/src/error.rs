@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use voxelift_volume::VolumeError;
+use voxelift_volume::error::one_line;
 
 /// The result of anything that configures, trains or applies a model.
 pub type Result<T> = std::result::Result<T, ModelError>;
@@ -112,9 +113,4 @@ impl ModelError {
             Self::Config { .. } | Self::ConfigText { .. } | Self::Device { .. }
         )
     }
-}
-
-/// A message with its lines behind each other.
-pub(crate) fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -67,6 +67,9 @@ pub struct RunDir {
 }
 
 impl RunDir {
+    /// The exported model's name in every run folder.
+    pub const MODEL: &str = "model.safetensors";
+
     /// Opens the folder, making it where it is missing.
     ///
     /// # Errors
@@ -121,7 +124,7 @@ impl RunDir {
 
     /// The exported model: the averaged generator and its card.
     pub fn model(&self) -> PathBuf {
-        self.root.join("model.safetensors")
+        self.root.join(Self::MODEL)
     }
 
     /// The page that shows the run.

@@ -144,3 +144,8 @@ impl VolumeError {
         }
     }
 }
+
+/// A message with its lines behind each other.
+pub fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}

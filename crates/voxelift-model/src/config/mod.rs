@@ -4,6 +4,7 @@ mod data;
 mod text;
 
 pub use data::{DataConfig, LrConfig, NamedSource, PhantomSource, SimulatedLr, SourceOperator};
+pub use text::parse_error;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -241,8 +242,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn from_resolved(text: &str, path: &Path) -> Result<Self> {
-        let table =
-            toml::from_str(text).map_err(|e| text::parse_error(&e, text, &path.display().to_string()))?;
+        let table = toml::from_str(text).map_err(|e| parse_error(&e, text, &path.display().to_string()))?;
         text::deserialized(table, text, &path.display().to_string(), &[])
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::error::{ModelError, Result, one_line};
+use crate::error::{ModelError, Result};
+use voxelift_volume::error::one_line;
 
 /// Parses `text` and puts each `key=value` of `set` into it; values are TOML, or plain strings.
 pub fn with_overrides(text: &str, origin: &str, set: &[String]) -> Result<(Table, Vec<String>)> {

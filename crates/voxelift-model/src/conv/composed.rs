@@ -2,8 +2,8 @@
 //!
 //! There is nothing between the two but the shuffle, so together they are linear in what enters: per axis, tap `t` of
 //! the closing convolution at sub-voxel `d` reads sub-voxel `q mod s` of voxel `i + floor(q / s)`, `q = d + t - 1`,
-//! and that one is three taps of the first. With three taps each, five voxels an axis reach every sub-voxel, for an
-//! eighth and less of the products of the two. The closing convolution takes zero for sub-voxels outside the volume,
+//! and that one is three taps of the first. With three taps each, five voxels an axis reach every sub-voxel, for a
+//! seventh of the products of the two at 32 channels. The closing convolution takes zero for sub-voxels outside the volume,
 //! not what the first would give there: voxels on a face lack some of its taps and have weights of their own.
 
 use rayon::prelude::*;

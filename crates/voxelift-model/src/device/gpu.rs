@@ -83,10 +83,12 @@ impl Gpu {
         match self {
             #[cfg(feature = "cuda")]
             Self::Cuda => Some(found(DeviceType::Cuda)),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda => None,
             #[cfg(feature = "wgpu")]
             Self::Wgpu => Some(found(DeviceType::Wgpu)),
-            #[allow(unreachable_patterns)]
-            _ => None,
+            #[cfg(not(feature = "wgpu"))]
+            Self::Wgpu => None,
         }
     }
 }

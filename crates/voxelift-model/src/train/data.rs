@@ -133,7 +133,7 @@ fn prepare_looking(
             gallery.look(Role::Lr, scan, seen.volume(note)?)?;
         }
         let kept = cache.scan(&description, || {
-            with_starts(&scan.person, seen.volume(note)?.clone(), config)
+            with_starts(&scan.person, seen.taken(note)?, config)
         })?;
         target.push(Scan {
             person: scan.person.clone(),
@@ -192,6 +192,14 @@ impl<F: Fn(&mut dyn FnMut(String)) -> Result<Volume>> Reading<F> {
         match &mut self.volume {
             Some(volume) => Ok(volume),
             empty => Ok(empty.insert((self.read)(note)?)),
+        }
+    }
+
+    /// The volume itself, which is not kept then.
+    fn taken(&mut self, note: &mut dyn FnMut(String)) -> Result<Volume> {
+        match self.volume.take() {
+            Some(volume) => Ok(volume),
+            None => (self.read)(note),
         }
     }
 }

@@ -24,7 +24,7 @@
 use serde::Serialize;
 
 use crate::consistency::unmeasured;
-use crate::kspace::{ShellGrid, Spectrum};
+use crate::kspace::{ShellGrid, Spectrum, bin_at};
 use crate::metrics::Taper;
 use crate::volume::{Geometry, Volume};
 
@@ -185,10 +185,9 @@ impl Ensemble {
     fn shells_of(&self, volume: &Volume) -> Shells {
         let measured_mm = self.measured_mm();
         let spectrum = Spectrum::of(&self.taper.applied_to(volume));
-        let [nx, ny, _] = spectrum.extent();
         let mut shells = Shells::none(&self.shells);
         for (i, value) in spectrum.data().iter().enumerate() {
-            let bin = [i % nx, i / nx % ny, i / (nx * ny)];
+            let bin = bin_at(self.grid.extent, i);
             let (shell, energy) = (self.shells.shell(bin), value.norm_sqr());
             shells.all[shell] += energy;
             if self.shells.is_beyond(bin, measured_mm) {

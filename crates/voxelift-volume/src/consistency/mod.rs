@@ -29,18 +29,18 @@ mod noise;
 pub use noise::{NoiseLevel, NoiseSource};
 
 use crate::error::Result;
-use crate::kspace::{ShellGrid, Spectrum, filter, truncate, zero_fill};
-use crate::metrics::data_consistency;
+use crate::kspace::{ShellGrid, Spectrum, bin_at, filter, truncate, zero_fill};
+use crate::metrics::check_field_of_view;
 use crate::volume::Volume;
 
 /// The orthogonal projection of an image onto all those that truncation brings to `lr`: `x + A+ (y - A x)`.
 ///
-/// Afterwards [`data_consistency`] is at most 1e-5, of which all is rounding to f32.
+/// Afterwards [`data_consistency`](crate::metrics::data_consistency) is at most 1e-5, of which all is rounding to f32.
 ///
 /// # Errors
-/// As [`data_consistency`]: unless both cover the same field of view and the image is at least as fine.
+/// As [`check_field_of_view`]: unless both cover the same field of view and the image is at least as fine.
 pub fn hard(image: &Volume, lr: &Volume) -> Result<Volume> {
-    data_consistency(image, lr)?;
+    check_field_of_view(image, lr)?;
     Ok(corrected(image, &disagreement(image, lr)))
 }
 
@@ -60,23 +60,16 @@ pub struct Softened {
 /// # Errors
 /// As [`hard`].
 pub fn soft(image: &Volume, lr: &Volume) -> Result<Softened> {
-    data_consistency(image, lr)?;
+    check_field_of_view(image, lr)?;
     let noise = NoiseLevel::of(lr);
     let mut difference = Spectrum::of(&disagreement(image, lr));
     let extent = lr.extent();
     let shells = ShellGrid::new(extent, lr.geometry().spacing_mm());
     let fine = image.extent();
     let unpaired = |axis: usize, i: usize| is_dropped(fine[axis], extent[axis]) && 2 * i == extent[axis];
-    let bin = |i: usize| {
-        [
-            i % extent[0],
-            i / extent[0] % extent[1],
-            i / (extent[0] * extent[1]),
-        ]
-    };
     let mut sums = vec![(0.0, 0.0); shells.count()];
     for (i, value) in difference.data().iter().enumerate() {
-        let bin = bin(i);
+        let bin = bin_at(extent, i);
         if !(0..3).any(|a| unpaired(a, bin[a])) {
             let (power, count) = &mut sums[shells.shell(bin)];
             *power += value.norm_sqr();
@@ -88,7 +81,7 @@ pub fn soft(image: &Volume, lr: &Volume) -> Result<Softened> {
         .map(|(power, count)| shrinkage(power / count, noise.power))
         .collect();
     for (i, value) in difference.data_mut().iter_mut().enumerate() {
-        *value *= weights[shells.shell(bin(i))];
+        *value *= weights[shells.shell(bin_at(extent, i))];
     }
     let total: f64 = sums.iter().map(|(_, count)| count).sum();
     let weight = sums

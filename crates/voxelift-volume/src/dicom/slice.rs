@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag, open_file};
 use dicom_pixeldata::{DecodedPixelData, PixelDecoder, PixelRepresentation};
 
-use crate::error::{Result, VolumeError};
+use crate::error::{Result, VolumeError, one_line};
 use crate::nifti::Datatype;
 
 const SERIES: Tag = Tag(0x0020, 0x000E);
@@ -322,8 +322,4 @@ impl Attributes<'_> {
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -18,7 +18,7 @@ pub use plane::PlaneTransform;
 pub use power::mean_power;
 pub use rustfft::num_complex::Complex;
 pub use shells::{ShellGrid, is_measured};
-pub use spectrum::{Spectrum, signed_frequency};
+pub use spectrum::{Spectrum, bin_at, signed_frequency};
 
 use crate::separable::along_slowest;
 use crate::volume::Volume;

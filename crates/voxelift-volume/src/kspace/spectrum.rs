@@ -21,6 +21,12 @@ pub fn signed_frequency(length: usize, index: usize) -> i64 {
     }
 }
 
+/// Along x, y, z, the place of a spectrum's `rank`-th bin in memory.
+pub fn bin_at(extent: [usize; 3], rank: usize) -> [usize; 3] {
+    let [nx, ny, _] = extent;
+    [rank % nx, rank / nx % ny, rank / (nx * ny)]
+}
+
 /// The three-dimensional discrete Fourier transform of a volume, unnormalised:
 /// `X(k) = sum over voxels of v(r) exp(-2 pi i k.r/n)`, with `r` counted from the centre of voxel 0.
 ///

@@ -26,7 +26,9 @@ pub use perceptual::{Perceptual, perceptual};
 pub use protocol::{Pair, Regions};
 pub use scores::{MatchedScores, RegionScores, Scores};
 pub use sets::{SetMember, SetScores, set_scores};
-pub use spectral::{BeyondNyquist, ShellCorrelation, data_consistency, shell_correlation};
+pub use spectral::{
+    BeyondNyquist, ShellCorrelation, check_field_of_view, data_consistency, shell_correlation,
+};
 pub use statistics::{PairedDifference, Summary, by_person, paired, summarize};
 pub use structure::{Structure, ssim, ssim_map, ssim_slice, structure};
 pub(crate) use taper::Taper;

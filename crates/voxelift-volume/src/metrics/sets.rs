@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use super::taper::Taper;
 use crate::intensity::{Mask, foreground_peak};
-use crate::kspace::Spectrum;
+use crate::kspace::{Spectrum, bin_at};
 use crate::random::Stream;
 use crate::separable::along_slowest;
 use crate::volume::Volume;
@@ -251,10 +251,9 @@ fn log_power(volume: &Volume) -> [Option<f64>; BANDS] {
     let spectrum = Spectrum::of(&Taper::of_faces(volume.extent()).applied_to(volume));
     let spacing = volume.geometry().spacing_mm();
     let nyquist = spacing.iter().map(|mm| 0.5 / mm).fold(f64::INFINITY, f64::min);
-    let [nx, ny, _] = volume.extent();
     let (mut sums, mut counts, mut total) = ([0.0; BANDS], [0_u64; BANDS], 0.0);
     for (i, bin) in spectrum.data().iter().enumerate() {
-        let at = [i % nx, i / nx % ny, i / (nx * ny)];
+        let at = bin_at(volume.extent(), i);
         let squared: f64 = (0..3)
             .map(|a| (spectrum.cycles_per_voxel(a, at[a]) / spacing[a]).powi(2))
             .sum();

@@ -32,7 +32,7 @@ use super::protocol::{Pair, Regions};
 use super::shells::Shells;
 use super::taper::Taper;
 use crate::error::{Result, VolumeError};
-use crate::kspace::{Spectrum, SpectrumPair, filter, is_measured, truncate};
+use crate::kspace::{Spectrum, SpectrumPair, bin_at, filter, is_measured, truncate};
 use crate::volume::Volume;
 
 /// Below this correlation a shell no longer counts as resolved.
@@ -155,6 +155,29 @@ pub fn shell_correlation(
 /// # Errors
 /// [`VolumeError::GridMismatch`] unless both cover the same field of view and the image is at least as fine.
 pub fn data_consistency(image: &Volume, lr: &Volume) -> Result<f64> {
+    check_field_of_view(image, lr)?;
+    let (fine, coarse) = (image.extent(), lr.extent());
+    let again = Spectrum::of(&truncate(image, coarse));
+    let measured = Spectrum::of(lr);
+    let unpaired = |axis: usize, i: usize| {
+        coarse[axis] < fine[axis] && coarse[axis].is_multiple_of(2) && i == coarse[axis] / 2
+    };
+    let (mut error, mut total) = (0.0, 0.0);
+    for (i, (d, y)) in again.data().iter().zip(measured.data()).enumerate() {
+        let bin = bin_at(coarse, i);
+        if !(0..3).any(|a| unpaired(a, bin[a])) {
+            error += (d - y).norm_sqr();
+            total += y.norm_sqr();
+        }
+    }
+    Ok((error / total).sqrt())
+}
+
+/// Refuses an image that does not cover the LR volume's field of view, or is coarser.
+///
+/// # Errors
+/// [`VolumeError::GridMismatch`].
+pub fn check_field_of_view(image: &Volume, lr: &Volume) -> Result<()> {
     let (fine, coarse) = (image.extent(), lr.extent());
     let mismatch = |field, left, right| VolumeError::GridMismatch {
         field,
@@ -177,24 +200,7 @@ pub fn data_consistency(image: &Volume, lr: &Volume) -> Result<f64> {
             ));
         }
     }
-    let again = Spectrum::of(&truncate(image, coarse));
-    let measured = Spectrum::of(lr);
-    let unpaired = |axis: usize, i: usize| {
-        coarse[axis] < fine[axis] && coarse[axis].is_multiple_of(2) && i == coarse[axis] / 2
-    };
-    let (mut error, mut total) = (0.0, 0.0);
-    for (i, (d, y)) in again.data().iter().zip(measured.data()).enumerate() {
-        let bin = [
-            i % coarse[0],
-            i / coarse[0] % coarse[1],
-            i / (coarse[0] * coarse[1]),
-        ];
-        if !(0..3).any(|a| unpaired(a, bin[a])) {
-            error += (d - y).norm_sqr();
-            total += y.norm_sqr();
-        }
-    }
-    Ok((error / total).sqrt())
+    Ok(())
 }
 
 /// The reference without the frequencies beyond the measured box.

@@ -5,13 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use voxelift_volume::metrics::{Summary, by_person, summarize};
 
-use crate::scoreboard::Score;
+use crate::scoreboard::{BOOTSTRAP_SEED, FLOORS, Score};
 
 /// The floor that others are measured against.
-pub const ZERO_FILL: &str = "zero-fill";
-
-/// The same scores give the same intervals, here and in `evaluate --json`.
-const BOOTSTRAP_SEED: u64 = 0;
+pub const ZERO_FILL: &str = FLOORS[0];
 
 /// One scored image.
 pub struct Row<'a> {

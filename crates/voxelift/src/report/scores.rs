@@ -6,13 +6,10 @@ use voxelift_volume::metrics::Summary;
 use super::chart::{Mark, Series, marked_chart};
 use super::page::Page;
 use super::pairs::{Pairs, Row, ZERO_FILL};
-use crate::scoreboard::{Score, present};
+use crate::scoreboard::{FLOORS, Score, present};
 
 /// Heads whose curves are drawn.
 const MOST_CURVES: usize = 4;
-
-/// Methods that need no training.
-const FLOORS: [&str; 5] = [ZERO_FILL, "lanczos", "cubic", "trilinear", "nearest"];
 
 /// Adds the tables and curves of scored images; `lr_nyquist` in cycles per mm is marked where it is known.
 pub fn add_scores(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::{Table, Value};
-use voxelift_model::config::{DataConfig, PhantomSource};
+use voxelift_model::config::{DataConfig, PhantomSource, parse_error};
 use voxelift_volume::VolumeError;
 use voxelift_volume::degrade::{Degradation, Grid};
 
@@ -124,13 +124,8 @@ impl Study {
     pub fn load(path: &Path, set: &[String]) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| VolumeError::io(path, "read", e))?;
         let origin = path.display();
-        let written: Written = toml::from_str(&text).map_err(|error| {
-            let line = error
-                .span()
-                .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-            usage(format!("{origin}:{line}: {message}"))
-        })?;
+        let written: Written =
+            toml::from_str(&text).map_err(|error| parse_error(&error, &text, &origin.to_string()))?;
         let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
         let folder = std::path::absolute(folder.unwrap_or(Path::new(".")))?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();

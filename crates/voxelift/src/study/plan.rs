@@ -48,9 +48,6 @@ pub enum State {
     Complete,
 }
 
-/// In every run folder.
-const MODEL: &str = "model.safetensors";
-
 fn folder(out: &Path, variant: &str, seed: u64) -> PathBuf {
     out.join("runs").join(variant).join(format!("seed-{seed}"))
 }
@@ -72,10 +69,10 @@ pub fn runs(study: &Study, out: &Path) -> anyhow::Result<Vec<Run>> {
                     let is_file = path
                         .extension()
                         .is_some_and(|extension| extension == "safetensors");
-                    Source::Elsewhere(if is_file { path } else { path.join(MODEL) })
+                    Source::Elsewhere(if is_file { path } else { path.join(RunDir::MODEL) })
                 }
                 Origin::Study(study) => {
-                    Source::Elsewhere(folder(&beside.join(study), &variant.name, seed).join(MODEL))
+                    Source::Elsewhere(folder(&beside.join(study), &variant.name, seed).join(RunDir::MODEL))
                 }
                 Origin::Trained(set) => {
                     let base = study.base.as_ref().expect("checked when the study was read");
@@ -111,7 +108,7 @@ impl Run {
     /// The model, once it is there.
     pub fn model(&self) -> PathBuf {
         match &self.source {
-            Source::Trained { .. } => self.folder.join(MODEL),
+            Source::Trained { .. } => self.folder.join(RunDir::MODEL),
             Source::Elsewhere(path) => path.clone(),
         }
     }

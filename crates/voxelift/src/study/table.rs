@@ -8,10 +8,7 @@ use voxelift_volume::metrics::{PairedDifference, Summary, by_person, paired, sum
 
 use super::cost::Cost;
 use super::kept::TestScores;
-use crate::scoreboard::{SCORES, SET_SCORES};
-
-/// The same scores give the same intervals.
-const BOOTSTRAP_SEED: u64 = 0;
+use crate::scoreboard::{BOOTSTRAP_SEED, SCORES, SET_SCORES};
 
 /// One run of a method: a seed, or the only run of a floor.
 #[derive(Clone, Debug)]

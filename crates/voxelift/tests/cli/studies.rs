@@ -3,41 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 use voxelift_volume::nifti::{self, NiftiImage, WriteOptions};
 use voxelift_volume::phantom::{self, PhantomConfig};
 
-use super::support::{Bench, shared_data, skipped, text};
-
-/// As small as training gets.
-const BASE: &str = r#"
-    steps = 3
-    [data]
-    hr = ["phantom:1-2"]
-    lr = { files = ["phantom:11-12"], degrade = { operator = "kspace" } }
-    source_operator = "kspace"
-    phantom = { extent = [32, 36, 32], spacing_mm = 4.8 }
-    [patch]
-    size = 8
-    batch = 2
-    [network]
-    n_feats = 4
-    n_resgroups = 1
-    n_resblocks = 1
-    n_lr_blocks = 1
-    [discriminator]
-    width = 2
-    [projection]
-    hidden = 8
-    dim = 4
-    [validation]
-    every = 0
-    [checkpoint]
-    every = 1
-"#;
+use super::support::{Bench, newest, shared_data, skipped, spawned, text, until};
+use super::training::CONFIG;
 
 const STUDY: &str = r#"
     base = "base.toml"
@@ -65,7 +39,7 @@ const STUDY: &str = r#"
 
 fn bench(study: &str) -> Bench {
     let bench = Bench::new();
-    fs::write(bench.path("base.toml"), BASE).expect("written");
+    fs::write(bench.path("base.toml"), CONFIG).expect("written");
     fs::write(bench.path("study.toml"), study).expect("written");
     fs::create_dir(bench.path("heads")).expect("a folder");
     for (seed, name) in (31..).zip(["anna-first", "anna-second", "bert"]) {
@@ -271,39 +245,6 @@ fn a_study_trains_and_tests_every_run_once_and_its_table_can_be_made_by_hand() {
         fs::read(bench.path("page.html")).ok(),
         fs::read(bench.path("out/table.html")).ok()
     );
-}
-
-fn newest(run: &Path) -> u64 {
-    let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten();
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
-    let steps = names.filter_map(|name| {
-        name.strip_prefix("step-")?
-            .strip_suffix(".safetensors")?
-            .parse()
-            .ok()
-    });
-    steps.max().unwrap_or(0)
-}
-
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !done() {
-        assert!(
-            begin.elapsed() < Duration::from_secs(300),
-            "{what} did not happen"
-        );
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn spawned(bench: &Bench, arguments: &[&str]) -> Child {
-    let mut process = Command::new(assert_cmd::cargo::cargo_bin("voxelift"));
-    let process = process.current_dir(bench.path("")).args(arguments);
-    process
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program")
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! A folder with generated scans, and the program run in it.
 
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
@@ -80,12 +83,12 @@ impl Bench {
         let mut files = Vec::new();
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder).expect("a readable folder") {
+            for entry in fs::read_dir(&folder).expect("a readable folder") {
                 let path = entry.expect("a readable entry").path();
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    files.push((path.clone(), std::fs::read(&path).unwrap_or_default()));
+                    files.push((path.clone(), fs::read(&path).unwrap_or_default()));
                 }
             }
         }
@@ -120,4 +123,43 @@ pub fn shared_data() -> Option<PathBuf> {
 /// Says why a test did not look, past the harness, which would swallow it.
 pub fn skipped(reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+}
+
+/// The program in the bench's folder, its stderr to be read or killed with it.
+pub fn spawned(bench: &Bench, arguments: &[&str]) -> Child {
+    let mut process = Process::new(assert_cmd::cargo::cargo_bin("voxelift"));
+    let process = process.current_dir(bench.path("")).args(arguments);
+    process
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program")
+}
+
+/// Steps of the newest checkpoint.
+pub fn newest(run: &Path) -> u64 {
+    let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten();
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+    let steps = names.filter_map(|name| {
+        name.strip_prefix("step-")?
+            .strip_suffix(".safetensors")?
+            .parse()
+            .ok()
+    });
+    steps.max().unwrap_or(0)
+}
+
+/// Waits for what another process is to do.
+///
+/// # Panics
+/// After five minutes.
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(
+            begin.elapsed() < Duration::from_secs(300),
+            "{what} did not happen"
+        );
+        std::thread::sleep(Duration::from_micros(200));
+    }
 }

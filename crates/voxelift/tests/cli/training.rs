@@ -1,11 +1,10 @@
 //! Training as a user meets it: killed, interrupted, without room on the disk, watched in TensorBoard.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Child, Command as Process, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command as Process;
+use std::time::Duration;
 
-use super::support::{Bench, shared_data, skipped, text};
+use super::support::{Bench, newest, shared_data, skipped, spawned, text, until};
 
 /// The method on synthetic heads, as small as it gets, saving at every step.
 pub const CONFIG: &str = r#"
@@ -41,40 +40,6 @@ fn bench() -> Bench {
     let bench = Bench::new();
     fs::write(bench.path("tiny.toml"), CONFIG).expect("written");
     bench
-}
-
-fn spawned(bench: &Bench, arguments: &[&str]) -> Child {
-    let mut process = Process::new(assert_cmd::cargo::cargo_bin("voxelift"));
-    let process = process.current_dir(bench.path("")).args(arguments);
-    process
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program")
-}
-
-/// Steps of the newest checkpoint.
-fn newest(run: &Path) -> u64 {
-    let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten();
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
-    let steps = names.filter_map(|name| {
-        name.strip_prefix("step-")?
-            .strip_suffix(".safetensors")?
-            .parse()
-            .ok()
-    });
-    steps.max().unwrap_or(0)
-}
-
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !done() {
-        assert!(
-            begin.elapsed() < Duration::from_secs(300),
-            "{what} did not happen"
-        );
-        std::thread::sleep(Duration::from_micros(200));
-    }
 }
 
 #[test]

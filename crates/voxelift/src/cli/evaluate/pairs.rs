@@ -15,11 +15,8 @@ use voxelift_volume::{VolumeError, scan};
 
 use super::Protocol;
 use crate::failure::{Outcome, told};
-use crate::scoreboard::{SCORES, SET_SCORES, Score, present};
+use crate::scoreboard::{BOOTSTRAP_SEED, SCORES, SET_SCORES, Score, present};
 use crate::terminal::{self, Terminal};
-
-/// The same table gives the same intervals.
-const BOOTSTRAP_SEED: u64 = 0;
 
 /// The volumes of a pair: reference, image, mask, and what the set-level scores make of them for a moment.
 const PAIR_BYTES: u64 = 60;

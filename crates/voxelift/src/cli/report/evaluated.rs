@@ -10,7 +10,9 @@ use voxelift_volume::resample::{Interpolation, resample_like};
 use voxelift_volume::{Volume, scan};
 
 use super::super::files;
+use super::super::upscale::sidecar;
 use crate::report::Exhibit;
+use crate::scoreboard::FLOORS;
 
 /// Images of one head that are shown beside each other.
 const MOST_IMAGES: usize = 4;
@@ -35,11 +37,13 @@ pub fn exhibit(folder: &Path, scores: &Value) -> Option<Exhibit> {
         images.push((method.to_owned(), image));
     }
     // The floor to beat first, the answer last.
-    images.sort_by_key(|(method, _)| match method.as_str() {
-        "zero-fill" => 0,
-        "lanczos" | "cubic" | "trilinear" => 1,
-        _ => 2,
-    });
+    images.sort_by_key(
+        |(method, _)| match FLOORS.iter().position(|floor| floor == method) {
+            Some(0) => 0,
+            Some(_) => 1,
+            None => 2,
+        },
+    );
     if images.len() > MOST_IMAGES {
         let last = images.split_off(images.len() - (MOST_IMAGES - 1));
         images.truncate(1);
@@ -77,7 +81,7 @@ fn volume(path: &Path) -> Option<Volume> {
 
 /// The scan that an image was made from, as the sidecar of `upscale` names it.
 fn scan_behind(image: &Path) -> Option<Volume> {
-    let sidecar = image.with_file_name(format!("{}.json", files::stem(image)));
+    let sidecar = sidecar::beside(image);
     let how: Value = serde_json::from_slice(&fs::read(&sidecar).ok()?).ok()?;
     let source = how.get("source")?.as_str()?;
     volume(&found(sidecar.parent()?, source)?)

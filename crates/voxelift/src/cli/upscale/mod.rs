@@ -5,7 +5,7 @@ mod consistency;
 mod labels;
 mod method;
 mod planned;
-mod sidecar;
+pub mod sidecar;
 mod target;
 
 use std::path::PathBuf;
