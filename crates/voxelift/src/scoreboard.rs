@@ -4,9 +4,6 @@
 
 use serde_json::Value;
 
-/// Draws every bootstrap interval: the same scores give the same intervals, wherever they are shown.
-pub const BOOTSTRAP_SEED: u64 = 0;
-
 /// Methods that need no training, the one to beat first.
 pub const FLOORS: [&str; 5] = ["zero-fill", "lanczos", "cubic", "trilinear", "nearest"];
 

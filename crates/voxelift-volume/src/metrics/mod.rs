@@ -29,7 +29,9 @@ pub use sets::{SetMember, SetScores, set_scores};
 pub use spectral::{
     BeyondNyquist, ShellCorrelation, check_field_of_view, data_consistency, shell_correlation,
 };
-pub use statistics::{PairedDifference, Summary, by_person, paired, summarize};
+pub use statistics::{
+    BOOTSTRAP_SEED, PairedDifference, Summary, by_person, crossed_interval, paired, summarize,
+};
 pub use structure::{Structure, ssim, ssim_map, ssim_slice, structure};
 pub(crate) use taper::Taper;
 pub use tissue::{ClassAgreement, Mixture, label_agreement, tissue_agreement};

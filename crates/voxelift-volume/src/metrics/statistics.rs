@@ -10,9 +10,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::random::Stream;
+
+/// Draws every bootstrap interval: the same scores give the same intervals, wherever they are shown.
+pub const BOOTSTRAP_SEED: u64 = 0;
 
 const RESAMPLES: usize = 10_000;
 
@@ -23,7 +26,7 @@ const TAIL: f64 = 0.025;
 const MIN_PEOPLE: usize = 6;
 
 /// What a score is over a group of people.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// How many people.
     pub people: usize,
@@ -97,6 +100,33 @@ pub fn paired(method: &[f64], baseline: &[f64], seed: u64) -> Option<PairedDiffe
     })
 }
 
+/// The 95 % bootstrap interval of the mean over runs and people at once, both drawn anew: `runs` holds one value a person, the same
+/// people in each run. What a method does to everybody alike differs from run to run (seed to seed) by more than from
+/// person to person, which an interval over people alone does not see. `None` for a single run or a single person.
+///
+/// # Panics
+/// When the runs are not of one length.
+pub fn crossed_interval(runs: &[Vec<f64>], seed: u64) -> Option<[f64; 2]> {
+    let people = runs.first().map_or(0, Vec::len);
+    if runs.len() < 2 || people < 2 {
+        return None;
+    }
+    assert!(
+        runs.iter().all(|run| run.len() == people),
+        "runs of different people"
+    );
+    let mut draws = Stream::new(seed, 1);
+    let mut resampled = || {
+        let chosen: Vec<usize> = (0..people).map(|_| draws.below(people)).collect();
+        let of_run = |run: &Vec<f64>| chosen.iter().map(|person| run[*person]).sum::<f64>();
+        let sum: f64 = (0..runs.len())
+            .map(|_| of_run(&runs[draws.below(runs.len())]))
+            .sum();
+        sum / (runs.len() * people) as f64
+    };
+    Some(percentiles((0..RESAMPLES).map(|_| resampled()).collect()))
+}
+
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
@@ -105,9 +135,12 @@ fn mean(values: &[f64]) -> f64 {
 fn bootstrap(people: &[f64], seed: u64) -> [f64; 2] {
     let mut draws = Stream::new(seed, 0);
     let n = people.len();
-    let mut means: Vec<f64> = (0..RESAMPLES)
-        .map(|_| (0..n).map(|_| people[draws.below(n)]).sum::<f64>() / n as f64)
-        .collect();
+    let means = (0..RESAMPLES).map(|_| (0..n).map(|_| people[draws.below(n)]).sum::<f64>() / n as f64);
+    percentiles(means.collect())
+}
+
+/// Where the middle 95 % of some means end.
+fn percentiles(mut means: Vec<f64>) -> [f64; 2] {
     means.sort_by(f64::total_cmp);
     [TAIL, 1.0 - TAIL].map(|share| {
         let rank = share * (RESAMPLES - 1) as f64;
@@ -146,4 +179,36 @@ fn wilcoxon(differences: &[f64]) -> Option<f64> {
     }
     let tail: f64 = chance[..=extreme].iter().sum();
     (!nonzero.is_empty()).then(|| (2.0 * tail).min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_differ_widen_the_interval_that_people_alone_would_give() {
+        // Three runs that do the same to everybody, each another thing.
+        let runs: Vec<Vec<f64>> = [-0.05, 0.03, 0.06].map(|of_run| vec![of_run; 4]).to_vec();
+        let [low, high] = crossed_interval(&runs, 0).expect("several of both");
+        // All three draws the least, or the greatest: one of 27 each, more than the tails of 2.5 %.
+        assert!(
+            (low + 0.05).abs() < 1e-9 && (high - 0.06).abs() < 1e-9,
+            "{low} {high}"
+        );
+        let over_runs: Vec<f64> = (0..4).map(|_| 0.04 / 3.0).collect();
+        let [least, most] = summarize(&over_runs, 0)
+            .and_then(|s| s.interval)
+            .expect("several");
+        assert!(most - least < 1e-9, "people alone see nothing of it");
+
+        // Runs that agree: the interval is that over people.
+        let people = [0.1, 0.4, 0.2, 0.9, 0.5];
+        let crossed = crossed_interval(&vec![people.to_vec(); 3], 0).expect("several of both");
+        let alone = summarize(&people, 0).and_then(|s| s.interval).expect("several");
+        for (a, b) in crossed.iter().zip(alone) {
+            assert!((a - b).abs() < 0.03, "{crossed:?} {alone:?}");
+        }
+        assert_eq!(crossed_interval(&runs[..1], 0), None);
+        assert_eq!(crossed_interval(&[vec![1.0], vec![2.0]], 0), None);
+    }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use voxelift_volume::metrics::{Summary, by_person, summarize};
+use voxelift_volume::metrics::{BOOTSTRAP_SEED, Summary, by_person, summarize};
 
-use crate::scoreboard::{BOOTSTRAP_SEED, FLOORS, Score};
+use crate::scoreboard::{FLOORS, Score};
 
 /// The floor that others are measured against.
 pub const ZERO_FILL: &str = FLOORS[0];

@@ -181,8 +181,9 @@ fn differences(columns: &[ScoreTable], methods: &[MethodHead]) -> Sheet {
         }
         Some(text)
     };
-    let note = "differences to the baseline: mean over people [95 % bootstrap interval over people], on the people and seeds that both \
-                have; p of Wilcoxon's signed-rank test from six people on. With few people the interval is little more than their range.";
+    let note = "differences to the baseline: mean over people [95 % bootstrap interval over people, and over seeds where there are \
+                several], on the people and seeds that both have; p of Wilcoxon's signed-rank test from six people on. With few of them \
+                the interval is little more than their range.";
     by_method(columns, methods, compared, text, note)
 }
 

@@ -8,7 +8,7 @@ use voxelift_model::config::{DataConfig, PhantomSource, parse_error};
 use voxelift_volume::VolumeError;
 use voxelift_volume::degrade::{Degradation, Grid};
 
-use super::floors::FLOORS;
+use super::floors::{FLOORS, Floor, SMOOTHED};
 use crate::failure::usage;
 
 /// A study: every variant with every seed, each tested on every test set.
@@ -24,6 +24,8 @@ pub struct Study {
     pub baseline: Option<String>,
     /// Keys every random stream of a run.
     pub seeds: Vec<u64>,
+    /// The methods without training, in the order of the tables.
+    pub floors: Vec<Floor>,
     /// In the order of the tables.
     pub variants: Vec<Variant>,
     /// In the order of the tables.
@@ -80,6 +82,8 @@ struct Written {
     set: Table,
     #[serde(default)]
     phantom: PhantomSource,
+    #[serde(default)]
+    smoothed_floors: bool,
     variant: Vec<WrittenVariant>,
     test: Vec<WrittenTest>,
 }
@@ -185,6 +189,7 @@ impl Study {
             base: written.base.map(|base| folder.join(base)),
             baseline: written.baseline,
             seeds: written.seeds,
+            floors: [&FLOORS[..], if written.smoothed_floors { &SMOOTHED } else { &[] }].concat(),
             variants,
             tests,
         };
@@ -194,7 +199,7 @@ impl Study {
 
     fn check(&self) -> Result<(), String> {
         let names: Vec<&str> = self.variants.iter().map(|v| v.name.as_str()).collect();
-        let floors: Vec<&str> = FLOORS.iter().map(|floor| floor.name()).collect();
+        let floors: Vec<&str> = self.floors.iter().map(|floor| floor.name()).collect();
         let tests: Vec<&str> = self.tests.iter().map(|t| t.name.as_str()).collect();
         for (what, names) in [("variant", &names), ("test", &tests)] {
             if names.is_empty() {
@@ -252,6 +257,7 @@ impl WrittenTest {
             hr: self.images,
             people: self.people,
             phantom,
+            leave_out: false,
             ..DataConfig::default()
         };
         Ok(TestDefinition {

@@ -32,7 +32,6 @@ use crate::failure::{Outcome, told};
 use crate::terminal::Terminal;
 use cases::TestSet;
 use cost::Cost;
-use floors::FLOORS;
 use kept::Kept;
 use scoring::{Method, score};
 use table::{Scored, ScoredMethod, Table, TestHead, observations};
@@ -72,6 +71,7 @@ impl<'a> Grid<'a> {
             {
                 let mut data = config.data.clone();
                 // Watching a run by tuning heads and testing on them is what a search does.
+                data.leave_out &= data.validation.is_empty();
                 data.validation.clear();
                 let mut cohort = train::cohort(&data)?;
                 for test in &tests {
@@ -172,7 +172,7 @@ impl<'a> Grid<'a> {
 
     /// Answers whether it came to its end.
     fn score_floors(&self) -> anyhow::Result<bool> {
-        for floor in FLOORS {
+        for floor in self.study.floors.iter().copied() {
             let folder = self.floor_folder(floor.name());
             for test in &self.tests {
                 let of = depends(test, floor.name());
@@ -236,8 +236,8 @@ impl<'a> Grid<'a> {
             let baseline = own.or(self.study.baseline.as_ref());
             baseline.filter(|baseline| *baseline != name).cloned()
         };
-        let mut methods: Vec<ScoredMethod> = FLOORS
-            .iter()
+        let floors = self.study.floors.iter();
+        let mut methods: Vec<ScoredMethod> = floors
             .map(|floor| ScoredMethod {
                 name: floor.name().to_owned(),
                 is_floor: true,

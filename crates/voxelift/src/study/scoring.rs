@@ -57,7 +57,9 @@ pub fn score(
         let case = test.case(index)?;
         let begin = Instant::now();
         let image = match method {
-            Method::Floor(floor) => floor.apply(&case.lr, test.scale().up(case.lr.extent())),
+            Method::Floor(floor) => {
+                floor.apply(&case.lr, test.scale().up(case.lr.extent()), &case.reference)?
+            }
             Method::Model(resolver) => {
                 resolver.upscale(&case.lr, &UpscaleOptions::default(), &mut |_, _| {})?
             }

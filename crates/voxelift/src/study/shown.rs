@@ -47,7 +47,7 @@ pub fn html(table: &Table, definition: &str) -> String {
                 page.charts(
                     &charts,
                     "differences to the baseline: a dot is one person with one seed, the bar the bootstrap interval of the mean over \
-                     people. What lies right of the line is more than the baseline's.",
+                     people, and over seeds where there are several. What lies right of the line is more than the baseline's.",
                 );
             }
         }

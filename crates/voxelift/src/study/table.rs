@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use voxelift_volume::metrics::{PairedDifference, Summary, by_person, paired, summarize};
+use voxelift_volume::metrics::{
+    BOOTSTRAP_SEED, PairedDifference, Summary, by_person, crossed_interval, paired, summarize,
+};
 
 use super::cost::Cost;
 use super::kept::TestScores;
-use crate::scoreboard::{BOOTSTRAP_SEED, SCORES, SET_SCORES};
+use crate::scoreboard::{SCORES, SET_SCORES};
 
 /// One run of a method: a seed, or the only run of a floor.
 #[derive(Clone, Debug)]
@@ -121,7 +123,7 @@ pub struct Cell {
 /// How a method differs from the baseline on the people and seeds that both have.
 #[derive(Clone, Debug, Serialize)]
 pub struct Difference {
-    /// Over people, each the mean over seeds.
+    /// Over people, each the mean over seeds; the interval over seeds too where there are several.
     #[serde(flatten)]
     pub paired: PairedDifference,
     /// Each person with each seed.
@@ -337,14 +339,29 @@ fn difference(runs: &Runs<'_>, baseline: &Runs<'_>) -> Option<Difference> {
         }
     }
     each.sort_by(|a, b| (&a.person, a.seed).cmp(&(&b.person, b.seed)));
-    Some(Difference {
-        paired: paired(
-            &over_runs(method.into_iter()),
-            &over_runs(base.into_iter()),
-            BOOTSTRAP_SEED,
-        )?,
-        each,
-    })
+    let mut paired = paired(
+        &over_runs(method.into_iter()),
+        &over_runs(base.into_iter()),
+        BOOTSTRAP_SEED,
+    )?;
+    let of_seeds = by_seed(&each);
+    let complete = of_seeds.iter().all(|run| run.len() == paired.differences.len());
+    if let Some(interval) = complete
+        .then(|| crossed_interval(&of_seeds, BOOTSTRAP_SEED))
+        .flatten()
+    {
+        paired.summary.interval = Some(interval);
+    }
+    Some(Difference { paired, each })
+}
+
+/// The differences of each seed, in the order of the people.
+fn by_seed(each: &[Each]) -> Vec<Vec<f64>> {
+    let mut seeds: BTreeMap<Option<u64>, Vec<f64>> = BTreeMap::new();
+    for one in each {
+        seeds.entry(one.seed).or_default().push(one.difference);
+    }
+    seeds.into_values().collect()
 }
 
 #[cfg(test)]
@@ -434,6 +451,8 @@ mod tests {
         let difference = floor.difference.as_ref().unwrap();
         assert_eq!(difference.paired.differences, [-10.5, -8.5]);
         assert_eq!(difference.each.len(), 4);
+        // Over seeds too: p is 10 and 11 behind, q 8 and 9.
+        assert_eq!(difference.paired.summary.interval, Some([-11.0, -8.0]));
         assert_eq!(observations(&methods, "t").len(), 2 * (3 + 6 + 6));
         assert!(table.tests[0].scores[1].region == "whole");
     }

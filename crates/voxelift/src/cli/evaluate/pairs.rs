@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use voxelift_model::memory;
 use voxelift_volume::metrics::{
-    EVALUATION_BYTES, SetMember, SetScores, Summary, by_person, set_scores, summarize,
+    BOOTSTRAP_SEED, EVALUATION_BYTES, SetMember, SetScores, Summary, by_person, set_scores, summarize,
 };
 use voxelift_volume::{VolumeError, scan};
 
 use super::Protocol;
 use crate::failure::{Outcome, told};
-use crate::scoreboard::{BOOTSTRAP_SEED, SCORES, SET_SCORES, Score, present};
+use crate::scoreboard::{SCORES, SET_SCORES, Score, present};
 use crate::terminal::{self, Terminal};
 
 /// The volumes of a pair: reference, image, mask, and what the set-level scores make of them for a moment.
