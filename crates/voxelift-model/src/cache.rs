@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use voxelift_volume::appearance::{Appearance, CONTRAST};
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::{Volume, VolumeError};
 
@@ -26,6 +27,8 @@ pub struct Prepared {
     pub starts: Vec<u32>,
     /// What the voxels are divided by.
     pub factor: f32,
+    /// What an LR scan looks like; none for an HR scan.
+    pub appearance: Option<Appearance>,
 }
 
 /// Where prepared scans are kept.
@@ -40,6 +43,7 @@ pub struct Kept {
     extent: [usize; 3],
     spacing_mm: [f64; 3],
     factor: f32,
+    appearance: Option<Appearance>,
     starts: usize,
     content: Content,
 }
@@ -73,9 +77,11 @@ pub fn content(path: &Path) -> Result<String> {
 }
 
 /// Changes with the layout of the files.
-const MAGIC: &[u8; 8] = b"vxlscan1";
-/// Magic, key, extent, spacing, factor, number of starts.
-const HEADER: usize = 8 + 32 + 3 * 8 + 3 * 8 + 8 + 8;
+const MAGIC: &[u8; 8] = b"vxlscan2";
+/// Magic, key, extent, spacing, factor, number of starts, appearance.
+const HEADER: usize = 8 + 32 + 3 * 8 + 3 * 8 + 8 + 8 + 8 * APPEARANCE;
+/// Numbers of an appearance; none is as many that are no number.
+const APPEARANCE: usize = 3 + CONTRAST.len();
 
 impl Cache {
     /// In memory.
@@ -130,6 +136,7 @@ impl Kept {
             extent: prepared.volume.extent(),
             spacing_mm: prepared.volume.geometry().spacing_mm(),
             factor: prepared.factor,
+            appearance: prepared.appearance,
             starts: prepared.starts.len(),
             content: Content::Memory(Arc::new(prepared)),
         }
@@ -148,6 +155,11 @@ impl Kept {
     /// What the voxels are divided by.
     pub fn factor(&self) -> f32 {
         self.factor
+    }
+
+    /// What an LR scan looks like.
+    pub fn appearance(&self) -> Option<Appearance> {
+        self.appearance
     }
 
     /// How many places there are at which a patch may start.
@@ -269,6 +281,7 @@ impl Kept {
             extent,
             spacing_mm: [real(3), real(4), real(5)],
             factor: real(6) as f32,
+            appearance: stored(std::array::from_fn(|i| real(8 + i))),
             starts,
             content: Content::File {
                 file: Arc::new(file),
@@ -310,6 +323,9 @@ fn write(out: &mut dyn Write, key: &[u8; 32], prepared: &Prepared) -> io::Result
     }
     out.write_all(&f64::from(prepared.factor).to_le_bytes())?;
     out.write_all(&(prepared.starts.len() as u64).to_le_bytes())?;
+    for number in numbers(prepared.appearance) {
+        out.write_all(&number.to_le_bytes())?;
+    }
     for value in prepared.volume.data() {
         out.write_all(&value.to_le_bytes())?;
     }
@@ -320,6 +336,22 @@ fn write(out: &mut dyn Write, key: &[u8; 32], prepared: &Prepared) -> io::Result
         out.write_all(&start.to_le_bytes())?;
     }
     Ok(())
+}
+
+fn numbers(appearance: Option<Appearance>) -> [f64; APPEARANCE] {
+    appearance.map_or([f64::NAN; APPEARANCE], |seen| {
+        let [a, b, c, d, e] = seen.contrast;
+        [seen.foreground, seen.foreground_ml, seen.noise, a, b, c, d, e]
+    })
+}
+
+fn stored([foreground, foreground_ml, noise, contrast @ ..]: [f64; APPEARANCE]) -> Option<Appearance> {
+    (!foreground.is_nan()).then_some(Appearance {
+        foreground,
+        foreground_ml,
+        contrast,
+        noise,
+    })
 }
 
 fn read_at(file: &File, path: &Path, bytes: &mut [u8], offset: usize) -> Result<()> {
@@ -359,6 +391,12 @@ mod tests {
             foreground: (0..n).map(|i| i % 3 == 0).collect(),
             starts: vec![0, 8, 36],
             factor: 1.7,
+            appearance: Some(Appearance {
+                foreground: 0.3,
+                foreground_ml: 1234.5,
+                contrast: [0.1, 0.2, 0.3, 0.4, 0.5],
+                noise: 0.02,
+            }),
         }
     }
 
@@ -370,6 +408,7 @@ mod tests {
         let memory = Cache::memory().scan("a scan", || Ok(prepared())).expect("kept");
         assert_eq!((kept.extent(), kept.spacing_mm()), ([7, 5, 4], [1.0, 1.5, 2.0]));
         assert_eq!((kept.factor(), kept.starts()), (1.7, 3));
+        assert_eq!(kept.appearance(), prepared().appearance);
         assert_eq!(
             (kept.start(2).unwrap(), memory.start(2).unwrap()),
             ([1, 0, 1], [1, 0, 1])

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, TensorData};
 use serde::{Deserialize, Serialize};
 use voxelift_volume::Scale;
+use voxelift_volume::appearance::AppearanceRange;
 use voxelift_volume::degrade::{Degradation, Operators};
+use voxelift_volume::metrics::Summary;
 
 use crate::error::{ModelError, Result};
 use crate::networks::{Generator, GeneratorConfig};
 use crate::parameters;
 use crate::run::ValidationScores;
-use crate::tensor_file;
+use crate::tensor_file::{self, Format};
 
 /// The layout of the card; a file of another number is refused.
 pub const FORMAT: u32 = 1;
@@ -52,10 +54,40 @@ pub struct ModelCard {
     pub lr_scans: Vec<String>,
     /// Millimetres between the voxels of the LR scans of training: smallest and largest per axis x, y, z.
     pub lr_spacing_mm: [[f64; 2]; 3],
+    /// What those scans look like, noise that training adds among it.
+    #[serde(default)]
+    pub appearance: Option<AppearanceRange>,
     /// Mean scores on the validation heads: `sr` and each floor.
     pub validation: BTreeMap<String, ValidationScores>,
-    /// What the owner of the data wants to be known: licences, contrast, limits.
+    /// What may be expected on scans like those of training, one entry an acquisition.
+    #[serde(default)]
+    pub self_test: Vec<SelfTest>,
+    /// The number format of the weights in the file.
+    #[serde(default)]
+    pub weights: Format,
+    /// The model that training started from, where it did from one: its file's name and SHA-256.
+    #[serde(default)]
+    pub start: Option<String>,
+    /// What the owner of the data wants to be known: licences, contrast.
     pub notes: String,
+    /// What it is known to do badly.
+    #[serde(default)]
+    pub limits: Vec<String>,
+}
+
+/// Scores on heads that training has not seen, degraded in one way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SelfTest {
+    /// What made LR scans of them.
+    pub degradation: String,
+    /// The heads, by the names of their files.
+    pub scans: Vec<String>,
+    /// Over people, by method (`sr` and each floor) and score.
+    pub scores: BTreeMap<String, BTreeMap<String, Summary>>,
+    /// Over people, by score: the model less the zero-filled scan.
+    pub gain: BTreeMap<String, Summary>,
+    /// The least of these gains of one person.
+    pub least_gain: BTreeMap<String, f64>,
 }
 
 /// What every card says of its grid.
@@ -87,7 +119,7 @@ impl ModelCard {
 /// # Errors
 /// When the file cannot be written.
 pub fn write(path: &Path, generator: &Generator, card: &ModelCard) -> Result<()> {
-    tensor_file::write(path, &parameters::values(generator), card)
+    tensor_file::write(path, &parameters::values(generator), card.weights, card)
 }
 
 /// Reads a model.
@@ -95,7 +127,22 @@ pub fn write(path: &Path, generator: &Generator, card: &ModelCard) -> Result<()>
 /// # Errors
 /// When the file is missing, damaged, of another format, or does not hold the tensors that its card promises.
 pub fn read(path: &Path, device: &Device) -> Result<(Generator, ModelCard)> {
-    let (values, card): (_, ModelCard) = tensor_file::read(path)?;
+    made(tensor_file::read(path)?, path, device)
+}
+
+/// As [`read`], from bytes that errors name as `path`.
+///
+/// # Errors
+/// When they are damaged, of another format, or do not hold the tensors that their card promises.
+pub fn decode(bytes: &[u8], path: &Path, device: &Device) -> Result<(Generator, ModelCard)> {
+    made(tensor_file::decode(bytes, path)?, path, device)
+}
+
+fn made(
+    (values, card): (BTreeMap<String, TensorData>, ModelCard),
+    path: &Path,
+    device: &Device,
+) -> Result<(Generator, ModelCard)> {
     if card.format != FORMAT {
         let expected = format!(
             "format {FORMAT}; use the version of voxelift that wrote it ({})",

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{DType, TensorData, f16};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use voxelift_volume::VolumeError;
 use voxelift_volume::files::write_atomically;
 
@@ -17,18 +17,75 @@ use crate::error::{ModelError, Result};
 /// The only metadata key: one value, so that no hash map's order reaches the file.
 const KEY: &str = "voxelift";
 
-/// Writes f32 tensors and their metadata, atomically.
+/// The number format that tensors are stored in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to eleven significant bits, in half the space.
+    F16,
+}
+
+impl Format {
+    /// f32 tensors as they come back from a file of this format.
+    pub fn rounded(self, tensors: BTreeMap<String, TensorData>) -> BTreeMap<String, TensorData> {
+        let there_and_back = |data: TensorData| data.convert_dtype(self.dtype()).convert_dtype(DType::F32);
+        match self {
+            Self::F32 => tensors,
+            Self::F16 => tensors
+                .into_iter()
+                .map(|(name, data)| (name, there_and_back(data)))
+                .collect(),
+        }
+    }
+
+    fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+        }
+    }
+}
+
+/// Writes f32 tensors in a format, and their metadata, atomically.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn write<T: Serialize>(path: &Path, tensors: &BTreeMap<String, TensorData>, metadata: &T) -> Result<()> {
+/// When the file cannot be written, or a value is too large for the format.
+pub fn write<T: Serialize>(
+    path: &Path,
+    tensors: &BTreeMap<String, TensorData>,
+    format: Format,
+    metadata: &T,
+) -> Result<()> {
     let metadata = serde_json::to_value(metadata)
         .expect("metadata is plain data")
         .to_string();
-    let views = tensors.iter().map(|(name, data)| {
+    let mut stored = BTreeMap::new();
+    for (name, data) in tensors {
         assert_eq!(data.dtype(), DType::F32, "tensor {name} is not f32");
-        let view = TensorView::new(Dtype::F32, data.shape().as_slice().to_vec(), data.as_bytes());
-        (name.as_str(), view.expect("the bytes fill the shape"))
+        let converted = data.clone().convert_dtype(format.dtype());
+        if let Some(value) = data
+            .iter::<f32>()
+            .find(|v| v.is_finite() && too_large(format, *v))
+        {
+            let what = format!("tensor {name} holds {value}");
+            return Err(ModelError::model_file(
+                path,
+                what,
+                "values that f16 holds; store f32",
+            ));
+        }
+        stored.insert(name.as_str(), converted);
+    }
+    let views = stored.iter().map(|(name, data)| {
+        let dtype = match format {
+            Format::F32 => Dtype::F32,
+            Format::F16 => Dtype::F16,
+        };
+        let view = TensorView::new(dtype, data.shape().as_slice().to_vec(), data.as_bytes());
+        (*name, view.expect("the bytes fill the shape"))
     });
     let metadata = HashMap::from([(KEY.to_owned(), metadata)]);
     let bytes = safetensors::serialize(views, Some(metadata))
@@ -36,12 +93,24 @@ pub fn write<T: Serialize>(path: &Path, tensors: &BTreeMap<String, TensorData>, 
     Ok(write_atomically(path, true, |out| out.write_all(&bytes))?)
 }
 
-/// Reads what [`write`] wrote.
+fn too_large(format: Format, value: f32) -> bool {
+    format == Format::F16 && !f16::from_f32(value).is_finite()
+}
+
+/// Reads what [`write`] wrote, as f32.
 ///
 /// # Errors
 /// When the file cannot be read, is damaged, or was not written by this program: the message says which.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(BTreeMap<String, TensorData>, T)> {
     let bytes = fs::read(path).map_err(|e| VolumeError::io(path, "read", e))?;
+    decode(&bytes, path)
+}
+
+/// As [`read`], from bytes that errors name as `path`.
+///
+/// # Errors
+/// When they are damaged, or were not written by this program.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<(BTreeMap<String, TensorData>, T)> {
     let damaged = |e: safetensors::SafeTensorError| {
         ModelError::model_file(
             path,
@@ -49,7 +118,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(BTreeMap<String, Tensor
             "a file written by `voxelift train`",
         )
     };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let text = header
         .metadata()
         .as_ref()
@@ -69,16 +138,22 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(BTreeMap<String, Tensor
         )
     })?;
     let mut tensors = BTreeMap::new();
-    for (name, view) in SafeTensors::deserialize(&bytes).map_err(damaged)?.tensors() {
-        if view.dtype() != Dtype::F32 {
-            let what = format!("tensor {name} is {:?}", view.dtype());
-            return Err(ModelError::model_file(path, what, "F32 tensors"));
-        }
-        let values: Vec<f32> = view
-            .data()
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect();
+    for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.tensors() {
+        let bytes = view.data();
+        let values: Vec<f32> = match view.dtype() {
+            Dtype::F32 => bytes
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect(),
+            Dtype::F16 => bytes
+                .chunks_exact(2)
+                .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
+                .collect(),
+            other => {
+                let what = format!("tensor {name} is {other:?}");
+                return Err(ModelError::model_file(path, what, "F32 or F16 tensors"));
+            }
+        };
         if let Some(value) = values.iter().find(|v| !v.is_finite()) {
             return Err(ModelError::model_file(
                 path,

@@ -51,6 +51,7 @@ fn scan(number: usize, side: usize, config: &Config, is_lr: bool) -> Prepared {
         foreground,
         starts,
         factor: 1.0,
+        appearance: None,
     }
 }
 
@@ -96,6 +97,9 @@ fn a_cohort_four_times_the_memory_is_trained() {
         hr_scans: Vec::new(),
         lr_scans: Vec::new(),
         lr_spacing_mm: [[1.0; 2]; 3],
+        appearance: None,
+        self_test: Vec::new(),
+        tests: Vec::new(),
     };
     let (device, _) = DeviceChoice::Cpu.open().expect("a device");
     let run = RunDir::create(&folder.path().join("run")).expect("a run folder");

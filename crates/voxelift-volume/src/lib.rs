@@ -17,6 +17,7 @@ pub mod nifti;
 pub mod phantom;
 pub mod resample;
 
+pub mod appearance;
 pub mod cohort;
 pub mod degrade;
 #[cfg(feature = "dicom")]

@@ -22,6 +22,18 @@ pub struct DataConfig {
     pub lr: LrConfig,
     /// HR scans of yet other people; their simulated LR versions are super-resolved and scored.
     pub validation: Vec<String>,
+    /// HR scans of people in no other role, for the self-test at the end of the run: super-resolved from simulated LR versions
+    /// and scored once, for the model's card. Without them those of `validation` are taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<String>,
+    /// How the LR versions of the self-test are made, one test each; without, as the LR scans were, or through the known
+    /// operator where those are real.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub test_degrade: Vec<Degradation>,
+    /// Whether, without `test` and `validation`, the last of at least four HR people is kept out of the training for the
+    /// self-test.
+    #[serde(skip_serializing_if = "is_true")]
+    pub leave_out: bool,
     /// Share of the HR people that is used, in the order of `hr`; never fewer than one person.
     pub hr_fraction: f64,
     /// People who were scanned more than once, each as `name+name`.
@@ -42,6 +54,10 @@ pub struct DataConfig {
     pub notes: String,
 }
 
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
 fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
@@ -53,6 +69,9 @@ impl Default for DataConfig {
             hr: Vec::new(),
             lr: LrConfig::default(),
             validation: Vec::new(),
+            test: Vec::new(),
+            test_degrade: Vec::new(),
+            leave_out: true,
             hr_fraction: 1.0,
             people: Vec::new(),
             source_operator: SourceOperator::default(),
@@ -186,6 +205,11 @@ impl DataConfig {
         {
             let why = "LR scans of other people are what the unpaired method and source_operator = \"auto\" learn from";
             return Err(ModelError::config("data.lr", "[]", format!("{needed}: {why}")));
+        }
+        for degradation in &self.test_degrade {
+            degradation
+                .check()
+                .map_err(|e| ModelError::config("data.test_degrade", degradation, e.to_string()))?;
         }
         if matches!(&self.source_operator, SourceOperator::Several(list) if list.is_empty()) {
             return Err(ModelError::config(

@@ -7,7 +7,7 @@ pub use data::{DataConfig, LrConfig, NamedSource, PhantomSource, SimulatedLr, So
 pub use text::parse_error;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use voxelift_volume::Scale;
@@ -18,6 +18,7 @@ use crate::error::{ModelError, Result};
 use crate::losses::LossConfig;
 use crate::networks::{DiscriminatorConfig, GeneratorConfig, ProjectionConfig};
 use crate::optimizer::OptimizerConfig;
+use crate::tensor_file::Format;
 
 /// Which method is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub struct Config {
     pub seed: u64,
     /// Optimisation steps.
     pub steps: u64,
+    /// A model whose encoder and SR decoder training starts from, instead of random ones; relative to the configuration file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<PathBuf>,
     /// HR voxels per LR voxel: one factor, or three in file order x, y, z.
     pub scale: ScaleConfig,
     /// The number format that the networks compute in; weights stay f32.
@@ -75,6 +79,8 @@ pub struct Config {
     pub validation: ValidationConfig,
     /// When the state is kept.
     pub checkpoint: CheckpointConfig,
+    /// What is written at the end.
+    pub export: ExportConfig,
 }
 
 impl Default for Config {
@@ -83,6 +89,7 @@ impl Default for Config {
             mode: Mode::Unpaired,
             seed: 1,
             steps: 1000,
+            start: None,
             scale: ScaleConfig::One(2),
             precision: Precision::default(),
             data: DataConfig::default(),
@@ -96,6 +103,7 @@ impl Default for Config {
             schedule: ScheduleConfig::default(),
             validation: ValidationConfig::default(),
             checkpoint: CheckpointConfig::default(),
+            export: ExportConfig::default(),
         }
     }
 }
@@ -194,6 +202,16 @@ impl Default for CheckpointConfig {
     }
 }
 
+/// The model file at the end of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExportConfig {
+    /// The number format of its weights.
+    pub weights: Format,
+    /// What its users must know that it does badly; kept in the model card.
+    pub limits: Vec<String>,
+}
+
 /// A configuration as it will run, and which of its keys the command line changed.
 #[derive(Clone, Debug)]
 pub struct Resolved {
@@ -228,6 +246,7 @@ impl Config {
         let (table, overrides) = text::with_overrides(text, origin, set)?;
         let mut config: Config = text::deserialized(table, text, origin, &overrides)?;
         config.data.root = config.data.root_from(folder)?;
+        config.start = config.start.map(|start| folder.join(start));
         config.check()?;
         Ok(Resolved { config, overrides })
     }
@@ -280,9 +299,16 @@ impl Config {
     /// that diverged.
     pub fn may_change(key: &str) -> bool {
         ["steps", "optimizer.learning_rate"].contains(&key)
-            || ["validation.every", "checkpoint.", "data.notes", "data.cache"]
-                .iter()
-                .any(|free| key.starts_with(free))
+            || [
+                "validation.every",
+                "checkpoint.",
+                "data.notes",
+                "data.cache",
+                "data.test",
+                "export.",
+            ]
+            .iter()
+            .any(|free| key.starts_with(free))
     }
 
     fn check(&self) -> Result<()> {

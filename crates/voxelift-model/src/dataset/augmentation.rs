@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use voxelift_volume::Scale;
-use voxelift_volume::degrade::rician;
+use voxelift_volume::degrade::{Degradation, Motion, rician};
 use voxelift_volume::random::Stream;
 
 /// What is changed at random, beside the flips of the patch's own settings.
@@ -21,6 +21,9 @@ pub struct AugmentationConfig {
     pub operator_copies: usize,
     /// By how much: a factor `exp(u)`, `u` between minus and plus this.
     pub operator_spread: f64,
+    /// How the head moves in these further versions; without, not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub motion: Option<Motion>,
 }
 
 /// Spacings within this of each other may be exchanged.
@@ -42,6 +45,11 @@ impl AugmentationConfig {
                 return Err(format!("{key} = {value}: expected 0 to 1"));
             }
         }
+        let moving = Degradation {
+            motion: self.motion,
+            ..Degradation::default()
+        };
+        moving.check().map_err(|error| error.to_string())?;
         if self.operator_copies > 8 {
             return Err(format!(
                 "operator_copies = {}: expected 0 to 8",

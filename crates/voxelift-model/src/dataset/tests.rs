@@ -14,6 +14,7 @@ fn ramp(person: &str, extent: [usize; 3]) -> Scan {
             starts: starts(person, extent, &foreground, &config(false)).expect("room for a patch"),
             foreground,
             factor: 1.0,
+            appearance: None,
         }),
     }
 }

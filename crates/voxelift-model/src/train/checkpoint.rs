@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::{ModelError, Result};
 use crate::optimizer::Adam;
 use crate::parameters::{replaced, values};
-use crate::tensor_file;
+use crate::tensor_file::{self, Format};
 
 /// What a checkpoint holds beside tensors. Random streams are addressed by seed and step, so none is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub fn write(path: &Path, state: &TrainState, best_psnr_db: Option<f64>) -> Resu
         generator_times,
         discriminator_times,
     };
-    tensor_file::write(path, &tensors, &metadata)
+    tensor_file::write(path, &tensors, Format::F32, &metadata)
 }
 
 /// Reads a state that [`write`] wrote for the same configuration, and the best validation PSNR so far.

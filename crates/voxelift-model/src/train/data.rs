@@ -1,24 +1,21 @@
 //! From the configuration's globs to patches: people and roles, the source operator, pairs, validation heads.
 
-use std::path::{Path, PathBuf};
-
+use voxelift_volume::appearance::{Appearance, AppearanceRange};
 use voxelift_volume::calibration::{MOST_HR, MOST_LR, calibrate};
-use voxelift_volume::cohort::{Cohort, Role};
+use voxelift_volume::cohort::Role;
 use voxelift_volume::degrade::{Degradation, Grid, Operators};
 use voxelift_volume::intensity::{Mask, Normalization};
-use voxelift_volume::nifti::ReadOptions;
-use voxelift_volume::phantom::{self, PhantomConfig};
 use voxelift_volume::random::Stream;
 use voxelift_volume::resample::pad_to_scale;
-use voxelift_volume::scan;
 use voxelift_volume::{Scale, Volume};
 
 use super::ValidationHead;
 use super::domain::{DomainCheck, Gallery};
+use super::sources::{Source, cohort, sources};
 use crate::cache::{self, Cache};
-use crate::config::{Config, DataConfig, Mode, NamedSource, SourceOperator};
+use crate::config::{Config, Mode, NamedSource, SourceOperator};
 use crate::dataset::{Dataset, Scan, SourcePair, starts};
-use crate::error::{ModelError, Result};
+use crate::error::Result;
 
 /// What a run trains on and is watched by.
 #[derive(Debug)]
@@ -37,16 +34,12 @@ pub struct Prepared {
     pub lr_scans: Vec<String>,
     /// Least and largest voxel size of the LR scans, along x, y, z.
     pub lr_spacing_mm: [[f64; 2]; 3],
-}
-
-/// A scan of the cohort, not read yet.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// Whose head it is.
-    pub person: String,
-    /// The name of its file.
-    pub name: String,
-    path: PathBuf,
+    /// What they look like, with the noise that training adds.
+    pub appearance: Option<AppearanceRange>,
+    /// The heads of the self-test at the end; read when it is their turn.
+    pub self_test: Vec<Source>,
+    /// What makes their LR versions, one test each.
+    pub tests: Vec<Degradation>,
 }
 
 /// Checks roles, chooses the source operator, reads every scan and makes the pairs, one at a time; `note` hears what
@@ -142,6 +135,11 @@ fn prepare_looking(
     }
     check_spacing(&pairs, &target, scale, note);
     let lr_spacing_mm = spacing_range(&target, &pairs);
+    let seen = target.iter().chain(pairs.iter().map(|pair| &pair.lr));
+    let drawn = pairs.iter().map(|pair| pair.noise);
+    let noise = drawn.fold(config.augmentation.noise, f64::max);
+    let appearance = AppearanceRange::of(seen.filter_map(|scan| scan.kept.appearance()));
+    let appearance = appearance.map(|range| range.with_noise(noise));
 
     let mut look = |scan: &Source, whole: &Volume| match gallery.as_deref_mut() {
         Some(gallery) => gallery.look(Role::Validation, scan, whole),
@@ -165,6 +163,20 @@ fn prepare_looking(
     if dataset.source_people() == 1 && config.mode == Mode::Unpaired {
         note("one HR person: all contrastive negatives come from one head".into());
     }
+    let self_test = [Role::Test, Role::Validation].map(|role| sources(&cohort, role));
+    let self_test = self_test.into_iter().find(|heads| !heads.is_empty());
+    let tests = match &data.test_degrade[..] {
+        [] => vec![target_like(config, &degradations[0])],
+        given => given.iter().map(|d| on_the_models_grid(config, d)).collect(),
+    };
+    if data.test.is_empty()
+        && let Some(last) = cohort.scans(Role::Test).next()
+    {
+        note(format!(
+            "{} is kept out of the training, for the self-test (data.leave_out)",
+            last.subject
+        ));
+    }
     let names = |scans: &[Source]| scans.iter().map(|scan| scan.name.clone()).collect();
     Ok(Prepared {
         dataset,
@@ -174,6 +186,9 @@ fn prepare_looking(
         hr_scans: names(&hr),
         lr_scans: names(&lr),
         lr_spacing_mm,
+        appearance,
+        self_test: self_test.unwrap_or_default(),
+        tests,
     })
 }
 
@@ -225,11 +240,7 @@ fn read_heads(
     note: &mut dyn FnMut(String),
 ) -> Result<Vec<ValidationHead>> {
     let scale = config.scale.scale();
-    let degradation = Degradation {
-        grid: Grid::Scale(scale),
-        shift: 0.0,
-        ..*config.data.lr.degradation().unwrap_or(source)
-    };
+    let degradation = target_like(config, source);
     let head = |(index, scan): (usize, &Source)| {
         let whole = scan.load(&config.data, note)?;
         look(scan, &whole)?;
@@ -237,6 +248,19 @@ fn read_heads(
         ValidationHead::new(scan.name.clone(), pad_to_scale(&whole, scale), lr)
     };
     heads.iter().enumerate().map(head).collect()
+}
+
+/// What makes LR versions of held-out heads as the LR scans were made, or where those are real through the known operator.
+fn target_like(config: &Config, source: &Degradation) -> Degradation {
+    on_the_models_grid(config, config.data.lr.degradation().unwrap_or(source))
+}
+
+fn on_the_models_grid(config: &Config, degradation: &Degradation) -> Degradation {
+    Degradation {
+        grid: Grid::Scale(config.scale.scale()),
+        shift: 0.0,
+        ..*degradation
+    }
 }
 
 /// What a cached LR scan depends on beside its source.
@@ -257,7 +281,7 @@ fn patch_key(config: &Config) -> String {
     )
 }
 
-/// The degradations of one HR scan: those chosen, then copies of them with other parameters.
+/// The degradations of one HR scan: those chosen, then copies of them with other parameters, of heads that move.
 fn versions(config: &Config, chosen: &[Degradation], first_pair: usize) -> Vec<Degradation> {
     let augmentation = &config.augmentation;
     let mut stream = Stream::new(seed_of(config, Role::Hr, first_pair), OPERATOR_STREAM);
@@ -267,6 +291,7 @@ fn versions(config: &Config, chosen: &[Degradation], first_pair: usize) -> Vec<D
             let spread = augmentation.operator_spread;
             operator.varied(stream.between(-spread, spread).exp())
         })),
+        motion: augmentation.motion.or(degradation.motion),
         ..*degradation
     });
     let varied: Vec<Degradation> = varied.collect();
@@ -283,6 +308,7 @@ fn kept(volume: Volume, factor: f32, starts: Vec<u32>) -> Result<cache::Prepared
         foreground,
         starts,
         factor,
+        appearance: None,
     })
 }
 
@@ -290,7 +316,11 @@ fn kept(volume: Volume, factor: f32, starts: Vec<u32>) -> Result<cache::Prepared
 fn with_starts(person: &str, volume: Volume, config: &Config) -> Result<cache::Prepared> {
     let factor = Normalization::of(&volume)?.factor;
     let extent = volume.extent();
-    let mut prepared = kept(volume, factor, Vec::new())?;
+    let appearance = Some(Appearance::of(&volume)?);
+    let mut prepared = cache::Prepared {
+        appearance,
+        ..kept(volume, factor, Vec::new())?
+    };
     prepared.starts = starts(person, extent, &prepared.foreground, &config.patch)?;
     Ok(prepared)
 }
@@ -311,136 +341,14 @@ fn load_lr(scan: &Source, index: usize, config: &Config, note: &mut dyn FnMut(St
 }
 
 /// Streams of the degradations' random parts, one a scan.
-fn seed_of(config: &Config, role: Role, index: usize) -> u64 {
+pub(super) fn seed_of(config: &Config, role: Role, index: usize) -> u64 {
     let role = match role {
         Role::Hr => 1,
         Role::Lr => 2,
-        _ => 3,
+        Role::Validation => 3,
+        Role::Test => 4,
     };
     config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (role << 32) ^ index as u64
-}
-
-/// Who plays which role, by the names of the files; nothing but folders is read.
-///
-/// # Errors
-/// A glob that finds nothing, or a person in two roles.
-pub fn cohort(data: &DataConfig) -> Result<Cohort> {
-    let mut cohort = Cohort::new();
-    for names in &data.people {
-        cohort.same_person(names)?;
-    }
-    let roles = [
-        (Role::Hr, "data.hr", &data.hr[..]),
-        (Role::Lr, "data.lr", data.lr.files()),
-        (Role::Validation, "data.validation", &data.validation),
-    ];
-    for (role, key, globs) in roles {
-        for glob in globs {
-            for path in expand(glob, key, &data.root)? {
-                cohort.add_file(role, &path)?;
-            }
-        }
-    }
-    cohort.keep_fraction(Role::Hr, data.hr_fraction)?;
-    Ok(cohort)
-}
-
-const PHANTOM: &str = "phantom:";
-
-/// The files of a glob in the order of their names, or one entry a phantom.
-fn expand(text: &str, key: &str, root: &Path) -> Result<Vec<PathBuf>> {
-    if let Some(seeds) = text.strip_prefix(PHANTOM) {
-        let (first, last) = seeds.split_once('-').unwrap_or((seeds, seeds));
-        let (Ok(first), Ok(last)) = (first.parse::<u64>(), last.parse::<u64>()) else {
-            return Err(ModelError::config(
-                key,
-                text,
-                "expected phantom:SEED or phantom:FIRST-LAST",
-            ));
-        };
-        return Ok((first..=last)
-            .map(|seed| PathBuf::from(format!("{PHANTOM}{seed}")))
-            .collect());
-    }
-    let pattern = root.join(text);
-    let matches = glob::glob(&pattern.to_string_lossy())
-        .map_err(|e| ModelError::config(key, text, format!("not a glob: {e}")))?;
-    let mut paths: Vec<PathBuf> = matches.filter_map(std::result::Result::ok).collect();
-    paths.sort();
-    if paths.is_empty() {
-        return Err(ModelError::data(
-            key,
-            format!("{} finds no file", pattern.display()),
-            "at least one NIfTI file",
-        ));
-    }
-    Ok(paths)
-}
-
-/// The scans of a role, in order.
-pub fn sources(cohort: &Cohort, role: Role) -> Vec<Source> {
-    let scans = cohort.scans(role).map(|scan| {
-        let name = scan.path.file_name().unwrap_or(scan.path.as_os_str());
-        Source {
-            person: scan.subject.clone(),
-            name: name.to_string_lossy().into_owned(),
-            path: scan.path.clone(),
-        }
-    });
-    scans.collect()
-}
-
-impl Source {
-    /// Which synthetic head it is, where it is one.
-    fn phantom(&self, data: &DataConfig) -> Option<PhantomConfig> {
-        let text = self.path.to_string_lossy();
-        let seed = text.strip_prefix(PHANTOM)?.parse().expect("made by `expand`");
-        Some(PhantomConfig {
-            seed,
-            extent: data.phantom.extent,
-            spacing_mm: [data.phantom.spacing_mm; 3],
-        })
-    }
-
-    /// [`Source::content`], which only a cache folder asks for.
-    fn identity(&self, data: &DataConfig, cache: &Cache) -> Result<String> {
-        if cache.is_memory() {
-            return Ok(String::new());
-        }
-        self.content(data)
-    }
-
-    /// Where it is; `phantom:SEED` for a synthetic head.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// What the scan is by content, whatever its name.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn content(&self, data: &DataConfig) -> Result<String> {
-        let version = env!("CARGO_PKG_VERSION");
-        if let Some(phantom) = self.phantom(data) {
-            return Ok(format!("{version} {phantom:?}"));
-        }
-        Ok(format!("{version} {}", cache::content(&self.path)?))
-    }
-
-    /// Reads it; `note` hears what is odd about the file.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn load(&self, data: &DataConfig, note: &mut dyn FnMut(String)) -> Result<Volume> {
-        if let Some(phantom) = self.phantom(data) {
-            return Ok(phantom::head(&phantom)?);
-        }
-        let image = scan::read(&self.path, &ReadOptions::default())?;
-        for warning in &image.warnings {
-            note(format!("{}: {warning}", self.name));
-        }
-        Ok(image.into_single()?)
-    }
 }
 
 /// Calibration asks for scans of one sampling: LR voxels `scale` times the HR ones, within a tenth.
@@ -498,4 +406,29 @@ fn spacing_range(lr: &[Scan], pairs: &[SourcePair]) -> [[f64; 2]; 3] {
         }
     }
     range
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voxelift_volume::degrade::Operator;
+
+    #[test]
+    fn further_versions_vary_and_move_and_the_first_stays() {
+        let mut config = Config::default();
+        let chosen = [Degradation::new(Operator::GAUSSIAN, Scale::isotropic(2))];
+        assert_eq!(versions(&config, &chosen, 0), chosen);
+        config.augmentation.operator_copies = 3;
+        config.augmentation.operator_spread = 0.3;
+        config.augmentation.motion = Some(voxelift_volume::degrade::Motion::default());
+        let made = versions(&config, &chosen, 0);
+        assert_eq!((made.len(), made[0]), (4, chosen[0]));
+        assert_eq!(made, versions(&config, &chosen, 0), "the same for the same seed");
+        assert!(made[1..].iter().all(|version| version.motion.is_some()));
+        let operators: Vec<String> = made.iter().map(|version| version.operator.to_string()).collect();
+        for (i, operator) in operators.iter().enumerate() {
+            assert!(!operators[..i].contains(operator), "{operators:?}");
+        }
+        assert_ne!(made, versions(&config, &chosen, 1), "another for another scan");
+    }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 use voxelift_volume::Volume;
+use voxelift_volume::appearance::CONTRAST;
 use voxelift_volume::cohort::Role;
 use voxelift_volume::likeness::SAME_PERSON;
-use voxelift_volume::portrait::{CONTRAST, Portrait};
+use voxelift_volume::portrait::Portrait;
 
-use super::data::Source;
+use super::sources::Source;
 use crate::error::Result;
 
 /// Mean difference of the foreground's percentiles (over its 99.5th) from which two domains differ in contrast.
@@ -116,9 +117,13 @@ fn line(title: &str, scans: &[&Looked]) -> String {
             2
         ),
         along(&|l, a| l.portrait.field_of_view_mm[a], 0),
-        100.0 * mean(scans.iter().map(|l| l.portrait.foreground)),
-        mean(scans.iter().map(|l| l.portrait.contrast[CONTRAST.len() / 2])),
-        mean(scans.iter().map(|l| l.portrait.noise)),
+        100.0 * mean(scans.iter().map(|l| l.portrait.appearance.foreground)),
+        mean(
+            scans
+                .iter()
+                .map(|l| l.portrait.appearance.contrast[CONTRAST.len() / 2])
+        ),
+        mean(scans.iter().map(|l| l.portrait.appearance.noise)),
     )
 }
 
@@ -166,7 +171,7 @@ fn domains(looked: &[Looked]) -> Vec<String> {
         return warnings;
     }
     let off = mean((0..CONTRAST.len()).map(|i| {
-        let percentile = |p: &Portrait| p.contrast[i];
+        let percentile = |p: &Portrait| p.appearance.contrast[i];
         (of(Role::Hr, &percentile) - of(Role::Lr, &percentile)).abs()
     }));
     if off > OTHER_CONTRAST {
@@ -175,14 +180,20 @@ fn domains(looked: &[Looked]) -> Vec<String> {
              {OTHER_CONTRAST}); train on one contrast, or the model will paint the one in the colours of the other"
         ));
     }
-    let (hr, lr) = (of(Role::Hr, &|p| p.noise), of(Role::Lr, &|p| p.noise));
+    let (hr, lr) = (
+        of(Role::Hr, &|p| p.appearance.noise),
+        of(Role::Lr, &|p| p.appearance.noise),
+    );
     if lr > NOISY && lr > 2.0 * hr {
         warnings.push(format!(
             "LR scans are noisy: {lr:.3} of the peak against {hr:.3} in HR; let source_operator = \"auto\" find the noise, or set \
              augmentation.noise"
         ));
     }
-    let (hr, lr) = (of(Role::Hr, &|p| p.foreground), of(Role::Lr, &|p| p.foreground));
+    let (hr, lr) = (
+        of(Role::Hr, &|p| p.appearance.foreground),
+        of(Role::Lr, &|p| p.appearance.foreground),
+    );
     if (hr / lr).max(lr / hr) > OTHER_SHARE {
         warnings.push(format!(
             "HR scans are {:.0} % foreground, LR scans {:.0} %: is one of them skull-stripped, or of another part of the body? Prepare both \

@@ -6,6 +6,8 @@ mod domain;
 mod embeddings;
 mod ledger;
 mod objective;
+mod self_test;
+mod sources;
 mod state;
 mod step;
 mod training;
@@ -13,8 +15,9 @@ mod validate;
 mod views;
 mod watch;
 
-pub use data::{Prepared, Source, cohort, prepare, prepare_and_examine, sources, validation_heads};
+pub use data::{Prepared, prepare, prepare_and_examine, validation_heads};
 pub use domain::DomainCheck;
+pub use sources::{Source, cohort, sources};
 pub use state::{GeneratorSide, TrainState};
 pub use step::{generator_gradients, step};
 pub use validate::{Validation, ValidationHead};
@@ -31,6 +34,7 @@ use voxelift_volume::files::write_atomically;
 
 use crate::config::Config;
 use crate::error::{ModelError, Result};
+use crate::model_file;
 use crate::run::{Record, RunDir};
 
 use ledger::Ledger;
@@ -132,8 +136,7 @@ pub fn train(
                 return Ok(Outcome::Interrupted);
             }
         }
-        training.export()?;
-        Ok(Outcome::Done)
+        training.export(stop, sink)
     })
 }
 
@@ -217,5 +220,17 @@ fn resume(
             Err(error) => sink(Event::Warning(format!("{error}; trying the one before it")))?,
         }
     }
-    Ok((TrainState::new(config, device), None))
+    let fresh = TrainState::new(config, device);
+    let Some(start) = &config.start else {
+        return Ok((fresh, None));
+    };
+    let (generator, card) = model_file::read(start, device)?;
+    sink(Event::Note(format!("starting from {}", start.display())))?;
+    let other = |what: String| {
+        ModelError::model_file(start, what, "a model of this configuration's network and scale")
+    };
+    if card.scale() != config.scale.scale() {
+        return Err(other(format!("its scale is {}", card.scale())));
+    }
+    Ok((fresh.with_generator(&generator).map_err(other)?, None))
 }

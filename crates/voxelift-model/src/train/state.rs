@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use crate::config::{Config, Mode};
 use crate::networks::{Discriminators, Generator, LrDecoder, ProjectionHead};
 use crate::optimizer::Adam;
+use crate::parameters;
 
 /// The networks that the generator update moves, by one optimiser under one gradient norm.
 #[derive(Module, Debug)]
@@ -77,5 +78,16 @@ impl TrainState {
             generator_optimizer: Adam::default(),
             discriminator_optimizer: Adam::default(),
         }
+    }
+
+    /// The same state with another encoder and SR decoder.
+    ///
+    /// # Errors
+    /// One line, when they are of other sizes.
+    pub fn with_generator(mut self, generator: &Generator) -> Result<Self, String> {
+        let values = parameters::values(generator);
+        self.networks.generator = parameters::replaced(self.networks.generator, &values)?;
+        self.average = parameters::replaced(self.average, &values)?;
+        Ok(self)
     }
 }

@@ -1,18 +1,23 @@
 //! A run under way: one step, what is kept of it, and the model at the end.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
 use super::embeddings::Embeddings;
 use super::ledger::Ledger;
-use super::{Event, MOST_SKIPPED, Prepared, TrainState, checkpoint, step, validate};
+use super::{Event, MOST_SKIPPED, Outcome, Prepared, TrainState, checkpoint, self_test, step, validate};
 use crate::batch::UnpairedBatch;
+use crate::cache;
 use crate::config::Config;
 use crate::error::{ModelError, Result};
 use crate::infer::SuperResolver;
 use crate::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
+use crate::networks::Generator;
+use crate::parameters;
 use crate::run::{Record, RunDir, ValidationScores};
 
 /// Between two looks at how alike the embeddings are.
@@ -114,7 +119,7 @@ impl Training<'_> {
     /// Scores the averaged model, shows it, and keeps it where it is the best.
     fn validate(&mut self, sink: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<()> {
         let (run, now) = (self.run, self.state.step);
-        let resolver = resolver(self.config, &self.state, self.device);
+        let resolver = resolver(self.config, self.state.average.clone(), self.device);
         let validation = validate::validate(&resolver, &self.prepared.validation)?;
         let record = Record::Validation {
             step: now,
@@ -145,26 +150,43 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Writes the model.
-    pub fn export(self) -> Result<()> {
+    /// Tests the model as it will be stored and writes it; asked to stop, it does neither.
+    pub fn export(self, stop: &AtomicBool, sink: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<Outcome> {
         let scores = if self.scores.is_empty() {
             last_scores(self.run)?
         } else {
             self.scores
         };
-        let card = card(self.config, self.prepared, scores);
-        model_file::write(&self.run.model(), &self.state.average, &card)
+        let (config, prepared) = (self.config, self.prepared);
+        let stored = config
+            .export
+            .weights
+            .rounded(parameters::values(&self.state.average));
+        let generator = parameters::replaced(self.state.average, &stored).expect("its own tensors");
+        let resolver = resolver(config, generator.clone(), self.device);
+        let Some(self_test) = self_test::run(&resolver, config, prepared, stop, sink)? else {
+            return Ok(Outcome::Interrupted);
+        };
+        let start = config.start.as_deref().map(described).transpose()?;
+        let card = ModelCard {
+            self_test,
+            start,
+            ..card(config, prepared, scores)
+        };
+        model_file::write(&self.run.model(), &generator, &card)?;
+        Ok(Outcome::Done)
     }
 }
 
+/// A model file in words.
+fn described(path: &Path) -> Result<String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(format!("{name}, SHA-256 {}", cache::content(path)?))
+}
+
 /// The averaged generator, ready to be applied.
-fn resolver(config: &Config, state: &TrainState, device: &Device) -> SuperResolver {
-    SuperResolver::new(
-        state.average.clone(),
-        config.scale.scale(),
-        config.tile(),
-        device.clone(),
-    )
+fn resolver(config: &Config, average: Generator, device: &Device) -> SuperResolver {
+    SuperResolver::new(average, config.scale.scale(), config.tile(), device.clone())
 }
 
 fn last_scores(run: &RunDir) -> Result<BTreeMap<String, ValidationScores>> {
@@ -193,7 +215,12 @@ fn card(config: &Config, prepared: &Prepared, validation: BTreeMap<String, Valid
         hr_scans: prepared.hr_scans.clone(),
         lr_scans: prepared.lr_scans.clone(),
         lr_spacing_mm: prepared.lr_spacing_mm,
+        appearance: prepared.appearance,
         validation,
+        self_test: Vec::new(),
+        weights: config.export.weights,
+        start: None,
         notes: config.data.notes.clone(),
+        limits: config.export.limits.clone(),
     }
 }

@@ -13,6 +13,7 @@ use voxelift_model::device::DeviceChoice;
 use voxelift_model::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
 use voxelift_model::networks::GeneratorConfig;
 use voxelift_model::parameters;
+use voxelift_model::tensor_file::Format;
 
 const CONFIGURATION: &str = include_str!("../../../../configs/tiny.toml");
 
@@ -40,8 +41,13 @@ static MODEL: LazyLock<Vec<u8>> = LazyLock::new(|| {
         hr_scans: vec!["a".into()],
         lr_scans: Vec::new(),
         lr_spacing_mm: [[1.0, 2.0]; 3],
+        appearance: None,
         validation: BTreeMap::new(),
+        self_test: Vec::new(),
+        weights: Format::F32,
+        start: None,
         notes: String::new(),
+        limits: Vec::new(),
         network: network.clone(),
     };
     let folder = tempfile::tempdir().expect("a folder");

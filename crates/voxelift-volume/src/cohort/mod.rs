@@ -155,6 +155,15 @@ impl Cohort {
         Ok(())
     }
 
+    /// Gives all scans of the last person of a role another role; nothing where nobody has it.
+    pub fn reassign_last(&mut self, from: Role, to: Role) {
+        let Some(last) = self.people(from).last().map(|person| (*person).to_owned()) else {
+            return;
+        };
+        let of_last = self.scans.iter_mut().filter(|scan| scan.subject == last);
+        of_last.for_each(|scan| scan.role = to);
+    }
+
     fn person(&self, name: &str) -> String {
         self.first_names
             .get(name)

@@ -1,35 +1,61 @@
-//! Several files, one after another: a failure does not stop the others, and is not forgotten.
+//! Several files, side by side: a failure does not stop the others, and is not forgotten.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::files::Job;
 use crate::failure::{Outcome, told};
 use crate::terminal::{self, Terminal};
 
-/// Carries out each job, which answers with what it made in words, and prints what became of it.
+/// Carries out each job, which answers with what it made in words, and prints what became of it; `side_by_side` of them at
+/// a time.
 ///
 /// # Errors
 /// When the only job fails, or all of several do.
 pub fn run(
     jobs: &[Job],
     what: &str,
+    side_by_side: usize,
     terminal: &Terminal,
-    carry_out: impl Fn(&Job) -> anyhow::Result<String>,
+    carry_out: impl Fn(&Job) -> anyhow::Result<String> + Sync,
 ) -> anyhow::Result<Outcome> {
     if let [job] = jobs {
         let made = carry_out(job)?;
         terminal::print(format!("{}: {made}\n", job.output.display()))?;
         return Ok(Outcome::Done);
     }
-    let mut progress = terminal.progress(what, "files", jobs.len() as u64);
-    let mut results = Vec::with_capacity(jobs.len());
-    for (done, job) in jobs.iter().enumerate() {
-        progress.set(done as u64, &job.input.display().to_string());
-        let result = carry_out(job);
-        if let Err(error) = &result {
-            terminal.complain(told(error));
+    let progress = Mutex::new((0, terminal.progress(what, "files", jobs.len() as u64)));
+    let results: Vec<Mutex<Option<anyhow::Result<String>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..side_by_side.clamp(1, jobs.len()) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(job) = jobs.get(number) else {
+                        break;
+                    };
+                    let result = carry_out(job);
+                    if let Err(error) = &result {
+                        terminal.complain(told(error));
+                    }
+                    let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                    progress.0 += 1;
+                    let done = progress.0;
+                    progress.1.set(done, &job.input.display().to_string());
+                    *results[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                }
+            });
         }
-        results.push(result);
-    }
+    });
     drop(progress);
+    let results: Vec<anyhow::Result<String>> = results
+        .into_iter()
+        .map(|result| {
+            let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
+            result.expect("every job was carried out")
+        })
+        .collect();
 
     let mut table = terminal::table(["input", "output", "result"].map(str::to_owned));
     for (job, result) in jobs.iter().zip(&results) {

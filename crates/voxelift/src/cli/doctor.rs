@@ -33,7 +33,10 @@ pub struct DoctorArguments {
 /// When the arguments are refused, or none of the files can be opened.
 pub fn run(arguments: &DoctorArguments) -> anyhow::Result<Outcome> {
     let jobs = match &arguments.fix {
-        Some(out) => files::jobs(&arguments.files, out, "_mended", arguments.force)?,
+        Some(out) => {
+            let batch = arguments.files.len() > 1;
+            files::jobs(&arguments.files, batch, out, "_mended", arguments.force)?
+        }
         None => Vec::new(),
     };
     let (mut found, mut failed) = (false, 0);

@@ -19,13 +19,19 @@ pub struct Job {
     pub output: PathBuf,
 }
 
-/// Pairs inputs with outputs: one input goes to the file `out`, or into an existing folder; several go into a
+/// Pairs inputs with outputs: one input goes to the file `out`, or into an existing folder; a batch goes into a
 /// folder, made where it is missing, each as `<stem><suffix>.nii.gz`.
 ///
 /// # Errors
 /// When two inputs would be written to one name, an output is an input, or exists already without `force`.
-pub fn jobs(inputs: &[PathBuf], out: &Path, suffix: &str, force: bool) -> anyhow::Result<Vec<Job>> {
-    let into_folder = inputs.len() > 1 || out.is_dir();
+pub fn jobs(
+    inputs: &[PathBuf],
+    batch: bool,
+    out: &Path,
+    suffix: &str,
+    force: bool,
+) -> anyhow::Result<Vec<Job>> {
+    let into_folder = batch || out.is_dir();
     if into_folder && out.exists() && !out.is_dir() {
         return Err(usage(format!(
             "-o {}: is a file; several inputs need a folder",
@@ -56,6 +62,56 @@ pub fn jobs(inputs: &[PathBuf], out: &Path, suffix: &str, force: bool) -> anyhow
         check_output(&job.output, inputs, force)?;
     }
     Ok(jobs)
+}
+
+/// The scans that are meant, and whether they are a batch: a folder that holds image files stands for these, however many;
+/// one that holds none is itself a scan (a DICOM series).
+///
+/// # Errors
+/// When a folder cannot be listed, or the outputs would go into it: the next call would take them for scans.
+pub fn scans(inputs: &[PathBuf], out: &Path) -> anyhow::Result<(Vec<PathBuf>, bool)> {
+    let (mut scans, mut batch) = (Vec::new(), inputs.len() > 1);
+    for input in inputs {
+        let mut inside = if input.is_dir() {
+            images(input)?
+        } else {
+            Vec::new()
+        };
+        if inside.is_empty() {
+            inside.push(input.clone());
+        } else if same_file(input, out) {
+            return Err(usage(format!(
+                "-o {}: is the folder of the scans; name another",
+                out.display()
+            )));
+        } else {
+            batch = true;
+        }
+        scans.extend(inside);
+    }
+    Ok((scans, batch))
+}
+
+/// The image files of a folder, in the order of their names.
+fn images(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let failed = |error| VolumeError::io(folder, "list", error);
+    let mut images = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
+        let is_image = [".nii", ".nii.gz", ".hdr", ".mgh", ".mgz"]
+            .iter()
+            .any(|ending| name.ends_with(ending));
+        if is_image && !name.starts_with('.') && path.is_file() {
+            images.push(path);
+        }
+    }
+    images.sort();
+    Ok(images)
 }
 
 /// Refuses a name that is no NIfTI name, an output that is one of the inputs, and an existing one without `force`.
@@ -184,7 +240,7 @@ mod tests {
 
     fn outputs(inputs: &[&str], out: &Path, force: bool) -> Result<Vec<PathBuf>, String> {
         let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
-        let jobs = jobs(&inputs, out, "_sr", force).map_err(|e| e.to_string())?;
+        let jobs = jobs(&inputs, inputs.len() > 1, out, "_sr", force).map_err(|e| e.to_string())?;
         Ok(jobs.into_iter().map(|job| job.output).collect())
     }
 

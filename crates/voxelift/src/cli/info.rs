@@ -10,7 +10,7 @@ use voxelift_volume::nifti::{Header, ReadOptions};
 use voxelift_volume::{Result, Volume, scan};
 
 use super::options::ReadArguments;
-use super::words;
+use super::{card, words};
 use crate::failure::Outcome;
 use crate::terminal;
 
@@ -37,9 +37,9 @@ pub fn run(arguments: &InfoArguments) -> anyhow::Result<Outcome> {
         let shown = if arguments.json {
             serde_json::to_string(&card)?
         } else {
-            serde_json::to_string_pretty(&card)?
+            card::in_words(model, &card)
         };
-        terminal::print(format!("{shown}\n"))?;
+        terminal::print(format!("{}\n", shown.trim_end()))?;
         return Ok(Outcome::Done);
     }
     let mut failed = 0;

@@ -1,6 +1,7 @@
 //! Floor 14 · The command line: one file a command, each from raw arguments to an outcome.
 
 mod batch;
+mod card;
 mod degrade;
 mod demo;
 mod doctor;

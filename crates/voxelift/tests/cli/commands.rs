@@ -519,7 +519,13 @@ fn the_quick_demo_does_the_whole_main_job_and_owns_only_its_folder() {
 
     // The model alone is enough: another tile, the ensemble, another grid; and it refuses what it was not trained for.
     let model = "d/run/model.safetensors";
-    let card = json(&bench.run(&["info", "--model", model]).code(0).get_output().stdout);
+    let card = json(
+        &bench
+            .run(&["info", "--model", model, "--json"])
+            .code(0)
+            .get_output()
+            .stdout,
+    );
     assert_eq!(card["scale"], serde_json::json!([2, 2, 2]));
     let upscale = [
         "upscale",

@@ -3,6 +3,7 @@
 mod commands;
 mod consistency;
 mod interrupted;
+mod models;
 mod refusals;
 mod report;
 mod scans;

@@ -51,14 +51,15 @@ impl AuditFiles {
 pub fn gather(
     model: &Model,
     scan: &Volume,
+    tile: Option<usize>,
     name: &str,
     terminal: &Terminal,
 ) -> anyhow::Result<(Volume, EnsembleAgreement)> {
-    let first = model.member(scan, 0, name, terminal)?;
+    let first = model.member(scan, tile, 0, name, terminal)?;
     let mut ensemble = Ensemble::new(first.geometry(), scan.extent());
     ensemble.add(&first);
     for mirroring in 1..MIRRORINGS {
-        ensemble.add(&model.member(scan, mirroring, name, terminal)?);
+        ensemble.add(&model.member(scan, tile, mirroring, name, terminal)?);
     }
     let agreement = ensemble.agreement();
     let answer = if model.averages() {

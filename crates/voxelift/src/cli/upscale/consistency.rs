@@ -60,7 +60,8 @@ impl Consistency {
         Ok((consistent, Some(done)))
     }
 
-    fn name(self) -> &'static str {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Soft => "soft",

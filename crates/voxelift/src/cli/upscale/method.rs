@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
+use voxelift_model::cache;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::{MIRRORINGS, SuperResolver, UpscaleOptions};
 use voxelift_model::model_file::ModelCard;
+use voxelift_volume::appearance::Appearance;
 use voxelift_volume::degrade::Operators;
 use voxelift_volume::resample::{Interpolation, resize};
 use voxelift_volume::{Geometry, Scale, Volume, kspace};
 
 use super::super::words::number;
+use super::memory::NetworkWork;
 use super::target::Target;
 use crate::terminal::Terminal;
 
@@ -32,7 +35,10 @@ pub struct Model {
     path: PathBuf,
     resolver: SuperResolver,
     card: ModelCard,
-    options: UpscaleOptions,
+    /// SHA-256 of the file.
+    content: String,
+    tile: Option<usize>,
+    ensemble: bool,
     allow_out_of_range: bool,
 }
 
@@ -55,7 +61,9 @@ impl Model {
             path: path.to_owned(),
             resolver,
             card,
-            options,
+            content: cache::content(path)?,
+            tile: options.tile,
+            ensemble: options.ensemble,
             allow_out_of_range,
         })
     }
@@ -71,13 +79,14 @@ impl Model {
     }
 
     /// What stands beside an output, so that it can be made again.
-    fn sidecar(&self) -> Value {
+    fn sidecar(&self, tile: Option<usize>) -> Value {
         json!({
             "method": "model",
             "model": self.path,
+            "model_sha256": self.content,
             "scale": self.card.scale,
-            "tile": self.options.tile.unwrap_or(self.resolver.tile()),
-            "ensemble": self.options.ensemble,
+            "tile": tile.unwrap_or(self.resolver.tile()),
+            "ensemble": self.ensemble,
             "grid": self.card.grid,
             "normalization": self.card.normalization,
             "trained": {"method": self.card.method, "steps": self.card.steps, "seed": self.card.seed, "notes": self.card.notes},
@@ -86,7 +95,17 @@ impl Model {
 
     /// Whether the answer is the mean over the mirrorings of the scan.
     pub fn averages(&self) -> bool {
-        self.options.ensemble
+        self.ensemble
+    }
+
+    /// What a scan asks of the network.
+    pub fn work(&self, input: &Geometry) -> NetworkWork {
+        NetworkWork {
+            extent: input.extent,
+            tile: self.tile.unwrap_or(self.resolver.tile()),
+            n_feats: self.card.network.n_feats,
+            sub_voxels: self.card.scale.iter().product(),
+        }
     }
 
     /// The operators that the model was trained through.
@@ -105,20 +124,29 @@ impl Model {
     pub fn member(
         &self,
         scan: &Volume,
+        tile: Option<usize>,
         mirroring: usize,
         name: &str,
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
         let what = format!("{name}, mirroring {} of {MIRRORINGS}", mirroring + 1);
         self.with_progress(&what, terminal, |hear| {
-            self.resolver.member(scan, self.options.tile, mirroring, hear)
+            self.resolver.member(scan, tile, mirroring, hear)
         })
     }
 
-    fn upscale(&self, scan: &Volume, name: &str, terminal: &Terminal) -> anyhow::Result<Volume> {
-        self.with_progress(name, terminal, |hear| {
-            self.resolver.upscale(scan, &self.options, hear)
-        })
+    fn upscale(
+        &self,
+        scan: &Volume,
+        tile: Option<usize>,
+        name: &str,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Volume> {
+        let options = UpscaleOptions {
+            tile,
+            ensemble: self.ensemble,
+        };
+        self.with_progress(name, terminal, |hear| self.resolver.upscale(scan, &options, hear))
     }
 
     fn with_progress(
@@ -135,35 +163,65 @@ impl Model {
         answer(&mut hear).with_context(|| format!("model {}", self.path.display()))
     }
 
-    /// # Errors
-    /// When the voxels have another size than those that the model was trained on.
-    fn check_range(&self, input: &Geometry) -> anyhow::Result<()> {
+    /// In which respects voxels of this size are none that the model was trained on.
+    fn strange_voxels(&self, input: &Geometry) -> Vec<String> {
         let spacing = input.spacing_mm();
-        for (axis, [least, largest]) in self.card.lr_spacing_mm.into_iter().enumerate() {
+        let ranges = self.card.lr_spacing_mm.into_iter().enumerate();
+        let strange = ranges.filter_map(|(axis, [least, largest])| {
             let fits = (least / SPACING_TOLERANCE..=largest * SPACING_TOLERANCE).contains(&spacing[axis]);
-            if !fits && !self.allow_out_of_range {
-                anyhow::bail!(
-                    "voxels of {} mm along {}; the model was trained on {} to {} mm; bring the scan there, or pass \
-                     --allow-out-of-range",
+            (!fits).then(|| {
+                format!(
+                    "voxels of {} mm along {}, {} to {} mm in training",
                     number(spacing[axis]),
                     ["x", "y", "z"][axis],
                     number(least),
                     number(largest),
-                );
-            }
+                )
+            })
+        });
+        strange.collect()
+    }
+
+    /// Refuses what the model was not trained for, or says it where that is allowed.
+    fn judge(&self, respects: &[String], name: &str, terminal: &Terminal) -> anyhow::Result<()> {
+        if respects.is_empty() {
+            return Ok(());
         }
+        let respects = respects.join("; ");
+        if !self.allow_out_of_range {
+            anyhow::bail!(
+                "outside what the model was trained for: {respects}; bring the scan there, or pass --allow-out-of-range"
+            );
+        }
+        terminal.warn(format!(
+            "{name}: outside what the model was trained for: {respects}"
+        ));
         Ok(())
     }
 }
 
 impl Method {
-    /// Checks that the method is meant for such a scan.
+    /// Checks that the method is meant for voxels of such a size.
     ///
     /// # Errors
-    /// When a model was trained on other voxel sizes.
-    pub fn check(&self, input: &Geometry) -> anyhow::Result<()> {
+    /// When a model was trained on others.
+    pub fn check_voxels(&self, input: &Geometry, name: &str, terminal: &Terminal) -> anyhow::Result<()> {
         match self {
-            Self::Model(model) => model.check_range(input),
+            Self::Model(model) => model.judge(&model.strange_voxels(input), name, terminal),
+            Self::ZeroFill | Self::Interpolated(_) => Ok(()),
+        }
+    }
+
+    /// Checks that the method is meant for a scan that looks like this.
+    ///
+    /// # Errors
+    /// When a model was trained on others, or for a volume without contrast.
+    pub fn check_appearance(&self, volume: &Volume, name: &str, terminal: &Terminal) -> anyhow::Result<()> {
+        match self {
+            Self::Model(model) => match &model.card.appearance {
+                Some(range) => model.judge(&range.strange(&Appearance::of(volume)?), name, terminal),
+                None => Ok(()),
+            },
             Self::ZeroFill | Self::Interpolated(_) => Ok(()),
         }
     }
@@ -176,13 +234,14 @@ impl Method {
         &self,
         volume: &Volume,
         target: &Target,
+        tile: Option<usize>,
         name: &str,
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
         match self {
             Self::ZeroFill => Ok(kspace::zero_fill(volume, target.extent(volume.geometry())?)),
             Self::Interpolated(method) => Ok(resize(volume, target.extent(volume.geometry())?, *method)),
-            Self::Model(model) => model.upscale(volume, name, terminal),
+            Self::Model(model) => model.upscale(volume, tile, name, terminal),
         }
     }
 
@@ -206,9 +265,9 @@ impl Method {
     }
 
     /// What stands beside an output, so that it can be made again; the interpolations need none.
-    pub fn sidecar(&self) -> Option<Value> {
+    pub fn sidecar(&self, tile: Option<usize>) -> Option<Value> {
         match self {
-            Self::Model(model) => Some(model.sidecar()),
+            Self::Model(model) => Some(model.sidecar(tile)),
             Self::ZeroFill => Some(json!({"method": "zero-fill"})),
             Self::Interpolated(_) => None,
         }

@@ -3,8 +3,8 @@
 mod audit;
 mod consistency;
 mod labels;
+mod memory;
 mod method;
-mod planned;
 pub mod sidecar;
 mod target;
 
@@ -27,16 +27,17 @@ use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
 use audit::{Audit, AuditFiles, Place};
 use consistency::Consistency;
+use memory::{Budget, Bytes, Extras, Work, voxels};
 use method::{Method, Model};
-use planned::PlannedArguments;
 use target::Target;
 
 #[derive(Debug, Args)]
 pub struct UpscaleArguments {
-    /// Scans: NIfTI, MGH or MGZ files, or folders of one DICOM series each
+    /// Scans: NIfTI, MGH or MGZ files, folders of such, or folders of one DICOM series each
     #[arg(required = true, value_name = "IN")]
     inputs: Vec<PathBuf>,
-    /// For one input a file or an existing folder; for several a folder, files named <stem>_sr.nii.gz
+    /// For one input a file or an existing folder; for several a folder, files named <stem>_sr.nii.gz; of several, what is there
+    /// and was made alike is left as it is
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     /// A trained model
@@ -66,6 +67,10 @@ pub struct UpscaleArguments {
     /// Voxels along a tile; it belongs to the answer, since attention averages over it [default: the model's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(4..))]
     tile: Option<u16>,
+    /// The most that the program may take, as 4G or 512M: smaller tiles where need be, and fewer scans side by side [default:
+    /// the tile asked for, and half of what the machine has left for scans side by side]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Bytes>,
     /// Average the model's answers over the eight mirrorings of the scan: eight times the time
     #[arg(long)]
     ensemble: bool,
@@ -76,7 +81,7 @@ pub struct UpscaleArguments {
     /// <stem>_null-space.nii.gz and <stem>_null-space-spread.nii.gz beside the output; eight times the time
     #[arg(long)]
     audit: bool,
-    /// Apply the model to voxel sizes that it was not trained on
+    /// Apply the model to voxel sizes, contrasts, sizes or noise that it was not trained on
     #[arg(long)]
     allow_out_of_range: bool,
     /// Where to compute: auto or cpu
@@ -86,8 +91,6 @@ pub struct UpscaleArguments {
     read: ReadArguments,
     #[command(flatten)]
     write: WriteArguments,
-    #[command(flatten)]
-    planned: PlannedArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -112,6 +115,7 @@ struct Plan {
     consistency: Consistency,
     audit: bool,
     labels: Option<PathBuf>,
+    budget: Budget,
     read: ReadOptions,
     write: WriteOptions,
 }
@@ -119,8 +123,10 @@ struct Plan {
 /// # Errors
 /// When the arguments are refused, or the only input fails; of several, those that fail are listed.
 pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    arguments.planned.refuse()?;
-    let jobs = files::jobs(&arguments.inputs, &arguments.output, "_sr", arguments.write.force)?;
+    let (inputs, batch) = files::scans(&arguments.inputs, &arguments.output)?;
+    // What is there already of a batch is looked at when it is its turn.
+    let force = arguments.write.force || batch;
+    let jobs = files::jobs(&inputs, batch, &arguments.output, "_sr", force)?;
     if let Some(labels) = &arguments.labels {
         let [job] = jobs.as_slice() else {
             return Err(usage(
@@ -134,23 +140,16 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
         }
     }
     let method = arguments.method()?;
-    for job in &jobs {
-        let force = arguments.write.force;
-        if method == MethodArgument::Model || arguments.consistency != Consistency::Off {
-            files::refuse_existing(&sidecar::beside(&job.output), force)?;
-        }
-        if arguments.audit {
-            let beside = AuditFiles::beside(&job.output);
-            let inputs = &arguments.inputs;
-            beside
-                .maps()
-                .into_iter()
-                .try_for_each(|map| files::check_output(map, inputs, force))?;
-            files::refuse_existing(&beside.json, force)?;
+    if !batch {
+        for job in &jobs {
+            arguments.refuse_existing(method, job)?;
         }
     }
-    let plan = Plan::new(arguments, method, terminal)?;
-    let outcome = batch::run(&jobs, "upscale", terminal, |job| plan.carry_out(job, terminal))?;
+    let plan = Plan::new(arguments, &inputs, method, terminal)?;
+    let side_by_side = rayon::current_num_threads();
+    let outcome = batch::run(&jobs, "upscale", side_by_side, terminal, |job| {
+        plan.carry_out(job, batch, arguments, terminal)
+    })?;
     if let Method::Model(model) = &plan.method
         && !model.notes().is_empty()
     {
@@ -160,6 +159,24 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
 }
 
 impl UpscaleArguments {
+    /// Refuses to write over what is beside an output.
+    fn refuse_existing(&self, method: MethodArgument, job: &Job) -> anyhow::Result<()> {
+        let force = self.write.force;
+        if method == MethodArgument::Model || self.consistency != Consistency::Off {
+            files::refuse_existing(&sidecar::beside(&job.output), force)?;
+        }
+        if self.audit {
+            let beside = AuditFiles::beside(&job.output);
+            let inputs = std::slice::from_ref(&job.input);
+            beside
+                .maps()
+                .into_iter()
+                .try_for_each(|map| files::check_output(map, inputs, force))?;
+            files::refuse_existing(&beside.json, force)?;
+        }
+        Ok(())
+    }
+
     /// The method, when the other arguments go with it.
     fn method(&self) -> anyhow::Result<MethodArgument> {
         let method = self.method.unwrap_or(MethodArgument::Model);
@@ -191,6 +208,7 @@ impl UpscaleArguments {
 impl Plan {
     fn new(
         arguments: &UpscaleArguments,
+        inputs: &[PathBuf],
         method: MethodArgument,
         terminal: &Terminal,
     ) -> anyhow::Result<Self> {
@@ -236,18 +254,45 @@ impl Plan {
             consistency: arguments.consistency,
             audit: arguments.audit,
             labels: arguments.labels.clone(),
+            budget: Budget::new(arguments.memory)?,
             read: arguments.read.options(),
-            write: arguments.write.options(&arguments.inputs),
+            write: arguments.write.options(inputs),
         })
     }
 
-    /// Reads, makes finer, writes. Returns what was written, in words.
-    fn carry_out(&self, job: &Job, terminal: &Terminal) -> anyhow::Result<String> {
+    /// Reads, makes finer, writes. Returns what was written, in words; of a batch a scan that is there already is left.
+    fn carry_out(
+        &self,
+        job: &Job,
+        batch: bool,
+        arguments: &UpscaleArguments,
+        terminal: &Terminal,
+    ) -> anyhow::Result<String> {
         let input = job.input.display();
+        let name = job.input.file_name().unwrap_or_default().to_string_lossy();
         let scan = files::open(&job.input, &self.read, terminal)?;
+        let geometry = scan.header.geometry();
         let grid = self
-            .grid(&scan.header.geometry(), scan.header.frames())
+            .grid(&geometry, scan.header.frames(), &name, terminal)
             .with_context(|| input.to_string())?;
+        let work = self.work(&geometry, &grid);
+        let tile = self.budget.tile(&work)?;
+        let sidecar = sidecar::described(self, job, tile);
+        if batch && !self.write.force {
+            if sidecar::is_done(job, sidecar.as_ref())? {
+                return Ok("there already".to_owned());
+            }
+            arguments.refuse_existing(arguments.method()?, job)?;
+        }
+        if let (Some(tile), Some(network)) = (tile, work.network)
+            && tile != network.tile
+        {
+            let asked_for = network.tile;
+            terminal.warn(format!(
+                "{input}: tiles of {tile} voxels instead of {asked_for}, for --memory; the answer differs slightly"
+            ));
+        }
+        let _share = self.budget.share(&work, tile);
         let header = self.target.header(&scan.header, &grid);
         // Labels that cannot be carried are told before the work begins.
         let labels = self
@@ -263,7 +308,7 @@ impl Plan {
         }
         let mut found = Found::default();
         let fine = scan.frames.map(|frame| {
-            self.finer(&frame?, &grid, job, &mut found, terminal)
+            self.finer(&frame?, &grid, tile, job, &mut found, terminal)
                 .with_context(|| input.to_string())
         });
         files::write(&job.output, &header, fine, &self.write, terminal)?;
@@ -288,13 +333,43 @@ impl Plan {
             };
             audit.write(&AuditFiles::beside(&job.output), &place, &job.input, terminal)?;
         }
-        sidecar::write(&self.method, job, &found.consistency, self.write.force)?;
+        if let Some(how) = sidecar {
+            sidecar::write(how, job, &found.consistency, self.write.force)?;
+        }
         Ok(said.join("\n"))
     }
 
+    /// What a scan takes in memory.
+    fn work(&self, input: &Geometry, grid: &Geometry) -> Work {
+        let (made, network) = match &self.method {
+            Method::Model(model) => (
+                model.scale().up(input.extent).iter().product(),
+                Some(model.work(input)),
+            ),
+            Method::ZeroFill | Method::Interpolated(_) => (voxels(grid), None),
+        };
+        let extras = Extras {
+            consistent: self.consistency != Consistency::Off,
+            audited: self.audit,
+            placed: !matches!(self.target, Target::Scale(_)),
+        };
+        Work {
+            input: voxels(input),
+            output: made.max(voxels(grid)),
+            beside: extras.bytes(network.is_some()),
+            network,
+        }
+    }
+
     /// The finer grid, when the method may be applied and there are not too many voxels in it.
-    fn grid(&self, input: &Geometry, frames: usize) -> anyhow::Result<Geometry> {
-        self.method.check(input)?;
+    fn grid(
+        &self,
+        input: &Geometry,
+        frames: usize,
+        name: &str,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Geometry> {
+        self.method.check_voxels(input, name, terminal)?;
         let grid = self.target.grid(input)?;
         let counts = grid.extent.iter().map(|n| *n as u64);
         let voxels = counts.fold(frames as u64, u64::saturating_mul);
@@ -311,17 +386,21 @@ impl Plan {
         &self,
         frame: &Volume,
         grid: &Geometry,
+        tile: Option<usize>,
         job: &Job,
         found: &mut Found,
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
         let name = job.input.file_name().unwrap_or_default().to_string_lossy();
+        if !std::mem::replace(&mut found.looked_at, true) {
+            self.method.check_appearance(frame, &name, terminal)?;
+        }
         let (answer, gathered) = match &self.method {
             Method::Model(model) if self.audit => {
-                let (answer, agreement) = audit::gather(model, frame, &name, terminal)?;
+                let (answer, agreement) = audit::gather(model, frame, tile, &name, terminal)?;
                 (answer, Some((model, agreement)))
             }
-            method => (method.apply(frame, &self.target, &name, terminal)?, None),
+            method => (method.apply(frame, &self.target, tile, &name, terminal)?, None),
         };
         let (fine, done) = self.consistency.apply(answer, frame)?;
         found.consistency.extend(done);
@@ -339,6 +418,8 @@ impl Plan {
 /// What is told about a scan beside its voxels.
 #[derive(Default)]
 struct Found {
+    /// Whether the first volume was compared with what the model was trained on.
+    looked_at: bool,
     /// Whether it was said how the first volume came onto the grid.
     placed: bool,
     /// Of each volume, where it was asked for.

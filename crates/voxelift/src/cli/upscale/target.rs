@@ -1,5 +1,7 @@
 //! The grid that is asked for, and how a finer volume comes onto it.
 
+use std::fmt;
+
 use voxelift_volume::nifti::Header;
 use voxelift_volume::resample::{Interpolation, extent_for_spacing, resample_like};
 use voxelift_volume::{Geometry, Result, Scale, Volume, VolumeError, VoxelMap, kspace};
@@ -15,6 +17,19 @@ pub enum Target {
     Spacing([f64; 3]),
     /// The grid of another file.
     Like(Box<Header>),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scale(scale) => write!(f, "scale {scale}"),
+            Self::Spacing([x, y, z]) => write!(f, "spacing {x},{y},{z} mm"),
+            Self::Like(reference) => {
+                let grid = reference.geometry();
+                write!(f, "like {:?} {:?}", grid.extent, grid.world_from_voxel)
+            }
+        }
+    }
 }
 
 /// Voxels this close to one another, in voxels, are the same.

@@ -1,0 +1,151 @@
+//! A model's card in words.
+
+use std::path::Path;
+
+use voxelift_model::model_file::{ModelCard, SelfTest};
+use voxelift_model::tensor_file::Format;
+use voxelift_volume::appearance::CONTRAST;
+use voxelift_volume::error::one_line;
+
+use super::words::number;
+use crate::scoreboard::FLOORS;
+
+/// The card, a line or a few each for what a user asks of a model.
+pub fn in_words(path: &Path, card: &ModelCard) -> String {
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    let weights = match card.weights {
+        Format::F32 => "f32",
+        Format::F16 => "f16",
+    };
+    let network = &card.network;
+    let started = card
+        .start
+        .as_ref()
+        .map_or_else(String::new, |start| format!(", from {start}"));
+    rows.push((
+        "made by",
+        format!(
+            "voxelift {}, {}, {} steps, seed {}{started}",
+            card.version, card.method, card.steps, card.seed
+        ),
+    ));
+    rows.push((
+        "network",
+        format!(
+            "{} features, {} groups of {} blocks, weights {weights}",
+            network.n_feats, network.n_resgroups, network.n_resblocks
+        ),
+    ));
+    rows.push((
+        "scale",
+        format!("{}, in tiles of {} voxels", card.scale(), card.tile),
+    ));
+    rows.push((
+        "trained on",
+        format!("{} HR and {} LR scans", card.hr_scans.len(), card.lr_scans.len()),
+    ));
+    let misfit = card
+        .calibration_misfit
+        .map_or_else(String::new, |misfit| format!(" (misfit {misfit:.3})"));
+    rows.push((
+        "operators",
+        format!("{}{misfit}", card.source_operators.join("; ")),
+    ));
+    let range = |[least, largest]: [f64; 2]| match (number(least), number(largest)) {
+        (least, largest) if least == largest => least,
+        (least, largest) => format!("{least} to {largest}"),
+    };
+    rows.push((
+        "voxels",
+        format!("{} mm", card.lr_spacing_mm.map(range).join(" x ")),
+    ));
+    if let Some(seen) = &card.appearance {
+        let short = |[least, largest]: [f64; 2]| format!("{least:.2} to {largest:.2}");
+        let contrast = CONTRAST.iter().zip(seen.contrast);
+        let contrast: Vec<String> = contrast
+            .map(|(p, limits)| format!("{p:.0} %: {}", short(limits)))
+            .collect();
+        rows.push((
+            "contrast",
+            format!(
+                "percentiles of the foreground over its 99.5th: {}",
+                contrast.join(", ")
+            ),
+        ));
+        let [least, most] = seen.noise;
+        rows.push((
+            "noise",
+            format!("{least:.3} to {most:.3} of the peak, fine texture among it"),
+        ));
+        let [least, most] = seen.foreground_ml;
+        rows.push(("size", format!("{least:.0} to {most:.0} ml of foreground")));
+    }
+    for test in &card.self_test {
+        rows.extend(tested(test));
+    }
+    rows.push(("grid", card.grid.clone()));
+    rows.push(("intensities", card.normalization.clone()));
+    rows.extend(card.limits.iter().map(|limit| ("known limit", limit.clone())));
+    if !card.notes.is_empty() {
+        rows.push(("notes", card.notes.clone()));
+    }
+    let mut text = format!("{}\n", path.display());
+    for (name, value) in rows {
+        text.push_str(&format!("  {name:<14}{}\n", one_line(&value)));
+    }
+    text
+}
+
+/// What is expected after one acquisition: a line of what was done, then one a score.
+fn tested(test: &SelfTest) -> Vec<(&'static str, String)> {
+    let Some(model) = test.scores.get("sr") else {
+        return Vec::new();
+    };
+    let people = model.values().map(|summary| summary.people).max().unwrap_or(0);
+    let mut rows = vec![(
+        "self-test",
+        format!(
+            "{} ({people} people, {} scans, in the mask)",
+            test.degradation,
+            test.scans.len()
+        ),
+    )];
+    for (key, name, digits, higher) in [
+        ("psnr_db", "PSNR (dB)", 2, true),
+        ("ssim", "SSIM", 4, true),
+        ("haarpsi", "HaarPSI", 4, true),
+        ("resolution_mm", "effective resolution (mm)", 2, false),
+    ] {
+        let Some(summary) = model.get(key) else { continue };
+        let interval = |of: Option<[f64; 2]>| {
+            of.map_or_else(String::new, |[low, high]| {
+                format!(" [{low:.digits$}, {high:.digits$}]")
+            })
+        };
+        let floors = FLOORS
+            .iter()
+            .filter_map(|floor| Some((*floor, test.scores.get(*floor)?.get(key)?.mean)));
+        let best = floors.reduce(|best, other| if (other.1 > best.1) == higher { other } else { best });
+        let best = best.map_or_else(String::new, |(floor, mean)| {
+            format!("; {floor}, the best floor, {mean:.digits$}")
+        });
+        rows.push((
+            "",
+            format!(
+                "{name}: {:.digits$}{}{best}",
+                summary.mean,
+                interval(summary.interval)
+            ),
+        ));
+    }
+    if let (Some(gain), Some(least)) = (test.gain.get("psnr_db"), test.least_gain.get("psnr_db")) {
+        rows.push((
+            "",
+            format!(
+                "over zero-fill: {:+.2} dB, no person below {least:+.2}",
+                gain.mean
+            ),
+        ));
+    }
+    rows
+}

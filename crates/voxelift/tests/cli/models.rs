@@ -1,0 +1,325 @@
+//! A model and what it knows of itself: what to expect of it, what it was trained for, and whole folders of scans through it.
+
+use std::fs;
+
+use serde_json::Value;
+use voxelift_volume::Volume;
+use voxelift_volume::degrade::Degradation;
+
+use super::support::{Bench, text};
+use super::training::CONFIG;
+
+/// A model of synthetic heads, trained for no longer than it takes to write one; `scans/` holds LR scans of two others.
+fn bench(set: &[&str]) -> Bench {
+    let bench = Bench::new();
+    fs::write(bench.path("tiny.toml"), CONFIG).expect("written");
+    train(&bench, "run", set);
+    fs::create_dir(bench.path("scans")).expect("a folder");
+    for (name, seed) in [("a", 40), ("b", 41)] {
+        bench.write(&format!("scans/{name}.nii.gz"), &lr(&bench, seed));
+    }
+    bench
+}
+
+fn train(bench: &Bench, run: &str, set: &[&str]) {
+    let mut words = vec!["train", "tiny.toml", "--run", run];
+    words.extend(set.iter().flat_map(|set| ["--set", set]));
+    bench.run(&words).code(0);
+}
+
+/// A head of the kind that the model was trained on, through the same acquisition.
+fn lr(bench: &Bench, seed: u64) -> Volume {
+    let config = voxelift_volume::phantom::PhantomConfig {
+        seed,
+        extent: [32, 36, 32],
+        spacing_mm: [4.8; 3],
+    };
+    let head = voxelift_volume::phantom::head(&config).expect("a phantom");
+    bench.write(&format!("hr-{seed}.nii.gz"), &head);
+    Degradation::default().apply(&head, seed).expect("an LR scan")
+}
+
+fn card(bench: &Bench, run: &str) -> Value {
+    let model = format!("{run}/model.safetensors");
+    let assert = bench.run(&["info", "--model", &model, "--json"]).code(0);
+    serde_json::from_slice(&assert.get_output().stdout).expect("JSON")
+}
+
+#[test]
+fn a_run_leaves_one_person_out_and_says_what_to_expect() {
+    let bench = bench(&[
+        r#"data.hr=["phantom:1-5"]"#,
+        "export.weights=f16",
+        "export.limits=[\"toys\"]",
+    ]);
+    let told = card(&bench, "run");
+    assert_eq!(told["hr_scans"].as_array().map(Vec::len), Some(4));
+    assert_eq!(
+        (&told["weights"], &told["limits"][0]),
+        (&"f16".into(), &"toys".into())
+    );
+    let test = &told["self_test"][0];
+    assert_eq!(test["scans"][0], "phantom:5", "nobody of the training: {told}");
+    assert_eq!(test["degradation"], "kspace, scale 2");
+
+    let words = ["info", "--model", "run/model.safetensors"];
+    let said = text(&bench.run(&words).code(0).get_output().stdout);
+    for part in [
+        "weights f16",
+        "known limit   toys",
+        "4 HR and 2 LR scans",
+        "PSNR (dB): ",
+        "the best floor",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+
+    // The card says what `evaluate` says of the model in the file.
+    let hr = voxelift_volume::phantom::head(&voxelift_volume::phantom::PhantomConfig {
+        seed: 5,
+        extent: [32, 36, 32],
+        spacing_mm: [4.8; 3],
+    });
+    bench.write("hr.nii", &hr.expect("a phantom"));
+    bench.run(&["degrade", "hr.nii", "lr.nii"]).code(0);
+    for (method, arguments) in [
+        ("sr", ["--model", "run/model.safetensors"]),
+        ("zero-fill", ["--method", "zero-fill"]),
+    ] {
+        let words = [&["upscale", "lr.nii", "-o", "sr.nii", "--force"], &arguments[..]].concat();
+        bench.run(&words).code(0);
+        let words = [
+            "evaluate",
+            "--reference",
+            "hr.nii",
+            "--image",
+            "sr.nii",
+            "--json",
+            "-",
+        ];
+        let assert = bench.run(&words).code(0);
+        let scores: Value = serde_json::from_slice(&assert.get_output().stdout).expect("JSON");
+        for name in ["psnr_db", "ssim"] {
+            let (ours, theirs) = (&test["scores"][method][name]["mean"], &scores["masked"][name]);
+            let off = ours.as_f64().expect("a score") - theirs.as_f64().expect("a score");
+            assert!(
+                off.abs() < 1e-4,
+                "{method} {name}: {ours} on the card, {theirs} by evaluate"
+            );
+        }
+    }
+
+    // Weights of f16 take half the room; a run may start from them, and its card says so.
+    train(&bench, "whole", &["data.leave_out=false", "steps=1"]);
+    assert_eq!(card(&bench, "whole")["self_test"], serde_json::json!([]));
+    let size = |run: &str| {
+        fs::metadata(bench.path(&format!("{run}/model.safetensors")))
+            .expect("a model")
+            .len()
+    };
+    assert!(
+        3 * size("run") < 2 * size("whole") + 12_000,
+        "{} {}",
+        size("run"),
+        size("whole")
+    );
+    let start = r#"start="run/model.safetensors""#;
+    train(&bench, "on", &[start, "steps=1", "optimizer.learning_rate=1e-12"]);
+    let told = card(&bench, "on");
+    assert!(
+        told["start"]
+            .as_str()
+            .is_some_and(|start| start.contains("SHA-256")),
+        "{told}"
+    );
+    let answer = |run: &str| {
+        let model = format!("{run}/model.safetensors");
+        bench
+            .run(&["upscale", "lr.nii", "-o", "sr.nii", "--force", "--model", &model])
+            .code(0);
+        bench.read("sr.nii")
+    };
+    let (from, on) = (answer("run"), answer("on"));
+    let off = from
+        .data()
+        .iter()
+        .zip(on.data())
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
+    assert!(off < 1e-4, "a step of no length moved the answer by {off}");
+    let other = [
+        "train",
+        "tiny.toml",
+        "--run",
+        "other",
+        "--set",
+        start,
+        "--set",
+        "network.n_feats=6",
+    ];
+    let said = text(&bench.run(&other).code(1).get_output().stderr);
+    assert!(
+        said.contains("run/model.safetensors") && said.contains("shape"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_scan_unlike_those_of_training_is_refused_in_the_respect_in_which_it_differs() {
+    let bench = bench(&[]);
+    let scan = lr(&bench, 42);
+    let [nx, ny, nz] = scan.extent();
+    let peak = scan.data().iter().copied().fold(0.0, f32::max);
+    let changed = |change: &dyn Fn(usize, f32) -> f32| {
+        let data = scan
+            .data()
+            .iter()
+            .enumerate()
+            .map(|(i, v)| change(i, *v))
+            .collect();
+        Volume::new(data, scan.geometry().clone())
+    };
+    bench.write("as-it-is.nii", &scan);
+    bench.write(
+        "size.nii",
+        &changed(&|i, v| {
+            let at = [i % nx, i / nx % ny, i / (nx * ny)];
+            let inside = at
+                .iter()
+                .zip([nx, ny, nz])
+                .all(|(i, n)| (n / 3..2 * n / 3).contains(i));
+            if inside { v } else { 0.0 }
+        }),
+    );
+    bench.write("contrast.nii", &changed(&|_, v| v * v * v / (peak * peak)));
+    bench
+        .run(&["degrade", "hr-42.nii.gz", "noise.nii", "--noise", "0.3"])
+        .code(0);
+    let upscale = |name: &str| format!("{name}.nii");
+    let words = |input: &str| {
+        [
+            "upscale",
+            input,
+            "-o",
+            "sr.nii",
+            "--model",
+            "run/model.safetensors",
+        ]
+        .map(str::to_owned)
+    };
+    bench
+        .run(&words("as-it-is.nii").each_ref().map(String::as_str))
+        .code(0);
+    fs::remove_file(bench.path("sr.nii")).expect("an output");
+    fs::remove_file(bench.path("sr.json")).expect("a sidecar");
+    for respect in ["size", "contrast", "noise"] {
+        let input = upscale(respect);
+        let words = words(&input);
+        let words = words.each_ref().map(String::as_str);
+        bench.refuses(
+            1,
+            &words,
+            &[&input, &format!("{respect}: "), "--allow-out-of-range"],
+        );
+        let allowed = [&words[..], &["--allow-out-of-range", "--force"]].concat();
+        let said = text(&bench.run(&allowed).code(0).get_output().stderr);
+        assert!(said.contains(&format!("{respect}: ")), "{said}");
+        fs::remove_file(bench.path("sr.nii")).expect("an output");
+        fs::remove_file(bench.path("sr.json")).expect("a sidecar");
+    }
+}
+
+#[test]
+fn a_folder_of_scans_goes_on_where_it_stopped() {
+    let bench = bench(&[]);
+    fs::write(bench.path("scans/broken.nii"), b"nothing of the kind").expect("a file");
+    fs::write(bench.path("scans/notes.txt"), b"not a scan").expect("a file");
+    let upscale = |more: &[&str]| {
+        let words = [
+            "upscale",
+            "scans",
+            "-o",
+            "out",
+            "--model",
+            "run/model.safetensors",
+        ];
+        let assert = bench.run(&[&words, more].concat());
+        let output = assert.get_output();
+        (output.status.code(), text(&output.stdout))
+    };
+    let times = |said: &str, what: &str| said.matches(what).count();
+    let (code, said) = upscale(&[]);
+    assert_eq!(
+        (code, times(&said, "failed: "), times(&said, "there already")),
+        (Some(3), 1, 0),
+        "{said}"
+    );
+    let made = fs::read(bench.path("out/a_sr.nii.gz")).expect("an output");
+    fs::remove_file(bench.path("out/b_sr.nii.gz")).expect("an output");
+    let (code, said) = upscale(&[]);
+    assert_eq!((code, times(&said, "there already")), (Some(3), 1), "{said}");
+    assert!(bench.path("out/b_sr.nii.gz").is_file(), "made again");
+    fs::remove_file(bench.path("scans/broken.nii")).expect("a file");
+    assert_eq!(upscale(&[]).0, Some(0));
+
+    // Made with another setting it is neither taken for done nor written over.
+    let (code, said) = upscale(&["--tile", "8"]);
+    assert_eq!((code, times(&said, "another tile")), (Some(1), 2), "{said}");
+    assert_eq!(fs::read(bench.path("out/a_sr.nii.gz")).expect("an output"), made);
+    assert_eq!(upscale(&["--tile", "8", "--force"]).0, Some(0));
+    assert!(fs::read(bench.path("out/a_sr.nii.gz")).expect("an output") != made);
+    // A folder of one is a folder.
+    fs::create_dir(bench.path("one")).expect("a folder");
+    fs::copy(bench.path("scans/a.nii.gz"), bench.path("one/a.nii.gz")).expect("a copy");
+    let words = [
+        "upscale",
+        "one",
+        "-o",
+        "of-one",
+        "--model",
+        "run/model.safetensors",
+    ];
+    bench.run(&words).code(0);
+    let said = text(&bench.run(&words).code(0).get_output().stdout);
+    assert!(said.contains("of-one/a_sr.nii.gz: there already"), "{said}");
+    let words = [
+        "upscale",
+        "scans",
+        "-o",
+        "scans",
+        "--model",
+        "run/model.safetensors",
+    ];
+    bench.refuses(2, &words, &["-o scans", "the folder of the scans"]);
+}
+
+#[test]
+fn the_tile_follows_the_memory_that_is_given() {
+    let bench = bench(&[]);
+    let scan = lr(&bench, 43).padded([40; 3]);
+    bench.write("large.nii", &scan);
+    let upscale = [
+        "upscale",
+        "large.nii",
+        "-o",
+        "sr.nii",
+        "--model",
+        "run/model.safetensors",
+        "--threads",
+        "2",
+        "--allow-out-of-range",
+    ];
+    let with =
+        |memory: &str| bench.run(&[&upscale[..], &["--force", "--tile", "40", "--memory", memory]].concat());
+    let said = text(&with("44M").code(0).get_output().stderr);
+    assert!(said.contains("instead of 40"), "{said}");
+    let how: Value =
+        serde_json::from_slice(&fs::read(bench.path("sr.json")).expect("a sidecar")).expect("JSON");
+    assert!((16..40).contains(&how["tile"].as_u64().expect("a tile")), "{how}");
+    let said = text(&with("4G").code(0).get_output().stderr);
+    assert!(!said.contains("instead of"), "{said}");
+    for (memory, word) in [("38M", "needs"), ("1M", "at least"), ("lots", "4G or 512M")] {
+        let said = text(&with(memory).code(2).get_output().stderr);
+        assert!(said.contains(word), "{memory}: {said}");
+    }
+}
