@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use voxelift_volume::Scale;
 use voxelift_volume::appearance::AppearanceRange;
@@ -127,22 +127,7 @@ pub fn write(path: &Path, generator: &Generator, card: &ModelCard) -> Result<()>
 /// # Errors
 /// When the file is missing, damaged, of another format, or does not hold the tensors that its card promises.
 pub fn read(path: &Path, device: &Device) -> Result<(Generator, ModelCard)> {
-    made(tensor_file::read(path)?, path, device)
-}
-
-/// As [`read`], from bytes that errors name as `path`.
-///
-/// # Errors
-/// When they are damaged, of another format, or do not hold the tensors that their card promises.
-pub fn decode(bytes: &[u8], path: &Path, device: &Device) -> Result<(Generator, ModelCard)> {
-    made(tensor_file::decode(bytes, path)?, path, device)
-}
-
-fn made(
-    (values, card): (BTreeMap<String, TensorData>, ModelCard),
-    path: &Path,
-    device: &Device,
-) -> Result<(Generator, ModelCard)> {
+    let (values, card): (_, ModelCard) = tensor_file::read(path)?;
     if card.format != FORMAT {
         let expected = format!(
             "format {FORMAT}; use the version of voxelift that wrote it ({})",

@@ -1,5 +1,6 @@
 //! Floor 6 · Named tensors and one JSON value <-> a safetensors file, the same bytes for the same content.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
@@ -30,21 +31,33 @@ pub enum Format {
 
 impl Format {
     /// f32 tensors as they come back from a file of this format.
-    pub fn rounded(self, tensors: BTreeMap<String, TensorData>) -> BTreeMap<String, TensorData> {
-        let there_and_back = |data: TensorData| data.convert_dtype(self.dtype()).convert_dtype(DType::F32);
-        match self {
-            Self::F32 => tensors,
-            Self::F16 => tensors
-                .into_iter()
-                .map(|(name, data)| (name, there_and_back(data)))
-                .collect(),
-        }
+    ///
+    /// # Errors
+    /// One line, when a value is too large for the format.
+    pub fn rounded(
+        self,
+        tensors: BTreeMap<String, TensorData>,
+    ) -> std::result::Result<BTreeMap<String, TensorData>, String> {
+        let there_and_back = |(name, data): (String, TensorData)| {
+            let stored = self.stored(&name, &data)?.into_owned();
+            Ok((name, stored.convert_dtype(DType::F32)))
+        };
+        tensors.into_iter().map(there_and_back).collect()
     }
 
-    fn dtype(self) -> DType {
-        match self {
-            Self::F32 => DType::F32,
-            Self::F16 => DType::F16,
+    /// A tensor as it is stored; what is f32 already is not copied.
+    fn stored<'a>(
+        self,
+        name: &str,
+        data: &'a TensorData,
+    ) -> std::result::Result<Cow<'a, TensorData>, String> {
+        assert_eq!(data.dtype(), DType::F32, "tensor {name} is not f32");
+        if self == Self::F32 {
+            return Ok(Cow::Borrowed(data));
+        }
+        match data.iter::<f32>().find(|v| !f16::from_f32(*v).is_finite()) {
+            Some(value) => Err(format!("tensor {name} holds {value}, which f16 does not")),
+            None => Ok(Cow::Owned(data.clone().convert_dtype(DType::F16))),
         }
     }
 }
@@ -62,28 +75,16 @@ pub fn write<T: Serialize>(
     let metadata = serde_json::to_value(metadata)
         .expect("metadata is plain data")
         .to_string();
-    let mut stored = BTreeMap::new();
-    for (name, data) in tensors {
-        assert_eq!(data.dtype(), DType::F32, "tensor {name} is not f32");
-        let converted = data.clone().convert_dtype(format.dtype());
-        if let Some(value) = data
-            .iter::<f32>()
-            .find(|v| v.is_finite() && too_large(format, *v))
-        {
-            let what = format!("tensor {name} holds {value}");
-            return Err(ModelError::model_file(
-                path,
-                what,
-                "values that f16 holds; store f32",
-            ));
-        }
-        stored.insert(name.as_str(), converted);
-    }
+    let stored = tensors
+        .iter()
+        .map(|(name, data)| Ok((name.as_str(), format.stored(name, data)?)))
+        .collect::<std::result::Result<BTreeMap<_, _>, String>>()
+        .map_err(|what| ModelError::model_file(path, what, "weights that can be stored so; store f32"))?;
+    let dtype = match format {
+        Format::F32 => Dtype::F32,
+        Format::F16 => Dtype::F16,
+    };
     let views = stored.iter().map(|(name, data)| {
-        let dtype = match format {
-            Format::F32 => Dtype::F32,
-            Format::F16 => Dtype::F16,
-        };
         let view = TensorView::new(dtype, data.shape().as_slice().to_vec(), data.as_bytes());
         (*name, view.expect("the bytes fill the shape"))
     });
@@ -93,24 +94,12 @@ pub fn write<T: Serialize>(
     Ok(write_atomically(path, true, |out| out.write_all(&bytes))?)
 }
 
-fn too_large(format: Format, value: f32) -> bool {
-    format == Format::F16 && !f16::from_f32(value).is_finite()
-}
-
 /// Reads what [`write`] wrote, as f32.
 ///
 /// # Errors
 /// When the file cannot be read, is damaged, or was not written by this program: the message says which.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(BTreeMap<String, TensorData>, T)> {
     let bytes = fs::read(path).map_err(|e| VolumeError::io(path, "read", e))?;
-    decode(&bytes, path)
-}
-
-/// As [`read`], from bytes that errors name as `path`.
-///
-/// # Errors
-/// When they are damaged, or were not written by this program.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<(BTreeMap<String, TensorData>, T)> {
     let damaged = |e: safetensors::SafeTensorError| {
         ModelError::model_file(
             path,
@@ -118,7 +107,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<(BTreeMa
             "a file written by `voxelift train`",
         )
     };
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
     let text = header
         .metadata()
         .as_ref()
@@ -138,7 +127,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<(BTreeMa
         )
     })?;
     let mut tensors = BTreeMap::new();
-    for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.tensors() {
+    for (name, view) in SafeTensors::deserialize(&bytes).map_err(damaged)?.tensors() {
         let bytes = view.data();
         let values: Vec<f32> = match view.dtype() {
             Dtype::F32 => bytes
@@ -164,4 +153,27 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<(BTreeMa
         tensors.insert(name, TensorData::new(values, view.shape().to_vec()));
     }
     Ok((tensors, metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f16_comes_back_as_it_was_rounded_and_what_it_does_not_hold_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("weights");
+        let of = |value: f32| BTreeMap::from([("w".to_owned(), TensorData::new(vec![0.1, value], [2]))]);
+        let rounded = Format::F16.rounded(of(-3.3)).expect("small values");
+        assert_ne!(rounded, of(-3.3));
+        write(&path, &of(-3.3), Format::F16, &7).expect("written");
+        assert_eq!(read::<u32>(&path).expect("whole"), (rounded, 7));
+        write(&path, &of(1e5), Format::F32, &7).expect("f32 holds it");
+        for message in [
+            Format::F16.rounded(of(1e5)).unwrap_err(),
+            write(&path, &of(1e5), Format::F16, &7).unwrap_err().to_string(),
+        ] {
+            assert!(message.contains("tensor w holds 100000"), "{message}");
+        }
+    }
 }

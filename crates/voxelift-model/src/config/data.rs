@@ -188,11 +188,15 @@ impl Default for PhantomSource {
     }
 }
 
+/// A path of a configuration, so that it means the same wherever the configuration is read again.
+pub(super) fn absolute(path: &Path, key: &str) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| ModelError::config(key, path.display(), e.to_string()))
+}
+
 impl DataConfig {
     /// `root` as an absolute folder, so that the configuration means the same wherever it is read again.
     pub(super) fn root_from(&self, folder: &Path) -> Result<PathBuf> {
-        let root = folder.join(&self.root);
-        std::path::absolute(&root).map_err(|e| ModelError::config("data.root", root.display(), e.to_string()))
+        absolute(&folder.join(&self.root), "data.root")
     }
 
     pub(super) fn check(&self, mode: Mode) -> Result<()> {

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use voxelift_volume::Scale;
 
+use data::absolute;
+
 use crate::dataset::{AugmentationConfig, PatchConfig};
 use crate::device::Precision;
 use crate::error::{ModelError, Result};
@@ -246,7 +248,9 @@ impl Config {
         let (table, overrides) = text::with_overrides(text, origin, set)?;
         let mut config: Config = text::deserialized(table, text, origin, &overrides)?;
         config.data.root = config.data.root_from(folder)?;
-        config.start = config.start.map(|start| folder.join(start));
+        if let Some(start) = &mut config.start {
+            *start = absolute(&folder.join(&*start), "start")?;
+        }
         config.check()?;
         Ok(Resolved { config, overrides })
     }

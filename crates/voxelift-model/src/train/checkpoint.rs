@@ -20,6 +20,8 @@ struct Metadata {
     version: String,
     step: u64,
     skipped: u64,
+    #[serde(default)]
+    start: Option<String>,
     /// Best masked validation PSNR so far.
     best_psnr_db: Option<f64>,
     generator_times: BTreeMap<String, u64>,
@@ -51,6 +53,7 @@ pub fn write(path: &Path, state: &TrainState, best_psnr_db: Option<f64>) -> Resu
         version: env!("CARGO_PKG_VERSION").into(),
         step: state.step,
         skipped: state.skipped,
+        start: state.start.clone(),
         best_psnr_db,
         generator_times,
         discriminator_times,
@@ -77,6 +80,7 @@ pub fn read(path: &Path, config: &Config, device: &Device) -> Result<(TrainState
     let state = TrainState {
         step: metadata.step,
         skipped: metadata.skipped,
+        start: metadata.start,
         networks: replaced(fresh.networks, &part(NETWORKS)).map_err(wrong)?,
         discriminators: restored_option(fresh.discriminators, &part(DISCRIMINATORS)).map_err(wrong)?,
         average: replaced(fresh.average, &part(AVERAGE)).map_err(wrong)?,

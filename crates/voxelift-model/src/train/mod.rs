@@ -32,6 +32,7 @@ use burn::tensor::Device;
 use voxelift_volume::Volume;
 use voxelift_volume::files::write_atomically;
 
+use crate::cache;
 use crate::config::Config;
 use crate::error::{ModelError, Result};
 use crate::model_file;
@@ -232,5 +233,8 @@ fn resume(
     if card.scale() != config.scale.scale() {
         return Err(other(format!("its scale is {}", card.scale())));
     }
-    Ok((fresh.with_generator(&generator).map_err(other)?, None))
+    // Now, not at the end: the file may have gone or changed by then.
+    let name = start.file_name().unwrap_or_default().to_string_lossy();
+    let named = format!("{name}, SHA-256 {}", cache::content(start)?);
+    Ok((fresh.with_generator(&generator, named).map_err(other)?, None))
 }

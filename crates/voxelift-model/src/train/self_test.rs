@@ -55,6 +55,9 @@ pub fn run(
             )))?;
             let mut warnings = Vec::new();
             let hr = head.load(&config.data, &mut |warning| warnings.push(warning))?;
+            warnings
+                .into_iter()
+                .try_for_each(|warning| sink(Event::Note(warning)))?;
             let lr = degradation.apply(&hr, seed_of(config, Role::Test, index))?;
             let hr = pad_to_scale(&hr, config.scale.scale());
             score(&mut table, head, &hr, &lr, resolver)?;

@@ -28,6 +28,8 @@ pub struct TrainState {
     pub step: u64,
     /// Steps whose update was left out because it was not finite.
     pub skipped: u64,
+    /// The model that it started from, in words: its file's name and SHA-256.
+    pub start: Option<String>,
     /// What the generator update moves.
     pub networks: GeneratorSide,
     /// `D_s`, `D_f`, `D_t`; none in the supervised mode.
@@ -62,6 +64,7 @@ impl TrainState {
         Self {
             step: 0,
             skipped: 0,
+            start: None,
             networks: GeneratorSide {
                 generator: network.init(config.seed, &live),
                 lr_decoder: unpaired.then(|| LrDecoder::new(&network, config.seed, &live)),
@@ -80,11 +83,12 @@ impl TrainState {
         }
     }
 
-    /// The same state with another encoder and SR decoder.
+    /// The same state with the encoder and SR decoder of another model, which `start` names.
     ///
     /// # Errors
     /// One line, when they are of other sizes.
-    pub fn with_generator(mut self, generator: &Generator) -> Result<Self, String> {
+    pub fn with_generator(mut self, generator: &Generator, start: String) -> Result<Self, String> {
+        self.start = Some(start);
         let values = parameters::values(generator);
         self.networks.generator = parameters::replaced(self.networks.generator, &values)?;
         self.average = parameters::replaced(self.average, &values)?;

@@ -1,7 +1,6 @@
 //! A run under way: one step, what is kept of it, and the model at the end.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,6 @@ use super::embeddings::Embeddings;
 use super::ledger::Ledger;
 use super::{Event, MOST_SKIPPED, Outcome, Prepared, TrainState, checkpoint, self_test, step, validate};
 use crate::batch::UnpairedBatch;
-use crate::cache;
 use crate::config::Config;
 use crate::error::{ModelError, Result};
 use crate::infer::SuperResolver;
@@ -162,26 +160,23 @@ impl Training<'_> {
             .export
             .weights
             .rounded(parameters::values(&self.state.average));
+        let stored = stored.map_err(|what| ModelError::Run {
+            path: self.run.root().to_owned(),
+            what: format!("{what}; store f32: --set export.weights=f32"),
+        })?;
         let generator = parameters::replaced(self.state.average, &stored).expect("its own tensors");
         let resolver = resolver(config, generator.clone(), self.device);
         let Some(self_test) = self_test::run(&resolver, config, prepared, stop, sink)? else {
             return Ok(Outcome::Interrupted);
         };
-        let start = config.start.as_deref().map(described).transpose()?;
         let card = ModelCard {
             self_test,
-            start,
+            start: self.state.start,
             ..card(config, prepared, scores)
         };
         model_file::write(&self.run.model(), &generator, &card)?;
         Ok(Outcome::Done)
     }
-}
-
-/// A model file in words.
-fn described(path: &Path) -> Result<String> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(format!("{name}, SHA-256 {}", cache::content(path)?))
 }
 
 /// The averaged generator, ready to be applied.

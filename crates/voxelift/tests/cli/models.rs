@@ -132,6 +132,12 @@ fn a_run_leaves_one_person_out_and_says_what_to_expect() {
             .is_some_and(|start| start.contains("SHA-256")),
         "{told}"
     );
+    // Once begun it needs that file no more, and still says what it was.
+    train(&bench, "later", &[start, "steps=1"]);
+    fs::rename(bench.path("run"), bench.path("away")).expect("renamed");
+    train(&bench, "later", &[start, "steps=2"]);
+    fs::rename(bench.path("away"), bench.path("run")).expect("renamed");
+    assert_eq!(card(&bench, "later")["start"], told["start"]);
     let answer = |run: &str| {
         let model = format!("{run}/model.safetensors");
         bench

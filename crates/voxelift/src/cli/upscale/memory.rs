@@ -110,7 +110,7 @@ impl Budget {
     /// # Errors
     /// When what is asked for does not even hold the program.
     pub fn new(asked_for: Option<Bytes>) -> anyhow::Result<Self> {
-        let process = PROCESS + THREAD * rayon::current_num_threads() as u64;
+        let process = process();
         let bytes = match asked_for {
             Some(Bytes(bytes)) => bytes.checked_sub(process).ok_or_else(|| {
                 usage(format!(
@@ -143,7 +143,7 @@ impl Budget {
             .filter(|tile| tile.is_multiple_of(4));
         let mut fitting = smaller.filter(|tile| work.with_tile(*tile) <= self.bytes);
         fitting.next().map(Some).ok_or_else(|| {
-            let process = PROCESS + THREAD * rayon::current_num_threads() as u64;
+            let process = process();
             let least = asked_for.map_or(0, |tile| tile.min(LEAST_TILE));
             let needed = told(work.with_tile(least) + process);
             usage(format!(
@@ -170,6 +170,11 @@ impl Drop for Share<'_> {
         *self.budget.taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
         self.budget.freed.notify_all();
     }
+}
+
+/// Bytes that are taken whatever the scan.
+fn process() -> u64 {
+    PROCESS + THREAD * rayon::current_num_threads() as u64
 }
 
 /// What is done to a scan beside the making of finer voxels.

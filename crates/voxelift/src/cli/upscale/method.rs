@@ -37,8 +37,7 @@ pub struct Model {
     card: ModelCard,
     /// SHA-256 of the file.
     content: String,
-    tile: Option<usize>,
-    ensemble: bool,
+    options: UpscaleOptions,
     allow_out_of_range: bool,
 }
 
@@ -62,8 +61,7 @@ impl Model {
             resolver,
             card,
             content: cache::content(path)?,
-            tile: options.tile,
-            ensemble: options.ensemble,
+            options,
             allow_out_of_range,
         })
     }
@@ -86,7 +84,7 @@ impl Model {
             "model_sha256": self.content,
             "scale": self.card.scale,
             "tile": tile.unwrap_or(self.resolver.tile()),
-            "ensemble": self.ensemble,
+            "ensemble": self.options.ensemble,
             "grid": self.card.grid,
             "normalization": self.card.normalization,
             "trained": {"method": self.card.method, "steps": self.card.steps, "seed": self.card.seed, "notes": self.card.notes},
@@ -95,14 +93,14 @@ impl Model {
 
     /// Whether the answer is the mean over the mirrorings of the scan.
     pub fn averages(&self) -> bool {
-        self.ensemble
+        self.options.ensemble
     }
 
     /// What a scan asks of the network.
     pub fn work(&self, input: &Geometry) -> NetworkWork {
         NetworkWork {
             extent: input.extent,
-            tile: self.tile.unwrap_or(self.resolver.tile()),
+            tile: self.options.tile.unwrap_or(self.resolver.tile()),
             n_feats: self.card.network.n_feats,
             sub_voxels: self.card.scale.iter().product(),
         }
@@ -142,10 +140,7 @@ impl Model {
         name: &str,
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
-        let options = UpscaleOptions {
-            tile,
-            ensemble: self.ensemble,
-        };
+        let options = UpscaleOptions { tile, ..self.options };
         self.with_progress(name, terminal, |hear| self.resolver.upscale(scan, &options, hear))
     }
 

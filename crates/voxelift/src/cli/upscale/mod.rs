@@ -140,12 +140,12 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
         }
     }
     let method = arguments.method()?;
+    let plan = Plan::new(arguments, &inputs, method, terminal)?;
     if !batch {
         for job in &jobs {
-            arguments.refuse_existing(method, job)?;
+            arguments.refuse_existing(&plan.method, job, &inputs)?;
         }
     }
-    let plan = Plan::new(arguments, &inputs, method, terminal)?;
     let side_by_side = rayon::current_num_threads();
     let outcome = batch::run(&jobs, "upscale", side_by_side, terminal, |job| {
         plan.carry_out(job, batch, arguments, terminal)
@@ -160,14 +160,13 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
 
 impl UpscaleArguments {
     /// Refuses to write over what is beside an output.
-    fn refuse_existing(&self, method: MethodArgument, job: &Job) -> anyhow::Result<()> {
+    fn refuse_existing(&self, method: &Method, job: &Job, inputs: &[PathBuf]) -> anyhow::Result<()> {
         let force = self.write.force;
-        if method == MethodArgument::Model || self.consistency != Consistency::Off {
+        if matches!(method, Method::Model(_)) || self.consistency != Consistency::Off {
             files::refuse_existing(&sidecar::beside(&job.output), force)?;
         }
         if self.audit {
             let beside = AuditFiles::beside(&job.output);
-            let inputs = std::slice::from_ref(&job.input);
             beside
                 .maps()
                 .into_iter()
@@ -282,7 +281,7 @@ impl Plan {
             if sidecar::is_done(job, sidecar.as_ref())? {
                 return Ok("there already".to_owned());
             }
-            arguments.refuse_existing(arguments.method()?, job)?;
+            arguments.refuse_existing(&self.method, job, &self.write.inputs)?;
         }
         if let (Some(tile), Some(network)) = (tile, work.network)
             && tile != network.tile
