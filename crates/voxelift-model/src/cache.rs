@@ -73,11 +73,16 @@ pub fn content(path: &Path) -> Result<String> {
     for file in &files {
         hash.update(fs::read(file).map_err(read)?);
     }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hexadecimal(&hash.finalize()))
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Changes with the layout of the files.
-const MAGIC: &[u8; 8] = b"vxlscan2";
+const MAGIC: &[u8; 8] = b"vxlscan4";
 /// Magic, key, extent, spacing, factor, number of starts, appearance.
 const HEADER: usize = 8 + 32 + 3 * 8 + 3 * 8 + 8 + 8 + 8 * APPEARANCE;
 /// Numbers of an appearance; none is as many that are no number.

@@ -10,7 +10,7 @@ use voxelift_volume::{Scale, Volume};
 
 use crate::batch::{tensor_to_voxels, volume_to_tensor};
 use crate::error::Result;
-use crate::model_file::{self, ModelCard};
+use crate::model_file::{ModelCard, ModelFile};
 use crate::networks::Generator;
 
 /// The mirrorings of a volume, none among them, over which an ensemble averages (RCAN's self-ensemble).
@@ -48,9 +48,17 @@ impl SuperResolver {
     /// Reads a model file: the resolver and the card of what it is.
     ///
     /// # Errors
-    /// As [`model_file::read`].
+    /// As [`ModelFile::open`] and [`SuperResolver::of`].
     pub fn load(path: &Path, device: Device) -> Result<(Self, ModelCard)> {
-        let (generator, card) = model_file::read(path, &device)?;
+        Self::of(&ModelFile::open(path)?, device)
+    }
+
+    /// As [`SuperResolver::load`], of a file that has been read.
+    ///
+    /// # Errors
+    /// As [`ModelFile::generator`].
+    pub fn of(file: &ModelFile, device: Device) -> Result<(Self, ModelCard)> {
+        let (generator, card) = file.generator(&device)?;
         Ok((Self::new(generator, card.scale(), card.tile, device), card))
     }
 

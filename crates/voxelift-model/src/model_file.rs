@@ -1,15 +1,19 @@
 //! Floor 8 · The exported model: safetensors + card.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use voxelift_volume::Scale;
+use sha2::{Digest, Sha256};
 use voxelift_volume::appearance::AppearanceRange;
 use voxelift_volume::degrade::{Degradation, Operators};
 use voxelift_volume::metrics::Summary;
+use voxelift_volume::{Scale, VolumeError};
 
+use crate::cache::hexadecimal;
 use crate::error::{ModelError, Result};
 use crate::networks::{Generator, GeneratorConfig};
 use crate::parameters;
@@ -122,52 +126,112 @@ pub fn write(path: &Path, generator: &Generator, card: &ModelCard) -> Result<()>
     tensor_file::write(path, &parameters::values(generator), card.weights, card)
 }
 
+/// A model file's bytes, and where they come from.
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    origin: PathBuf,
+    bytes: Cow<'static, [u8]>,
+}
+
+impl ModelFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).map_err(|e| VolumeError::io(path, "read", e))?;
+        Ok(Self {
+            origin: path.to_owned(),
+            bytes: bytes.into(),
+        })
+    }
+
+    /// The model in the box, T1-weighted brains from about 2 mm to 1 mm: made by `configs/default-model.toml`.
+    pub fn built_in() -> Self {
+        Self {
+            origin: "built-in model".into(),
+            bytes: include_bytes!("../models/t1w-brain-2mm.safetensors")[..].into(),
+        }
+    }
+
+    /// The file, or `built-in model`.
+    pub fn origin(&self) -> &Path {
+        &self.origin
+    }
+
+    /// SHA-256 in hexadecimal digits.
+    pub fn content(&self) -> String {
+        hexadecimal(&Sha256::digest(&self.bytes))
+    }
+
+    /// The card alone.
+    ///
+    /// # Errors
+    /// When the file is damaged or has no card that this version reads.
+    pub fn card(&self) -> Result<ModelCard> {
+        tensor_file::decode(&self.bytes, &self.origin).map(|(_, card)| card)
+    }
+
+    /// The network with its weights, and its card.
+    ///
+    /// # Errors
+    /// When the file is damaged, of another format, or does not hold the tensors that its card promises.
+    pub fn generator(&self, device: &Device) -> Result<(Generator, ModelCard)> {
+        let (values, card): (_, ModelCard) = tensor_file::decode(&self.bytes, &self.origin)?;
+        if card.format != FORMAT {
+            let expected = format!(
+                "format {FORMAT}; use the version of voxelift that wrote it ({})",
+                card.version
+            );
+            return Err(ModelError::model_file(
+                &self.origin,
+                format!("model format {}", card.format),
+                expected,
+            ));
+        }
+        let mut network = card.network.clone();
+        let [x, y, z] = card.scale;
+        network.scale = [z, y, x];
+        network.check().map_err(|e| {
+            ModelError::model_file(
+                &self.origin,
+                format!("its card says {e}"),
+                "sizes of a real network",
+            )
+        })?;
+        // The network is made before its weights are put into it: not one that is larger than the file.
+        let stored: usize = values.values().map(|tensor| tensor.shape().num_elements()).sum();
+        let (tensors, weights) = network.least();
+        if tensors > values.len() as f64 || weights > stored as f64 {
+            let what = format!(
+                "its card promises a larger network than its {stored} weights in {} tensors make",
+                values.len()
+            );
+            return Err(ModelError::model_file(
+                &self.origin,
+                what,
+                "the tensors that its card promises",
+            ));
+        }
+        let generator = parameters::replaced(network.init(0, device), &values).map_err(|what| {
+            ModelError::model_file(&self.origin, what, "the tensors that its card promises")
+        })?;
+        Ok((generator, card))
+    }
+}
+
 /// Reads a model.
 ///
 /// # Errors
-/// When the file is missing, damaged, of another format, or does not hold the tensors that its card promises.
+/// As [`ModelFile::open`] and [`ModelFile::generator`].
 pub fn read(path: &Path, device: &Device) -> Result<(Generator, ModelCard)> {
-    let (values, card): (_, ModelCard) = tensor_file::read(path)?;
-    if card.format != FORMAT {
-        let expected = format!(
-            "format {FORMAT}; use the version of voxelift that wrote it ({})",
-            card.version
-        );
-        return Err(ModelError::model_file(
-            path,
-            format!("model format {}", card.format),
-            expected,
-        ));
-    }
-    let mut network = card.network.clone();
-    let [x, y, z] = card.scale;
-    network.scale = [z, y, x];
-    network
-        .check()
-        .map_err(|e| ModelError::model_file(path, format!("its card says {e}"), "sizes of a real network"))?;
-    // The network is made before its weights are put into it: not one that is larger than the file.
-    let stored: usize = values.values().map(|tensor| tensor.shape().num_elements()).sum();
-    let (tensors, weights) = network.least();
-    if tensors > values.len() as f64 || weights > stored as f64 {
-        let what = format!(
-            "its card promises a larger network than its {stored} weights in {} tensors make",
-            values.len()
-        );
-        return Err(ModelError::model_file(
-            path,
-            what,
-            "the tensors that its card promises",
-        ));
-    }
-    let generator = parameters::replaced(network.init(0, device), &values)
-        .map_err(|what| ModelError::model_file(path, what, "the tensors that its card promises"))?;
-    Ok((generator, card))
+    ModelFile::open(path)?.generator(device)
 }
 
 /// Reads a card alone.
 ///
 /// # Errors
-/// As [`read`].
+/// As [`ModelFile::open`] and [`ModelFile::card`].
 pub fn read_card(path: &Path) -> Result<ModelCard> {
-    tensor_file::read(path).map(|(_, card)| card)
+    ModelFile::open(path)?.card()
 }

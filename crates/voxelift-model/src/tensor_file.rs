@@ -99,35 +99,45 @@ pub fn write<T: Serialize>(
 /// # Errors
 /// When the file cannot be read, is damaged, or was not written by this program: the message says which.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(BTreeMap<String, TensorData>, T)> {
-    let bytes = fs::read(path).map_err(|e| VolumeError::io(path, "read", e))?;
+    decode(
+        &fs::read(path).map_err(|e| VolumeError::io(path, "read", e))?,
+        path,
+    )
+}
+
+/// As [`read`], from the bytes of a file that messages call `origin`.
+///
+/// # Errors
+/// As [`read`].
+pub fn decode<T: DeserializeOwned>(bytes: &[u8], origin: &Path) -> Result<(BTreeMap<String, TensorData>, T)> {
     let damaged = |e: safetensors::SafeTensorError| {
         ModelError::model_file(
-            path,
+            origin,
             format!("not a whole safetensors file ({e})"),
             "a file written by `voxelift train`",
         )
     };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let text = header
         .metadata()
         .as_ref()
         .and_then(|metadata| metadata.get(KEY))
         .ok_or_else(|| {
             ModelError::model_file(
-                path,
+                origin,
                 "no voxelift card in the metadata",
                 "a file written by `voxelift train`",
             )
         })?;
     let metadata = serde_json::from_str(text).map_err(|e| {
         ModelError::model_file(
-            path,
+            origin,
             format!("its card cannot be read ({e})"),
             "a file of this version of voxelift",
         )
     })?;
     let mut tensors = BTreeMap::new();
-    for (name, view) in SafeTensors::deserialize(&bytes).map_err(damaged)?.tensors() {
+    for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.tensors() {
         let bytes = view.data();
         let values: Vec<f32> = match view.dtype() {
             Dtype::F32 => bytes
@@ -140,12 +150,12 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(BTreeMap<String, Tensor
                 .collect(),
             other => {
                 let what = format!("tensor {name} is {other:?}");
-                return Err(ModelError::model_file(path, what, "F32 or F16 tensors"));
+                return Err(ModelError::model_file(origin, what, "F32 or F16 tensors"));
             }
         };
         if let Some(value) = values.iter().find(|v| !v.is_finite()) {
             return Err(ModelError::model_file(
-                path,
+                origin,
                 format!("tensor {name} holds {value}"),
                 "finite weights",
             ));

@@ -15,7 +15,8 @@ pub struct AugmentationConfig {
     pub gamma: f64,
     /// Log intensity added as a random quadratic over the patch, at most this at its corners.
     pub bias_field: f64,
-    /// Rician noise on LR patches, between none and this fraction of the brightness.
+    /// Rician noise on LR patches, between none and this fraction of the brightness; the square of an even draw, so that a
+    /// third of the patches have less than a tenth of it and clean scans are learnt too.
     pub noise: f64,
     /// Further LR versions of each HR scan, their operators' parameters changed at random.
     pub operator_copies: usize,
@@ -89,7 +90,7 @@ impl AugmentationConfig {
         // Nine terms share the amplitude, so that no corner exceeds it.
         let bias = std::array::from_fn(|_| either(self.bias_field / 9.0));
         let noise = if self.noise > 0.0 {
-            stream.between(0.0, self.noise)
+            self.noise * stream.between(0.0, 1.0).powi(2)
         } else {
             0.0
         };

@@ -5,6 +5,9 @@ use crate::volume::Volume;
 
 /// The share of exact zeros from which a volume counts as skull-stripped or masked.
 const MASKED_SHARE: f64 = 0.2;
+/// The share of the other voxels above Otsu's threshold from which they are what was left by masking. Seen: masked heads 0.80 and
+/// more; a head of which ringing fills the slices while others are exactly 0, 0.28 (`docs/decisions/0007`).
+const SHOWING_SHARE: f64 = 0.75;
 
 /// A subset of a volume's voxels.
 ///
@@ -44,14 +47,16 @@ impl Mask {
         Self::above(volume, otsu(volume.data()).unwrap_or(f32::INFINITY))
     }
 
-    /// The foreground: the voxels that are not 0 where at least a fifth of the volume is exactly 0 (it was
-    /// masked), else those above Otsu's threshold.
+    /// The foreground: the voxels that are not 0 where at least a fifth of the volume is exactly 0 and at least three quarters of the
+    /// others lie above Otsu's threshold (it was masked), else those above Otsu's threshold.
     pub fn foreground(volume: &Volume) -> Self {
-        let zeros = volume.data().iter().filter(|v| **v == 0.0).count();
-        if zeros as f64 >= MASKED_SHARE * volume.data().len() as f64 {
-            Self::new(volume.data().iter().map(|v| *v != 0.0).collect(), volume.extent())
+        let otsu = Self::otsu(volume);
+        let masked = Self::new(volume.data().iter().map(|v| *v != 0.0).collect(), volume.extent());
+        let (voxels, left) = (volume.data().len() as f64, masked.count() as f64);
+        if voxels - left >= MASKED_SHARE * voxels && otsu.count() as f64 >= SHOWING_SHARE * left {
+            masked
         } else {
-            Self::otsu(volume)
+            otsu
         }
     }
 
@@ -207,6 +212,17 @@ mod tests {
             50,
             "Otsu: only the bright half"
         );
+    }
+
+    #[test]
+    fn what_rings_beside_slices_of_zeros_is_no_foreground() {
+        let data = (0..100).map(|i| match i {
+            0..30 => 0.0,
+            30..80 => 0.01,
+            _ => 1.0,
+        });
+        let volume = Volume::new(data.collect(), Geometry::axis_aligned([10, 10, 1], [1.0; 3]));
+        assert_eq!(Mask::foreground(&volume).count(), 20);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use voxelift_model::model_file;
+use voxelift_model::model_file::ModelFile;
 use voxelift_volume::intensity::{Mask, percentile};
 use voxelift_volume::nifti::{Header, ReadOptions};
 use voxelift_volume::{Result, Volume, scan};
@@ -19,9 +19,9 @@ pub struct InfoArguments {
     /// Scans: NIfTI, MGH or MGZ files, or folders of one DICOM series each
     #[arg(required_unless_present = "model")]
     files: Vec<PathBuf>,
-    /// Show the card of a model file instead
-    #[arg(long, value_name = "FILE", conflicts_with = "files")]
-    model: Option<PathBuf>,
+    /// Show the card of a model file instead; without FILE, of the built-in model
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "files")]
+    model: Option<Option<PathBuf>>,
     /// One JSON object a file, one a line
     #[arg(long)]
     json: bool,
@@ -33,11 +33,13 @@ pub struct InfoArguments {
 /// When the only file cannot be read; of several, those that can are shown.
 pub fn run(arguments: &InfoArguments) -> anyhow::Result<Outcome> {
     if let Some(model) = &arguments.model {
-        let card = model_file::read_card(model)?;
+        let file = model.as_deref();
+        let file = file.map_or_else(|| Ok(ModelFile::built_in()), ModelFile::open)?;
+        let card = file.card()?;
         let shown = if arguments.json {
             serde_json::to_string(&card)?
         } else {
-            card::in_words(model, &card)
+            card::in_words(file.origin(), &card)
         };
         terminal::print(format!("{}\n", shown.trim_end()))?;
         return Ok(Outcome::Done);

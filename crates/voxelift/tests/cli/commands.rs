@@ -514,6 +514,8 @@ fn the_quick_demo_does_the_whole_main_job_and_owns_only_its_folder() {
         page.contains("Training curves") && page.contains("data:image/png"),
         "scores, curves and pictures"
     );
+    let built_in = std::fs::read_to_string(bench.path("d/built-in/sr.json")).expect("a sidecar");
+    assert!(built_in.contains("built-in model"), "{built_in}");
     let (hr, sr) = (bench.read("d/hr.nii.gz"), bench.read("d/sr.nii.gz"));
     assert_eq!(sr.extent(), hr.extent().map(|n| n.next_multiple_of(2)));
 

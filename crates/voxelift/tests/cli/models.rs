@@ -6,7 +6,7 @@ use serde_json::Value;
 use voxelift_volume::Volume;
 use voxelift_volume::degrade::Degradation;
 
-use super::support::{Bench, text};
+use super::support::{Bench, shared_data, skipped, text};
 use super::training::CONFIG;
 
 /// A model of synthetic heads, trained for no longer than it takes to write one; `scans/` holds LR scans of two others.
@@ -327,5 +327,76 @@ fn the_tile_follows_the_memory_that_is_given() {
     for (memory, word) in [("38M", "needs"), ("1M", "at least"), ("lots", "4G or 512M")] {
         let said = text(&with(memory).code(2).get_output().stderr);
         assert!(said.contains(word), "{memory}: {said}");
+    }
+}
+
+#[test]
+fn the_built_in_model_needs_no_file_says_what_it_is_and_keeps_to_brains() {
+    let bench = Bench::new();
+    let said = text(&bench.run(&["info", "--model"]).code(0).get_output().stdout);
+    for part in [
+        "built-in model",
+        "CC BY-NC",
+        "box, scale 2",
+        "known limit",
+        "self-test",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let small = bench.phantom("small.nii.gz", [20, 24, 20], 3);
+    let upscale = ["upscale", "small.nii.gz", "-o", "sr.nii.gz"];
+    bench.refuses(
+        1,
+        &upscale,
+        &[
+            "small.nii.gz",
+            "outside what the model was trained for",
+            "--allow-out-of-range",
+        ],
+    );
+    let said = bench
+        .run(&[&upscale[..], &["--allow-out-of-range"]].concat())
+        .code(0);
+    assert!(text(&said.get_output().stderr).contains("CC BY-NC"));
+    assert_eq!(bench.read("sr.nii.gz").extent(), small.extent().map(|n| 2 * n));
+    let sidecar: Value =
+        serde_json::from_slice(&fs::read(bench.path("sr.json")).expect("a sidecar")).expect("JSON");
+    assert_eq!(sidecar["model"], "built-in model");
+    assert_eq!(sidecar["model_sha256"].as_str().map(str::len), Some(64));
+}
+
+#[test]
+fn the_built_in_model_is_above_every_floor_on_a_head_that_it_has_not_seen() {
+    let Some(data) = shared_data() else {
+        skipped("no shared data");
+        return;
+    };
+    let bench = Bench::new();
+    let hr = data.join("val/hr/oasis-malf1101_T1w_1mm_brain.nii.gz");
+    let hr = hr.to_str().expect("UTF-8");
+    for (name, how) in [
+        ("kspace", &["--operator", "kspace"][..]),
+        ("box", &["--operator", "box"]),
+        ("noise", &["--noise", "0.03"]),
+    ] {
+        let lr = format!("{name}.nii.gz");
+        bench.run(&[&["degrade", hr, &lr], how].concat()).code(0);
+        let psnr = |method: &str, how: &[&str]| {
+            let out = format!("{name}-{method}.nii.gz");
+            bench.run(&[&["upscale", &lr, "-o", &out], how].concat()).code(0);
+            let scores = bench
+                .run(&["evaluate", "--reference", hr, "--image", &out, "--json", "-"])
+                .code(0);
+            let scores: Value = serde_json::from_slice(&scores.get_output().stdout).expect("JSON");
+            scores["masked"]["psnr_db"].as_f64().expect("a number")
+        };
+        let model = psnr("model", &[]);
+        for floor in ["zero-fill", "cubic"] {
+            let floor_psnr = psnr(floor, &["--method", floor]);
+            assert!(
+                model > floor_psnr + 0.5,
+                "{name}: {model} dB, {floor} {floor_psnr} dB"
+            );
+        }
     }
 }

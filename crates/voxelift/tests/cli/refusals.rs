@@ -65,10 +65,6 @@ fn arguments_are_refused_with_exit_code_2() {
             &["--quiet", "--verbose"],
         ),
         (
-            &["upscale", "head.nii", "-o", "out.nii"],
-            &["--model", "--method zero-fill"],
-        ),
-        (
             &["upscale", "head.nii", "-o", "out.nii", "--method", "nearest"],
             &["nearest", "zero-fill"],
         ),

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use voxelift_model::cache;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::{MIRRORINGS, SuperResolver, UpscaleOptions};
-use voxelift_model::model_file::ModelCard;
+use voxelift_model::model_file::{ModelCard, ModelFile};
 use voxelift_volume::appearance::Appearance;
 use voxelift_volume::degrade::Operators;
 use voxelift_volume::resample::{Interpolation, resize};
@@ -32,7 +31,7 @@ pub enum Method {
 /// A trained model, and how it is applied.
 #[derive(Debug)]
 pub struct Model {
-    path: PathBuf,
+    origin: PathBuf,
     resolver: SuperResolver,
     card: ModelCard,
     /// SHA-256 of the file.
@@ -42,25 +41,26 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a model file.
+    /// Reads a model file; without one, the built-in model.
     ///
     /// # Errors
     /// When it cannot be read, or the device is not there.
     pub fn load(
-        path: &Path,
+        path: Option<&Path>,
         device: DeviceChoice,
         options: UpscaleOptions,
         allow_out_of_range: bool,
         terminal: &Terminal,
     ) -> anyhow::Result<Self> {
         let (device, name) = device.open()?;
-        let (resolver, card) = SuperResolver::load(path, device)?;
-        terminal.detail(format!("{}: on {name}", path.display()));
+        let file = path.map_or_else(|| Ok(ModelFile::built_in()), ModelFile::open)?;
+        let (resolver, card) = SuperResolver::of(&file, device)?;
+        terminal.detail(format!("{}: on {name}", file.origin().display()));
         Ok(Self {
-            path: path.to_owned(),
+            origin: file.origin().to_owned(),
             resolver,
             card,
-            content: cache::content(path)?,
+            content: file.content(),
             options,
             allow_out_of_range,
         })
@@ -80,7 +80,7 @@ impl Model {
     fn sidecar(&self, tile: Option<usize>) -> Value {
         json!({
             "method": "model",
-            "model": self.path,
+            "model": self.origin,
             "model_sha256": self.content,
             "scale": self.card.scale,
             "tile": tile.unwrap_or(self.resolver.tile()),
@@ -112,7 +112,7 @@ impl Model {
     /// When the card names none that this version knows.
     pub fn operators(&self) -> anyhow::Result<Vec<Operators>> {
         let operators = self.card.operators();
-        operators.with_context(|| format!("model {}: source_operators in its card", self.path.display()))
+        operators.with_context(|| format!("model {}: source_operators in its card", self.origin.display()))
     }
 
     /// The answer to one mirroring of the scan.
@@ -155,7 +155,7 @@ impl Model {
             let progress = progress.get_or_insert_with(|| terminal.progress(name, "tiles", tiles as u64));
             progress.set(done as u64, "");
         };
-        answer(&mut hear).with_context(|| format!("model {}", self.path.display()))
+        answer(&mut hear).with_context(|| format!("model {}", self.origin.display()))
     }
 
     /// In which respects voxels of this size are none that the model was trained on.
@@ -254,7 +254,7 @@ impl Method {
                     return Ok(());
                 }
                 let said = model.card.source_operators.join("; ");
-                Err(format!("the card of {} says \"{said}\"", model.path.display()))
+                Err(format!("the card of {} says \"{said}\"", model.origin.display()))
             }
         }
     }
