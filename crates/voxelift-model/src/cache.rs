@@ -82,11 +82,11 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// Changes with the layout of the files.
-const MAGIC: &[u8; 8] = b"vxlscan4";
+const MAGIC: &[u8; 8] = b"vxlscan5";
 /// Magic, key, extent, spacing, factor, number of starts, appearance.
 const HEADER: usize = 8 + 32 + 3 * 8 + 3 * 8 + 8 + 8 + 8 * APPEARANCE;
 /// Numbers of an appearance; none is as many that are no number.
-const APPEARANCE: usize = 3 + CONTRAST.len();
+const APPEARANCE: usize = 4 + CONTRAST.len();
 
 impl Cache {
     /// In memory.
@@ -346,16 +346,29 @@ fn write(out: &mut dyn Write, key: &[u8; 32], prepared: &Prepared) -> io::Result
 fn numbers(appearance: Option<Appearance>) -> [f64; APPEARANCE] {
     appearance.map_or([f64::NAN; APPEARANCE], |seen| {
         let [a, b, c, d, e] = seen.contrast;
-        [seen.foreground, seen.foreground_ml, seen.noise, a, b, c, d, e]
+        let core_to_shell = seen.core_to_shell.unwrap_or(f64::NAN);
+        [
+            seen.foreground,
+            seen.foreground_ml,
+            seen.noise,
+            core_to_shell,
+            a,
+            b,
+            c,
+            d,
+            e,
+        ]
     })
 }
 
-fn stored([foreground, foreground_ml, noise, contrast @ ..]: [f64; APPEARANCE]) -> Option<Appearance> {
+fn stored(numbers: [f64; APPEARANCE]) -> Option<Appearance> {
+    let [foreground, foreground_ml, noise, core_to_shell, contrast @ ..] = numbers;
     (!foreground.is_nan()).then_some(Appearance {
         foreground,
         foreground_ml,
         contrast,
         noise,
+        core_to_shell: (!core_to_shell.is_nan()).then_some(core_to_shell),
     })
 }
 
@@ -401,6 +414,7 @@ mod tests {
                 foreground_ml: 1234.5,
                 contrast: [0.1, 0.2, 0.3, 0.4, 0.5],
                 noise: 0.02,
+                core_to_shell: Some(1.3),
             }),
         }
     }

@@ -72,6 +72,12 @@ pub fn in_words(path: &Path, card: &ModelCard) -> String {
                 contrast.join(", ")
             ),
         ));
+        if let Some(ratio) = seen.core_to_shell {
+            rows.push((
+                "",
+                format!("the foreground's inside over its outside: {}", short(ratio)),
+            ));
+        }
         let [least, most] = seen.noise;
         rows.push((
             "noise",

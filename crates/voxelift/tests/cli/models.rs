@@ -366,6 +366,50 @@ fn the_built_in_model_needs_no_file_says_what_it_is_and_keeps_to_brains() {
 }
 
 #[test]
+fn the_built_in_model_takes_brains_of_another_scanner_and_refuses_other_contrasts_and_parts() {
+    let Some(data) = shared_data() else {
+        skipped("no shared data");
+        return;
+    };
+    let bench = Bench::new();
+    let coarse = |file: &str, how: &[&str]| {
+        let hr = data.join(file);
+        let degrade = ["degrade", hr.to_str().expect("UTF-8"), "lr.nii.gz", "--force"];
+        bench.run(&[&degrade, how].concat()).code(0);
+        ["upscale", "lr.nii.gz", "-o", "sr.nii.gz"]
+    };
+    let upscale = coarse(
+        "val/lr_source/ds002748-sub03_T1w_brain.nii.gz",
+        &["--spacing", "2"],
+    );
+    bench.run(&upscale).code(0);
+    for made in ["sr.nii.gz", "sr.json"] {
+        fs::remove_file(bench.path(made)).expect("made");
+    }
+    for (file, respect) in [
+        (
+            "train/other/openms-p07_FLAIR_1mmMNI_brain.nii.gz",
+            "contrast: the foreground's inside",
+        ),
+        (
+            "val/other/openms-p19_FLAIR_1mmMNI_brain.nii.gz",
+            "contrast: the foreground's inside",
+        ),
+        (
+            "train/other/rorden-M2307_T2w_1mm_brain.nii.gz",
+            "contrast: the foreground's percentiles",
+        ),
+        ("val/other/sct-spine_T1w_1mm_crop.nii.gz", "size: "),
+    ] {
+        bench.refuses(
+            1,
+            &coarse(file, &[]),
+            &["lr.nii.gz", respect, "--allow-out-of-range"],
+        );
+    }
+}
+
+#[test]
 fn the_built_in_model_is_above_every_floor_on_a_head_that_it_has_not_seen() {
     let Some(data) = shared_data() else {
         skipped("no shared data");
