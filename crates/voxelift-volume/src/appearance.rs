@@ -62,7 +62,6 @@ const SHELL: f64 = 0.85;
 /// an axis is a fifth of the half-axis squared); the measure does not change with turning, stretching or brightness.
 fn core_to_shell(volume: &Volume) -> Option<f64> {
     let mask = Mask::otsu(volume);
-    let [nx, ny, _] = volume.extent();
     let count = mask.count() as f64;
     let mut centre = [0.0; 3];
     for voxel in mask.voxels() {
@@ -87,8 +86,7 @@ fn core_to_shell(volume: &Volume) -> Option<f64> {
             .sum::<f64>()
             / 5.0)
             .sqrt();
-        let [x, y, z] = voxel;
-        let value = volume.data()[x + nx * (y + ny * z)];
+        let value = volume.at(voxel);
         if radius < CORE {
             core.push(value);
         } else if radius > SHELL {
@@ -153,7 +151,7 @@ const NOISIER: f64 = 1.25;
 /// is not told from T1 this way) 0.03 to 0.07, T2-weighted heads 0.2.
 const OTHER_CONTRAST: f64 = 0.08;
 /// The inside is of another brightness beside the outside beyond this factor of what was seen. T1-weighted heads of three scanners
-/// have 1.27 to 1.59, one scanner's alone 1.27 to 1.48 or 1.46 to 1.59; FLAIR 0.97 and 0.99, a T2-weighted head 0.99.
+/// have 1.27 to 1.59, one scanner's alone 1.27 to 1.48 or 1.46 to 1.59; two FLAIR scans 0.97 to 1.00, a T2-weighted head 0.99.
 const OTHER_CORE: f64 = 1.15;
 
 impl AppearanceRange {
