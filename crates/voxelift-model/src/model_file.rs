@@ -106,6 +106,18 @@ impl ModelCard {
         Scale(self.scale)
     }
 
+    /// [`ModelCard::source_operators`], each said once and how often it was drawn if more than once.
+    pub fn operators_in_words(&self) -> String {
+        let runs = self.source_operators.chunk_by(|a, b| a == b);
+        let said: Vec<String> = runs
+            .map(|run| match run.len() {
+                1 => run[0].clone(),
+                times => format!("{} ({times} times as often)", run[0]),
+            })
+            .collect();
+        said.join("; ")
+    }
+
     /// The operators of [`ModelCard::source_operators`].
     ///
     /// # Errors

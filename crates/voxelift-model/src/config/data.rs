@@ -38,7 +38,7 @@ pub struct DataConfig {
     pub hr_fraction: f64,
     /// People who were scanned more than once, each as `name+name`.
     pub people: Vec<String>,
-    /// The known operator `A_s` that makes `X_s` of `Y_s`.
+    /// The known operator `A_s` that makes `X_s` of `Y_s`; of a list each is drawn as often as it stands there.
     pub source_operator: SourceOperator,
     /// By how many HR voxels along each axis `A_s` misplaces the head: 0, but as a negative control, where half a voxel
     /// shows what mixed grid conventions cost.

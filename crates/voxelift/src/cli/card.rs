@@ -47,10 +47,7 @@ pub fn in_words(path: &Path, card: &ModelCard) -> String {
     let misfit = card
         .calibration_misfit
         .map_or_else(String::new, |misfit| format!(" (misfit {misfit:.3})"));
-    rows.push((
-        "operators",
-        format!("{}{misfit}", card.source_operators.join("; ")),
-    ));
+    rows.push(("operators", format!("{}{misfit}", card.operators_in_words())));
     let range = |[least, largest]: [f64; 2]| match (number(least), number(largest)) {
         (least, largest) if least == largest => least,
         (least, largest) => format!("{least} to {largest}"),

@@ -108,7 +108,7 @@ fn card_facts(card: &ModelCard) -> Vec<(&'static str, String)> {
     vec![
         ("method", format!("{}, seed {}", card.method, card.seed)),
         ("scale", card.scale().to_string()),
-        ("source operator", card.source_operators.join("; ") + &misfit),
+        ("source operator", card.operators_in_words() + &misfit),
         ("LR voxels (mm)", spacing.join(" x ")),
         (
             "network",

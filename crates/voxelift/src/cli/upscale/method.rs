@@ -253,7 +253,7 @@ impl Method {
                 if !operators.is_empty() && operators.iter().all(Operators::is_kspace) {
                     return Ok(());
                 }
-                let said = model.card.source_operators.join("; ");
+                let said = model.card.operators_in_words();
                 Err(format!("the card of {} says \"{said}\"", model.origin.display()))
             }
         }
