@@ -337,7 +337,7 @@ fn the_built_in_model_needs_no_file_says_what_it_is_and_keeps_to_brains() {
     for part in [
         "built-in model",
         "CC BY-NC",
-        "box, scale 2",
+        "kspace, scale 2 (10 times as often); window:0.8,0.2, scale 2; box, scale 2;",
         "known limit",
         "self-test",
     ] {
