@@ -27,4 +27,6 @@ pub mod model_file;
 
 pub mod infer;
 
+pub mod scoring;
+
 pub mod train;

@@ -28,6 +28,7 @@ pub mod mgh;
 pub mod resolution;
 pub mod tile;
 
+pub mod baseline;
 pub mod calibration;
 pub mod consistency;
 pub mod portrait;

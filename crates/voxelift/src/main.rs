@@ -4,7 +4,6 @@ mod cli;
 mod failure;
 mod picture;
 mod report;
-mod scoreboard;
 mod study;
 mod tensorboard;
 mod terminal;

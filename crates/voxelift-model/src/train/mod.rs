@@ -1,4 +1,4 @@
-//! Floor 10 · The training loop: data in, records out, a model at the end.
+//! Floor 11 · The training loop: data in, records out, a model at the end.
 
 mod checkpoint;
 mod data;

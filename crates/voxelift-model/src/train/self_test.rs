@@ -3,31 +3,37 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use voxelift_volume::Volume;
+use voxelift_volume::baseline::Baseline;
 use voxelift_volume::cohort::Role;
 use voxelift_volume::degrade::Degradation;
-use voxelift_volume::metrics::{
-    BOOTSTRAP_SEED, EvaluateOptions, RegionScores, Summary, by_person, evaluate, summarize,
-};
-use voxelift_volume::resample::{Interpolation, pad_to_scale, resize};
-use voxelift_volume::{Volume, kspace};
+use voxelift_volume::metrics::{BOOTSTRAP_SEED, Score, Summary, by_person, summarize};
+use voxelift_volume::resample::pad_to_scale;
 
 use super::data::seed_of;
 use super::sources::Source;
 use super::{Event, Prepared};
 use crate::config::Config;
 use crate::error::Result;
-use crate::infer::{SuperResolver, UpscaleOptions};
+use crate::infer::SuperResolver;
 use crate::model_file::SelfTest;
+use crate::scoring::{Case, Method, SR};
 
-/// The model among the methods.
-const MODEL: &str = "sr";
-/// The floor that gains are told over.
-const FLOOR: &str = "zero-fill";
+/// What a card says of an image.
+const ON_CARD: [Score; 5] = [
+    Score::Psnr,
+    Score::Ssim,
+    Score::HaarPsi,
+    Score::Resolution,
+    Score::HallucinationIndex,
+];
+/// The baseline that gains are told over.
+const BASELINE: Baseline = Baseline::ZeroFill;
 
-/// Scores by method and name, one entry a scan: whose it is, and the value.
-type Table = BTreeMap<(String, &'static str), Vec<(String, f64)>>;
+/// Scores by method, one entry a scan: whose it is, and the value.
+type Table = BTreeMap<(String, Score), Vec<(String, f64)>>;
 
-/// Super-resolves every head through every degradation and scores it beside the floors, in the mask; none when asked to
+/// Super-resolves every head through every degradation and scores it beside the baselines, in the mask; none when asked to
 /// stop.
 ///
 /// # Errors
@@ -70,46 +76,18 @@ pub fn run(
 }
 
 fn score(table: &mut Table, head: &Source, hr: &Volume, lr: &Volume, resolver: &SuperResolver) -> Result<()> {
-    let extent = hr.extent();
-    let options = EvaluateOptions {
-        measured_spacing_mm: Some(lr.geometry().spacing_mm()),
-        ..EvaluateOptions::default()
-    };
-    let images = [
-        (
-            MODEL,
-            resolver.upscale(lr, &UpscaleOptions::default(), &mut |_, _| {})?,
-        ),
-        (FLOOR, kspace::zero_fill(lr, extent)),
-        ("lanczos", resize(lr, extent, Interpolation::Lanczos4)),
-        ("cubic", resize(lr, extent, Interpolation::CubicBSpline)),
-        ("trilinear", resize(lr, extent, Interpolation::Trilinear)),
-    ];
-    for (method, image) in images {
-        let scores = evaluate(hr, &image, None, &options)?.masked;
-        for (name, value) in kept(&scores) {
-            let of_person = table.entry((method.to_owned(), name)).or_default();
-            // Infinite where nothing lies beyond the Nyquist frequency or an image is exact: no number that a mean could take.
-            let value = value.filter(|value| value.is_finite());
-            of_person.extend(value.map(|value| (head.person.clone(), value)));
+    let case = Case::of(hr, lr);
+    let baselines = Baseline::ALL.map(Method::Baseline);
+    for method in std::iter::once(Method::Model(resolver)).chain(baselines) {
+        let image = method.apply(lr, hr.extent(), hr)?;
+        let scores = case.score(&image)?.scores.masked;
+        for score in ON_CARD {
+            let of_person = table.entry((method.name(), score)).or_default();
+            // One that is infinite, as where nothing lies beyond the Nyquist frequency, has no place in a mean.
+            of_person.extend(score.of(&scores).map(|value| (head.person.clone(), value)));
         }
     }
     Ok(())
-}
-
-/// What a card says of an image.
-fn kept(scores: &RegionScores) -> [(&'static str, Option<f64>); 5] {
-    let beyond = scores.fsc.as_ref().and_then(|fsc| fsc.beyond_nyquist.as_ref());
-    [
-        ("psnr_db", Some(scores.psnr_db)),
-        ("ssim", scores.ssim),
-        ("haarpsi", scores.haarpsi),
-        ("resolution_mm", scores.fsc.as_ref().map(|fsc| fsc.resolution_mm)),
-        (
-            "hallucination_index",
-            beyond.map(|beyond| beyond.hallucination_index),
-        ),
-    ]
 }
 
 fn summarized(degradation: &Degradation, heads: &[Source], table: &Table) -> SelfTest {
@@ -120,25 +98,26 @@ fn summarized(degradation: &Degradation, heads: &[Source], table: &Table) -> Sel
         gain: BTreeMap::new(),
         least_gain: BTreeMap::new(),
     };
-    let people = |method: &str, name| {
-        let values = table.get(&(method.to_owned(), name)).into_iter().flatten();
+    let people = |method: &str, score| {
+        let values = table.get(&(method.to_owned(), score)).into_iter().flatten();
         by_person(values.map(|(person, value)| (person.as_str(), *value)))
     };
     let summary = |values: &[f64]| -> Option<Summary> { summarize(values, BOOTSTRAP_SEED) };
-    for (method, name) in table.keys() {
-        let values: Vec<f64> = people(method, name).into_values().collect();
+    for (method, score) in table.keys() {
+        let name = score.short_key().to_owned();
+        let values: Vec<f64> = people(method, *score).into_values().collect();
         let of_method = test.scores.entry(method.clone()).or_default();
-        of_method.extend(summary(&values).map(|summary| ((*name).to_owned(), summary)));
-        if method == MODEL {
-            let floor = people(FLOOR, name);
-            let gains = people(MODEL, name)
+        of_method.extend(summary(&values).map(|summary| (name.clone(), summary)));
+        if method == SR {
+            let baseline = people(BASELINE.name(), *score);
+            let gains = people(SR, *score)
                 .into_iter()
-                .filter_map(|(person, value)| Some(value - floor.get(person)?));
+                .filter_map(|(person, value)| Some(value - baseline.get(person)?));
             let gains: Vec<f64> = gains.collect();
             if let Some(summary) = summary(&gains) {
-                test.gain.insert((*name).to_owned(), summary);
+                test.gain.insert(name.clone(), summary);
                 let least = gains.iter().copied().fold(f64::INFINITY, f64::min);
-                test.least_gain.insert((*name).to_owned(), least);
+                test.least_gain.insert(name, least);
             }
         }
     }
@@ -147,28 +126,28 @@ fn summarized(degradation: &Degradation, heads: &[Source], table: &Table) -> Sel
 
 /// A test in a line.
 fn told(test: &SelfTest) -> String {
-    let score = |method: &str, name: &str| {
-        test.scores
-            .get(method)
-            .and_then(|scores| scores.get(name))
-            .map_or(f64::NAN, |summary| summary.mean)
+    let mean = |method: &str, score: Score| {
+        let scores = test.scores.get(method);
+        let summary = scores.and_then(|scores| scores.get(score.short_key()));
+        summary.map_or(f64::NAN, |summary| summary.mean)
     };
     let over = |method: &str| {
         format!(
             "{method} {:.2} dB (SSIM {:.4})",
-            score(method, "psnr_db"),
-            score(method, "ssim")
+            mean(method, Score::Psnr),
+            mean(method, Score::Ssim)
         )
     };
-    let interval = test.gain.get("psnr_db").and_then(|gain| gain.interval);
+    let gain = test.gain.get(Score::Psnr.short_key());
+    let interval = gain.and_then(|gain| gain.interval);
     let interval = interval.map_or_else(String::new, |[low, high]| {
         format!(", 95 % interval {low:+.2} to {high:+.2}")
     });
     format!(
         "self-test on {}, in the mask: {}, {}; gain {:+.2} dB{interval}",
         test.degradation,
-        over(MODEL),
-        over(FLOOR),
-        score(MODEL, "psnr_db") - score(FLOOR, "psnr_db"),
+        over(SR),
+        over(BASELINE.name()),
+        mean(SR, Score::Psnr) - mean(BASELINE.name(), Score::Psnr),
     )
 }

@@ -17,6 +17,7 @@ use crate::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
 use crate::networks::Generator;
 use crate::parameters;
 use crate::run::{Record, RunDir, ValidationScores};
+use crate::scoring::SR;
 
 /// Between two looks at how alike the embeddings are.
 const COSINES_EVERY: u64 = 20;
@@ -133,7 +134,7 @@ impl Training<'_> {
             hr: &head.hr,
         });
         self.scores = validation.scores;
-        let psnr_db = self.scores["sr"].masked_psnr_db;
+        let psnr_db = self.scores[SR].masked_psnr_db;
         let mut kept = Ok(());
         if self.best.is_none_or(|best| psnr_db > best) {
             self.best = Some(psnr_db);

@@ -1,67 +1,60 @@
-//! The averaged model against the floors, on whole held-out heads.
+//! The averaged model against the baselines, on whole held-out heads.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
+use voxelift_volume::Volume;
+use voxelift_volume::baseline::Baseline;
 use voxelift_volume::intensity::Mask;
-use voxelift_volume::metrics::{DataRange, IntensityMatch, Pair, Regions, default_mask, fidelity, structure};
-use voxelift_volume::resample::{Interpolation, resize};
-use voxelift_volume::{Volume, kspace};
+use voxelift_volume::metrics::default_mask;
 
 use crate::error::Result;
-use crate::infer::{SuperResolver, UpscaleOptions};
+use crate::infer::SuperResolver;
 use crate::run::ValidationScores;
+use crate::scoring::{Case, Method};
 
-/// A head whose truth is known.
+/// The baselines that a run is watched against.
+const BASELINES: [Baseline; 3] = [Baseline::ZeroFill, Baseline::CubicBSpline, Baseline::Trilinear];
+
+/// A head whose reference is known.
 #[derive(Clone, Debug)]
 pub struct ValidationHead {
     /// The name of its file.
     pub name: String,
-    /// The truth.
+    /// The reference.
     pub hr: Volume,
     /// What the model gets.
     pub lr: Volume,
     mask: Mask,
-    range: DataRange,
-    floors: Vec<(&'static str, Volume)>,
+    zero_fill: Volume,
+    /// They do not learn: scored once, at the first validation.
+    baselines: OnceLock<Vec<(Baseline, ValidationScores)>>,
 }
 
 /// What one validation found.
 #[derive(Clone, Debug)]
 pub struct Validation {
-    /// Means over the heads: `sr` and each floor.
+    /// Means over the heads: `sr` and each baseline.
     pub scores: BTreeMap<String, ValidationScores>,
     /// The first head, super-resolved.
     pub first: Volume,
 }
 
 impl ValidationHead {
-    /// Computes the floors, the default mask and the data range once.
+    /// Computes the zero-filled scan and the default mask once.
     ///
     /// # Errors
-    /// When the truth has no foreground.
+    /// When the reference has no foreground.
     pub fn new(name: String, hr: Volume, lr: Volume) -> Result<Self> {
         let (mask, _) = default_mask(&hr)?;
-        let extremes = |(low, high): (f32, f32), v: &f32| (low.min(*v), high.max(*v));
-        let (low, high) = hr
-            .data()
-            .iter()
-            .fold((f32::INFINITY, f32::NEG_INFINITY), extremes);
-        let range = DataRange {
-            full: f64::from(high) - f64::from(low),
-            p995: None,
-        };
-        let floors = vec![
-            ("zero-fill", kspace::zero_fill(&lr, hr.extent())),
-            ("trilinear", resize(&lr, hr.extent(), Interpolation::Trilinear)),
-            ("cubic", resize(&lr, hr.extent(), Interpolation::CubicBSpline)),
-        ];
+        let zero_fill = Baseline::ZeroFill.apply(&lr, hr.extent());
         Ok(Self {
             name,
             hr,
             lr,
             mask,
-            range,
-            floors,
+            zero_fill,
+            baselines: OnceLock::new(),
         })
     }
 
@@ -70,9 +63,38 @@ impl ValidationHead {
         &self.mask
     }
 
-    /// The floor that the others stand on.
+    /// The baseline to beat on k-space-truncated scans.
     pub fn zero_fill(&self) -> &Volume {
-        &self.floors[0].1
+        &self.zero_fill
+    }
+
+    fn apply(&self, method: Method<'_>) -> Result<Volume> {
+        match method {
+            Method::Baseline(Baseline::ZeroFill) => Ok(self.zero_fill.clone()),
+            method => method.apply(&self.lr, self.hr.extent(), &self.hr),
+        }
+    }
+
+    fn score(&self, image: &Volume) -> Result<ValidationScores> {
+        let scores = Case::headline(&self.hr, &self.mask).score(image)?.scores;
+        Ok(ValidationScores {
+            psnr_db: scores.whole.psnr_db,
+            ssim: scores.whole.ssim.unwrap_or(f64::NAN),
+            masked_psnr_db: scores.masked.psnr_db,
+            masked_ssim: scores.masked.ssim.unwrap_or(f64::NAN),
+        })
+    }
+
+    fn baselines(&self) -> Result<&[(Baseline, ValidationScores)]> {
+        if let Some(scored) = self.baselines.get() {
+            return Ok(scored);
+        }
+        let score = |baseline| {
+            let image = self.apply(Method::Baseline(baseline))?;
+            Ok((baseline, self.score(&image)?))
+        };
+        let scored = BASELINES.into_iter().map(score).collect::<Result<_>>()?;
+        Ok(self.baselines.get_or_init(|| scored))
     }
 }
 
@@ -83,36 +105,19 @@ impl ValidationHead {
 pub fn validate(resolver: &SuperResolver, heads: &[ValidationHead]) -> Result<Validation> {
     let mut sums: BTreeMap<String, Vec<ValidationScores>> = BTreeMap::new();
     let mut first = None;
+    let model = Method::Model(resolver);
     for head in heads {
-        let sr = resolver.upscale(&head.lr, &UpscaleOptions::default(), &mut |_, _| {})?;
-        for (name, floor) in &head.floors {
-            sums.entry((*name).into()).or_default().push(scores(head, floor)?);
+        let sr = head.apply(model)?;
+        for (baseline, scores) in head.baselines()? {
+            sums.entry(baseline.to_string()).or_default().push(*scores);
         }
-        sums.entry("sr".into()).or_default().push(scores(head, &sr)?);
+        sums.entry(model.name()).or_default().push(head.score(&sr)?);
         first.get_or_insert(sr);
     }
     let scores = sums.into_iter().map(|(name, all)| (name, mean(&all))).collect();
     Ok(Validation {
         scores,
         first: first.expect("at least one head"),
-    })
-}
-
-fn scores(head: &ValidationHead, image: &Volume) -> Result<ValidationScores> {
-    let pair = Pair::new(&head.hr, image, &head.mask)?;
-    let as_it_is = Regions {
-        whole: IntensityMatch::IDENTITY,
-        masked: IntensityMatch::IDENTITY,
-    };
-    let fidelity = fidelity(&pair, head.range, &as_it_is);
-    let ssim = structure(&pair, head.range.full, &as_it_is)
-        .ssim
-        .each(|ssim| ssim.unwrap_or(f64::NAN));
-    Ok(ValidationScores {
-        psnr_db: fidelity.whole.psnr_db,
-        ssim: ssim.whole,
-        masked_psnr_db: fidelity.masked.psnr_db,
-        masked_ssim: ssim.masked,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::run::Record;
+use crate::scoring::SR;
 
 /// A discriminator that is right more often than this over [`LONG`] steps has won.
 const COLLAPSE: f64 = 0.98;
@@ -91,7 +92,7 @@ impl Watch {
                 }));
             }
             Record::Validation { scores, .. } => {
-                let Some(sr) = scores.get("sr") else {
+                let Some(sr) = scores.get(SR) else {
                     return warnings;
                 };
                 push(&mut self.scores, sr.masked_psnr_db, VALIDATIONS);
@@ -187,7 +188,7 @@ mod tests {
             let records = scores.iter().enumerate().map(|(i, psnr_db)| Record::Validation {
                 step: 100 * i as u64,
                 scores: [(
-                    "sr".to_owned(),
+                    SR.to_owned(),
                     ValidationScores {
                         psnr_db: *psnr_db,
                         ssim: 0.9,

@@ -7,8 +7,10 @@ mod evaluate;
 mod fidelity;
 mod hfen;
 mod multiscale;
+mod number;
 mod perceptual;
 mod protocol;
+mod score;
 mod scores;
 mod sets;
 mod shells;
@@ -24,6 +26,7 @@ pub use fidelity::{DataRange, Fidelity, IntensityMatch, fidelity, least_squares_
 pub use hfen::hfen;
 pub use perceptual::{Perceptual, perceptual};
 pub use protocol::{Pair, Regions};
+pub use score::{Direction, Score};
 pub use scores::{MatchedScores, RegionScores, Scores};
 pub use sets::{SetMember, SetScores, set_scores};
 pub use spectral::{

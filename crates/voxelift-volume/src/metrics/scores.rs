@@ -1,7 +1,8 @@
 //! What an evaluation says, as plain data: the fields are the keys of `evaluate --json`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::number;
 use super::spectral::ShellCorrelation;
 use super::tissue::ClassAgreement;
 
@@ -9,8 +10,9 @@ use super::tissue::ClassAgreement;
 ///
 /// As JSON the scores of the whole volume stand beside `masked`, which holds the same keys. A score that is not
 /// defined (a side too short for its window) is `null`, and so is an infinite one: identical images have no
-/// PSNR.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// PSNR. Read again, a number that is `null` or absent is NaN.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Scores {
     /// Over every voxel that both volumes have.
     #[serde(flatten)]
@@ -18,6 +20,7 @@ pub struct Scores {
     /// Over the mask.
     pub masked: RegionScores,
     /// L of PSNR and SSIM.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub data_range: f64,
     /// L of `psnr_p995_db`.
     pub data_range_p995: Option<f64>,
@@ -36,15 +39,18 @@ pub struct Scores {
 }
 
 /// The scores of one region. Definitions stand in the family's file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RegionScores {
     /// Peak signal-to-noise ratio with L = [`Scores::data_range`], in dB.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub psnr_db: f64,
     /// The same with L = [`Scores::data_range_p995`].
     pub psnr_p995_db: Option<f64>,
     /// Structural similarity in three dimensions.
     pub ssim: Option<f64>,
     /// Root mean squared error over the reference's root mean square.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub nrmse: f64,
     /// Structural similarity of axial slices, averaged: another number than `ssim`.
     pub ssim_slice: Option<f64>,
@@ -60,6 +66,10 @@ pub struct RegionScores {
     pub fsim: Option<f64>,
     /// High-frequency error norm; 0 is best.
     pub hfen: Option<f64>,
+    /// Of a whole volume whose scan holds the measured k-space: how far it is from that. [`evaluate`](super::evaluate) knows no
+    /// scan and leaves it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_consistency: Option<f64>,
     /// Fourier shell correlation.
     pub fsc: Option<ShellCorrelation>,
     /// The first scores after the image's intensities were fitted to the reference's.
@@ -67,17 +77,22 @@ pub struct RegionScores {
 }
 
 /// Scores after the least-squares intensity match of this region, `slope * image + intercept`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MatchedScores {
     /// Factor of the match.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub slope: f64,
     /// What the match adds.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub intercept: f64,
     /// As [`RegionScores::psnr_db`].
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub psnr_db: f64,
     /// As [`RegionScores::psnr_p995_db`].
     pub psnr_p995_db: Option<f64>,
     /// As [`RegionScores::nrmse`].
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub nrmse: f64,
     /// As [`RegionScores::ssim`].
     pub ssim: Option<f64>,

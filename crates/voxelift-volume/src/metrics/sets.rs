@@ -19,8 +19,9 @@
 //! set are not at zero. Checked against NumPy.
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::number;
 use super::taper::Taper;
 use crate::intensity::{Mask, foreground_peak};
 use crate::kspace::{Spectrum, bin_at};
@@ -53,13 +54,16 @@ pub struct SetMember {
 }
 
 /// Two sets compared.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetScores {
     /// Mean over the levels.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub sliced_wasserstein: f64,
     /// From the finest to the coarsest level.
+    #[serde(deserialize_with = "number::read_array")]
     pub sliced_wasserstein_levels: [f64; LEVELS],
     /// Mean over the bands.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub log_power_l1: f64,
     /// How many images.
     pub images: usize,

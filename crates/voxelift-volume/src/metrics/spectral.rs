@@ -26,8 +26,9 @@
 //! lifts zero-fill itself beyond Nyquist (to 0.6 on a head, where Otsu's mask gives 0.05 and the whole volume 0.003):
 //! the gain is less that, and steadiest over the whole volume.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::number;
 use super::protocol::{Pair, Regions};
 use super::shells::Shells;
 use super::taper::Taper;
@@ -39,15 +40,20 @@ use crate::volume::Volume;
 const RESOLVED: f64 = 0.5;
 
 /// The Fourier shell correlation of a region, as `fsc` in JSON.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ShellCorrelation {
     /// The shells' radii, up to the lowest Nyquist frequency of the axes.
+    #[serde(deserialize_with = "number::read_list")]
     pub cycles_per_mm: Vec<f64>,
     /// The correlation on each shell.
+    #[serde(deserialize_with = "number::read_list")]
     pub correlation: Vec<f64>,
     /// Where it first falls below 0.5, interpolated between shells; the last shell where it never does.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub cutoff_cycles_per_mm: f64,
     /// Effective resolution, `1 / (2 cutoff)`: the voxel size that would just hold these frequencies.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub resolution_mm: f64,
     /// What lies outside the measured frequencies; `null` unless the LR image's spacing is known.
     pub beyond_nyquist: Option<BeyondNyquist>,
@@ -75,17 +81,23 @@ impl ShellCorrelation {
 }
 
 /// Agreement over the frequencies that the LR image does not hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BeyondNyquist {
     /// The mean FSC less that of zero-fill.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub gain: f64,
     /// The mean FSC.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub correlation: f64,
     /// The mean FSC of the zero-filled reference.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub zero_fill_correlation: f64,
     /// The image's energy that the reference does not explain, in units of the reference's.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub hallucination_index: f64,
     /// The image's energy in units of the reference's.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub energy: f64,
     /// How many frequencies these are.
     pub frequencies: usize,

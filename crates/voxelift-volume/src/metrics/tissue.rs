@@ -12,8 +12,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::number;
 use super::protocol::Pair;
 use crate::error::{Result, VolumeError};
 use crate::intensity::Mask;
@@ -32,13 +33,16 @@ const MAX_ITERATIONS: usize = 1000;
 const VARIANCE_FLOOR: f64 = 1e-6;
 
 /// How one class of the image agrees with the reference's.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ClassAgreement {
     /// "dark", "middle" or "bright" for fitted classes, else the label's number.
     pub class: String,
     /// Overlap: 1 for the same voxels, 0 for none.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub dice: f64,
     /// The image's volume less the reference's, over the reference's.
+    #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub volume_difference: f64,
     /// Voxels of the class in the reference.
     pub voxels: usize,

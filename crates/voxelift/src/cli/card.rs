@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use voxelift_model::model_file::{ModelCard, SelfTest};
+use voxelift_model::scoring::SR;
 use voxelift_model::tensor_file::Format;
 use voxelift_volume::appearance::CONTRAST;
+use voxelift_volume::baseline::Baseline;
 use voxelift_volume::error::one_line;
+use voxelift_volume::metrics::{Direction, Score};
 
 use super::words::number;
-use crate::scoreboard::FLOORS;
-
 /// The card, a line or a few each for what a user asks of a model.
 pub fn in_words(path: &Path, card: &ModelCard) -> String {
     let mut rows: Vec<(&str, String)> = Vec::new();
@@ -101,7 +102,7 @@ pub fn in_words(path: &Path, card: &ModelCard) -> String {
 
 /// What is expected after one acquisition: a line of what was done, then one a score.
 fn tested(test: &SelfTest) -> Vec<(&'static str, String)> {
-    let Some(model) = test.scores.get("sr") else {
+    let Some(model) = test.scores.get(SR) else {
         return Vec::new();
     };
     let people = model.values().map(|summary| summary.people).max().unwrap_or(0);
@@ -113,35 +114,36 @@ fn tested(test: &SelfTest) -> Vec<(&'static str, String)> {
             test.scans.len()
         ),
     )];
-    for (key, name, digits, higher) in [
-        ("psnr_db", "PSNR (dB)", 2, true),
-        ("ssim", "SSIM", 4, true),
-        ("haarpsi", "HaarPSI", 4, true),
-        ("resolution_mm", "effective resolution (mm)", 2, false),
-    ] {
+    for score in [Score::Psnr, Score::Ssim, Score::HaarPsi, Score::Resolution] {
+        let (key, digits) = (score.short_key(), score.digits());
+        let higher = score.direction() == Direction::Higher;
         let Some(summary) = model.get(key) else { continue };
         let interval = |of: Option<[f64; 2]>| {
             of.map_or_else(String::new, |[low, high]| {
                 format!(" [{low:.digits$}, {high:.digits$}]")
             })
         };
-        let floors = FLOORS
-            .iter()
-            .filter_map(|floor| Some((*floor, test.scores.get(*floor)?.get(key)?.mean)));
-        let best = floors.reduce(|best, other| if (other.1 > best.1) == higher { other } else { best });
-        let best = best.map_or_else(String::new, |(floor, mean)| {
-            format!("; {floor}, the best floor, {mean:.digits$}")
+        let baselines = Baseline::ALL
+            .into_iter()
+            .filter_map(|baseline| Some((baseline, test.scores.get(baseline.name())?.get(key)?.mean)));
+        let best = baselines.reduce(|best, other| if (other.1 > best.1) == higher { other } else { best });
+        let best = best.map_or_else(String::new, |(baseline, mean)| {
+            format!("; {baseline}, the best baseline, {mean:.digits$}")
         });
         rows.push((
             "",
             format!(
-                "{name}: {:.digits$}{}{best}",
+                "{}: {:.digits$}{}{best}",
+                score.label(),
                 summary.mean,
                 interval(summary.interval)
             ),
         ));
     }
-    if let (Some(gain), Some(least)) = (test.gain.get("psnr_db"), test.least_gain.get("psnr_db")) {
+    if let (Some(gain), Some(least)) = (
+        test.gain.get(Score::Psnr.short_key()),
+        test.least_gain.get(Score::Psnr.short_key()),
+    ) {
         rows.push((
             "",
             format!(

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser};
+use voxelift_volume::baseline::Baseline;
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
 use voxelift_volume::phantom::{self, PhantomConfig};
@@ -32,9 +33,6 @@ const CONFIG: &str = include_str!("demo.toml");
 
 /// How the synthetic scanner sees: training is not told, it finds out from the spectra of the scans.
 const BLUR: &str = "gaussian";
-
-/// The four floors, each as an image of its name.
-const FLOORS: [&str; 4] = ["zero-fill", "lanczos", "cubic", "trilinear"];
 
 /// Seeds of the synthetic people, role by role: nobody is in two of them.
 const HR_PEOPLE: [u64; 3] = [1, 2, 3];
@@ -100,7 +98,7 @@ pub fn run(arguments: &DemoArguments, terminal: &Terminal) -> anyhow::Result<Out
         ],
         terminal,
     )?;
-    beside_floors("", terminal)?;
+    beside_baselines("", terminal)?;
     write(report::MONTAGE, &montage(&truth)?)?;
     command(
         &["evaluate", "--pairs", "pairs.csv", "--json", report::SCORES],
@@ -118,19 +116,20 @@ fn built_in(terminal: &Terminal) -> anyhow::Result<()> {
     let [hr, lr, sr] = ["hr", "lr", "sr"].map(|name| format!("built-in/{name}.nii.gz"));
     command(&["degrade", &hr, &lr, "--noise", "0.03"], terminal)?;
     command(&["upscale", &lr, "-o", &sr], terminal)?;
-    beside_floors("built-in/", terminal)?;
+    beside_baselines("built-in/", terminal)?;
     command(&["evaluate", "--pairs", "built-in/pairs.csv"], terminal)?;
     Ok(())
 }
 
-/// Brings `lr.nii.gz` of a folder to HR by each floor, and lists them and `sr.nii.gz` in its `pairs.csv`.
-fn beside_floors(folder: &str, terminal: &Terminal) -> anyhow::Result<()> {
+/// Brings `lr.nii.gz` of a folder to HR by each baseline, and lists them and `sr.nii.gz` in its `pairs.csv`.
+fn beside_baselines(folder: &str, terminal: &Terminal) -> anyhow::Result<()> {
     let mut table = "reference,image,subject,method\nhr.nii.gz,sr.nii.gz,held-out,model\n".to_owned();
     let lr = format!("{folder}lr.nii.gz");
-    for floor in FLOORS {
-        let image = format!("{folder}{floor}.nii.gz");
-        command(&["upscale", &lr, "-o", &image, "--method", floor], terminal)?;
-        table.push_str(&format!("hr.nii.gz,{floor}.nii.gz,held-out,{floor}\n"));
+    for baseline in Baseline::ALL {
+        let name = baseline.name();
+        let image = format!("{folder}{name}.nii.gz");
+        command(&["upscale", &lr, "-o", &image, "--method", name], terminal)?;
+        table.push_str(&format!("hr.nii.gz,{name}.nii.gz,held-out,{name}\n"));
     }
     write(&format!("{folder}pairs.csv"), table.as_bytes())
 }
@@ -222,12 +221,13 @@ fn read(name: &str) -> anyhow::Result<Volume> {
 
 /// The held-out head: LR, zero-filled, super-resolved, true, and the errors.
 fn montage(hr: &Volume) -> anyhow::Result<Vec<u8>> {
-    let [lr, sr, zero_fill] = ["lr.nii.gz", "sr.nii.gz", "zero-fill.nii.gz"].map(read);
+    let [lr, sr, zero_fill] =
+        ["lr", "sr", Baseline::ZeroFill.name()].map(|name| read(&format!("{name}.nii.gz")));
     let on_reference = |image: Volume| image.crop([0; 3], hr.extent());
     let (sr, zero_fill) = (on_reference(sr?), on_reference(zero_fill?));
     Ok(comparison(
         &lr?,
-        &[("zero-fill", &zero_fill), ("SR", &sr)],
+        &[(Baseline::ZeroFill.name(), &zero_fill), ("SR", &sr)],
         Some(hr),
     ))
 }

@@ -12,7 +12,9 @@ use voxelift_model::device::{Device, DeviceChoice, Precision};
 use voxelift_model::error::Result;
 use voxelift_model::memory;
 use voxelift_model::run::{Record, RunDir, ValidationScores};
+use voxelift_model::scoring::SR;
 use voxelift_model::train::{self, Event, Prepared};
+use voxelift_volume::baseline::Baseline;
 use voxelift_volume::files::write_atomically;
 
 use super::report;
@@ -209,7 +211,11 @@ impl Screen<'_> {
                 sr,
                 hr,
             } => {
-                let png = comparison(lr, &[("zero-fill", zero_fill), ("SR", sr)], Some(hr));
+                let png = comparison(
+                    lr,
+                    &[(Baseline::ZeroFill.name(), zero_fill), ("SR", sr)],
+                    Some(hr),
+                );
                 self.logged(step, |events| events.picture(step, "preview", &png));
                 write_atomically(&self.run.preview(step), true, |out| out.write_all(&png))?;
             }
@@ -242,10 +248,10 @@ impl Screen<'_> {
                 };
                 let floors = scores
                     .iter()
-                    .filter(|(name, _)| *name != "sr")
+                    .filter(|(name, _)| *name != SR)
                     .map(|(name, s)| said(name, s));
                 let floors: Vec<String> = floors.collect();
-                let sr = scores.get("sr").map_or(String::new(), |s| said("SR", s));
+                let sr = scores.get(SR).map_or(String::new(), |s| said("SR", s));
                 self.terminal.say(format!(
                     "validation after {step} steps, in the mask: {sr}; {}",
                     floors.join(", ")

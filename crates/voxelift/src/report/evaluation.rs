@@ -1,6 +1,5 @@
-//! The page of an evaluation, from the JSON that `voxelift evaluate` writes.
+//! The page of an evaluation.
 
-use serde_json::Value;
 use voxelift_model::run::RunDir;
 
 use super::exhibit::Exhibit;
@@ -15,13 +14,12 @@ use super::scores::add_scores;
 /// When the folder of the training run behind it is given and cannot be read.
 pub fn of_evaluation(
     title: &str,
-    scores: &Value,
+    pairs: &Pairs,
     exhibit: Option<&Exhibit>,
     montage: Option<&[u8]>,
     run: Option<&RunDir>,
 ) -> anyhow::Result<String> {
     let mut page = Page::new(title, "Images against their references.");
-    let pairs = Pairs::of(scores);
     page.facts(&pairs.facts());
     page.notes(&pairs.notes());
     match (exhibit, montage) {
@@ -37,7 +35,7 @@ pub fn of_evaluation(
         }
         (None, None) => {}
     }
-    add_scores(&mut page, &pairs, exhibit.and_then(Exhibit::lr_nyquist));
+    add_scores(&mut page, pairs, exhibit.and_then(Exhibit::lr_nyquist));
     if let Some(run) = run {
         add_training(&mut page, run)?;
     }
@@ -47,10 +45,10 @@ pub fn of_evaluation(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn html(scores: &Value) -> String {
-        of_evaluation("t", scores, None, None, None).unwrap()
+        of_evaluation("t", &Pairs::read(scores.clone()).unwrap(), None, None, None).unwrap()
     }
 
     #[test]

@@ -15,5 +15,6 @@ mod spread;
 pub use evaluation::of_evaluation;
 pub use exhibit::{Exhibit, TileDifference};
 pub use page::Page;
+pub use pairs::{Pairs, Row};
 pub use run::{Trial, of_run};
 pub use spread::{Spread, spreads};

@@ -2,60 +2,78 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
-use voxelift_volume::metrics::{BOOTSTRAP_SEED, Summary, by_person, summarize};
-
-use crate::scoreboard::{FLOORS, Score};
-
-/// The floor that others are measured against.
-pub const ZERO_FILL: &str = FLOORS[0];
+use voxelift_model::scoring::CaseScores;
+use voxelift_volume::metrics::{BOOTSTRAP_SEED, Score, Scores, Summary, by_person, summarize};
 
 /// One scored image.
-pub struct Row<'a> {
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Row {
     /// How it was made.
-    pub method: String,
+    pub method: Option<String>,
     /// Whose head.
-    pub person: String,
+    pub subject: Option<String>,
+    /// The file of its reference.
+    pub reference: Option<String>,
+    /// Its own file.
+    pub image: Option<String>,
     /// Its scores.
-    pub scores: &'a Value,
+    #[serde(flatten)]
+    pub scored: CaseScores,
+}
+
+impl Row {
+    /// How it was made; images of which that is not known stand together.
+    pub fn method(&self) -> &str {
+        self.method.as_deref().unwrap_or("all")
+    }
+
+    /// Whose head; an image without a subject is a person of its own.
+    pub fn person(&self) -> &str {
+        let named = self.subject.as_deref().or(self.image.as_deref());
+        named.unwrap_or_default()
+    }
+
+    /// Its scores, those of the classes not among them.
+    pub fn scores(&self) -> &Scores {
+        &self.scored.scores
+    }
 }
 
 /// The scored images of an evaluation.
-pub struct Pairs<'a>(Vec<Row<'a>>);
+#[derive(Clone, Debug)]
+pub struct Pairs(Vec<Row>);
 
-impl<'a> Pairs<'a> {
-    /// From the JSON of `evaluate`: of one image, or of many pairs.
-    pub fn of(scores: &'a Value) -> Self {
-        let text = |pair: &Value, key: &str| pair.get(key).and_then(Value::as_str).map(str::to_owned);
-        let rows = match scores.get("pairs").and_then(Value::as_array) {
-            Some(pairs) => pairs
-                .iter()
-                .map(|pair| Row {
-                    method: text(pair, "method").unwrap_or_else(|| "all".to_owned()),
-                    person: text(pair, "subject")
-                        .or_else(|| text(pair, "image"))
-                        .unwrap_or_default(),
-                    scores: pair,
-                })
-                .collect(),
-            None => vec![Row {
-                method: "image".to_owned(),
-                person: String::new(),
-                scores,
-            }],
-        };
+impl Pairs {
+    /// Of rows in their order.
+    pub fn new(rows: Vec<Row>) -> Self {
         Self(rows)
+    }
+
+    /// From the JSON of `evaluate`: of one image, or of many pairs.
+    ///
+    /// # Errors
+    /// When it is other JSON.
+    pub fn read(mut json: Value) -> serde_json::Result<Self> {
+        match json.get_mut("pairs").map(Value::take) {
+            Some(pairs) => Ok(Self(serde_json::from_value(pairs)?)),
+            None => {
+                let row = Row {
+                    method: Some("image".to_owned()),
+                    scored: serde_json::from_value(json)?,
+                    ..Row::default()
+                };
+                Ok(Self(vec![row]))
+            }
+        }
     }
 
     /// What every number rests on; said once where all pairs agree.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
-        let common = |key: &str| {
-            let mut values: Vec<String> = self
-                .0
-                .iter()
-                .filter_map(|row| row.scores.get(key))
-                .map(plain)
-                .collect();
+        let common = |of: &dyn Fn(&Scores) -> Option<String>| {
+            let mut values: Vec<String> = self.0.iter().filter_map(|row| of(row.scores())).collect();
             values.sort();
             values.dedup();
             match values.as_slice() {
@@ -68,75 +86,78 @@ impl<'a> Pairs<'a> {
         vec![
             ("images", self.0.len().to_string()),
             ("people", people.len().to_string()),
-            ("data range L", common("data_range")),
-            ("range p99.5", common("data_range_p995")),
-            ("mask", common("mask")),
-            ("voxels", common("voxels")),
+            (
+                "data range L",
+                common(&|scores| (!scores.data_range.is_nan()).then(|| plain(scores.data_range))),
+            ),
+            ("range p99.5", common(&|scores| scores.data_range_p995.map(plain))),
+            (
+                "mask",
+                common(&|scores| (!scores.mask.is_empty()).then(|| scores.mask.clone())),
+            ),
+            (
+                "voxels",
+                common(&|scores| (scores.voxels > 0).then(|| scores.voxels.to_string())),
+            ),
         ]
     }
 
     /// What a reader of the numbers has to know, each said once.
     pub fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = Vec::new();
-        for row in &self.0 {
-            let own = row.scores.get("notes").and_then(Value::as_array);
-            for note in own.into_iter().flatten().filter_map(Value::as_str) {
-                if !notes.iter().any(|there| there == note) {
-                    notes.push(note.to_owned());
-                }
+        for note in self.0.iter().flat_map(|row| &row.scores().notes) {
+            if !notes.contains(note) {
+                notes.push(note.clone());
             }
         }
         notes
     }
 
     /// The images in the order of the scores.
-    pub fn rows(&self) -> &[Row<'a>] {
+    pub fn rows(&self) -> &[Row] {
         &self.0
     }
 
-    /// The scores of all.
-    pub fn all(&self) -> Vec<&Value> {
-        self.0.iter().map(|row| row.scores).collect()
+    /// The scores that at least one image has.
+    pub fn present(&self) -> Vec<Score> {
+        Score::present(self.0.iter().map(Row::scores))
     }
 
     /// Methods in the order of the pairs.
     pub fn methods(&self) -> Vec<&str> {
         let mut methods: Vec<&str> = Vec::new();
         for row in &self.0 {
-            if !methods.contains(&row.method.as_str()) {
-                methods.push(&row.method);
+            if !methods.contains(&row.method()) {
+                methods.push(row.method());
             }
         }
         methods
     }
 
     /// People in the order of the pairs, each with the rows of their scans.
-    pub fn people(&self) -> impl Iterator<Item = (&str, Vec<&Row<'a>>)> {
-        let mut people: Vec<(&str, Vec<&Row<'a>>)> = Vec::new();
+    pub fn people(&self) -> impl Iterator<Item = (&str, Vec<&Row>)> {
+        let mut people: Vec<(&str, Vec<&Row>)> = Vec::new();
         for row in &self.0 {
-            match people.iter_mut().find(|(person, _)| *person == row.person) {
+            match people.iter_mut().find(|(person, _)| *person == row.person()) {
                 Some((_, rows)) => rows.push(row),
-                None => people.push((&row.person, vec![row])),
+                None => people.push((row.person(), vec![row])),
             }
         }
         people.into_iter()
     }
 
-    /// Heads with the rows that share a truth: a person scanned twice is two of them.
-    pub fn heads(&self) -> Vec<(String, Vec<&Row<'a>>)> {
-        let truth = |row: &Row<'a>| {
-            row.scores
-                .get("reference")
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
-        let mut heads: Vec<(String, Vec<&Row<'a>>)> = Vec::new();
+    /// Heads with the rows that share a reference: a person scanned twice is two of them.
+    pub fn heads(&self) -> Vec<(String, Vec<&Row>)> {
+        let mut heads: Vec<(String, Vec<&Row>)> = Vec::new();
         for (person, rows) in self.people() {
-            let mut scans: Vec<(Option<String>, Vec<&Row<'a>>)> = Vec::new();
+            let mut scans: Vec<(Option<&String>, Vec<&Row>)> = Vec::new();
             for row in rows {
-                match scans.iter_mut().find(|(reference, _)| *reference == truth(row)) {
+                match scans
+                    .iter_mut()
+                    .find(|(reference, _)| *reference == row.reference.as_ref())
+                {
                     Some((_, rows)) => rows.push(row),
-                    None => scans.push((truth(row), vec![row])),
+                    None => scans.push((row.reference.as_ref(), vec![row])),
                 }
             }
             let name = if person.is_empty() { "the image" } else { person };
@@ -153,22 +174,30 @@ impl<'a> Pairs<'a> {
     }
 
     /// A score of a method, one value a person.
-    pub fn by_person(&self, score: &Score, method: &str, masked: bool) -> BTreeMap<&str, f64> {
-        let rows = self.0.iter().filter(|row| row.method == method);
-        by_person(rows.filter_map(|row| Some((row.person.as_str(), score.of(row.scores, masked)?))))
+    pub fn by_person(&self, score: Score, method: &str, masked: bool) -> BTreeMap<&str, f64> {
+        let rows = self.0.iter().filter(|row| row.method() == method);
+        by_person(rows.filter_map(|row| {
+            let Scores {
+                whole,
+                masked: inside,
+                ..
+            } = row.scores();
+            let region = if masked { inside } else { whole };
+            Some((row.person(), score.of(region)?))
+        }))
     }
 
     /// A score of a method over people.
-    pub fn summary(&self, score: &Score, method: &str, masked: bool) -> Option<Summary> {
+    pub fn summary(&self, score: Score, method: &str, masked: bool) -> Option<Summary> {
         let people: Vec<f64> = self.by_person(score, method, masked).into_values().collect();
         summarize(&people, BOOTSTRAP_SEED)
     }
 }
 
-fn plain(value: &Value) -> String {
-    match (value.as_str(), value.as_f64()) {
-        (Some(text), _) => text.to_owned(),
-        (None, Some(number)) if number.fract() != 0.0 => format!("{number:.3}"),
-        (None, _) => value.to_string(),
+fn plain(number: f64) -> String {
+    if number.fract() == 0.0 {
+        format!("{number:?}")
+    } else {
+        format!("{number:.3}")
     }
 }

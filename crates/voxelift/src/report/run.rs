@@ -3,28 +3,26 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use serde_json::Value;
 use voxelift_model::model_file::{self, ModelCard};
 use voxelift_model::run::{Record, RunDir, ValidationScores};
+use voxelift_model::scoring::SR;
 use voxelift_model::train::Watch;
+use voxelift_volume::baseline::Baseline;
 
 use super::chart::{Series, chart};
 use super::curves::add_curves;
 use super::exhibit::Exhibit;
 use super::page::Page;
-use super::pairs::{Pairs, ZERO_FILL};
+use super::pairs::Pairs;
 use super::scores::add_scores;
-
-/// The name under which the averaged model stands among the floors.
-const SR: &str = "sr";
 
 /// The model of a run, applied to heads whose truth is known.
 #[derive(Clone, Debug)]
 pub struct Trial {
     /// One of the heads.
     pub exhibit: Exhibit,
-    /// The scores of all, as `evaluate --pairs --json` writes them.
-    pub scores: Value,
+    /// The scores of all.
+    pub pairs: Pairs,
 }
 
 /// A page from a run folder: what was done, the curves, the scores with the floors, and the model's answer to validation
@@ -50,11 +48,10 @@ pub fn of_run(run: &RunDir, trial: Option<&Trial>) -> anyhow::Result<String> {
     what(&mut page, run, &records);
     gains(&mut page, &records);
     match trial {
-        Some(Trial { exhibit, scores }) => {
+        Some(Trial { exhibit, pairs }) => {
             exhibit.show(&mut page);
-            let pairs = Pairs::of(scores);
             page.notes(&pairs.notes());
-            add_scores(&mut page, &pairs, exhibit.lr_nyquist());
+            add_scores(&mut page, pairs, exhibit.lr_nyquist());
         }
         None => preview(&mut page, run, &records)?,
     }
@@ -224,7 +221,12 @@ fn gains(page: &mut Page, records: &[Record]) {
         })
         .collect();
     charts.extend(COLUMNS[..2].iter().map(|(title, of, _)| {
-        let gain = |(step, s): &Validation| Some([*step as f64, of(s.get(SR)?) - of(s.get(ZERO_FILL)?)]);
+        let gain = |(step, s): &Validation| {
+            Some([
+                *step as f64,
+                of(s.get(SR)?) - of(s.get(Baseline::ZeroFill.name())?),
+            ])
+        };
         let gains: Vec<[f64; 2]> = all.iter().filter_map(gain).collect();
         let ends = [gains.first(), gains.last()].into_iter().flatten();
         let nothing = ends.map(|[step, _]| [*step, 0.0]).collect();

@@ -1,15 +1,16 @@
 //! Scored images as tables and curves.
 
-use serde_json::Value;
-use voxelift_volume::metrics::Summary;
+use voxelift_volume::baseline::Baseline;
+use voxelift_volume::metrics::{ClassAgreement, Direction, Score, Scores, Summary};
 
 use super::chart::{Mark, Series, marked_chart};
 use super::page::Page;
-use super::pairs::{Pairs, Row, ZERO_FILL};
-use crate::scoreboard::{FLOORS, Score, present};
+use super::pairs::{Pairs, Row};
 
 /// Heads whose curves are drawn.
 const MOST_CURVES: usize = 4;
+/// What the others are measured against.
+const BASELINE: Baseline = Baseline::ZeroFill;
 
 /// Adds the tables and curves of scored images; `lr_nyquist` in cycles per mm is marked where it is known.
 pub fn add_scores(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
@@ -18,7 +19,7 @@ pub fn add_scores(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
     page.heading("Scores over the whole volume");
     by_method(page, pairs, false);
     shells(page, pairs, lr_nyquist);
-    against_zero_fill(page, pairs);
+    against_baseline(page, pairs);
     if pairs.rows().len() > 1 {
         page.heading("Every image, in the mask");
         every_image(page, pairs);
@@ -31,24 +32,23 @@ fn by_method(page: &mut Page, pairs: &Pairs, masked: bool) {
     // A row a score: there are many scores and few methods, and pages are narrow.
     let mut cells = Vec::new();
     let mut best = Vec::new();
-    for (y, score) in present(&pairs.all()).into_iter().enumerate() {
+    for (y, score) in pairs.present().into_iter().enumerate() {
         let summaries: Vec<Option<Summary>> = methods
             .iter()
             .map(|method| pairs.summary(score, method, masked))
             .collect();
         let means: Vec<Option<f64>> = summaries.iter().map(|s| s.map(|s| s.mean)).collect();
         best.extend(best_of(score, &means).map(|x| (y, x + 1)));
-        let arrow = if score.higher_is_better { "↑" } else { "↓" };
         let values = summaries.iter().map(|summary| {
             let interval = summary
                 .and_then(|s| s.interval)
                 .map_or_else(String::new, |[low, high]| {
-                    format!("\n[{}, {}]", score.shown(Some(low)), score.shown(Some(high)))
+                    format!("\n[{}, {}]", score.format(Some(low)), score.format(Some(high)))
                 });
-            score.shown(summary.map(|s| s.mean)) + &interval
+            score.format(summary.map(|s| s.mean)) + &interval
         });
         cells.push(
-            std::iter::once(format!("{} {arrow}", score.name))
+            std::iter::once(format!("{} {}", score.label(), score.direction().arrow()))
                 .chain(values)
                 .collect(),
         );
@@ -64,34 +64,40 @@ fn by_method(page: &mut Page, pairs: &Pairs, masked: bool) {
 }
 
 /// The place of the best value.
-fn best_of(score: &Score, means: &[Option<f64>]) -> Option<usize> {
+fn best_of(score: Score, means: &[Option<f64>]) -> Option<usize> {
     let values = means
         .iter()
         .enumerate()
         .filter_map(|(x, mean)| Some((x, (*mean)?)));
-    let better = |value: f64| if score.higher_is_better { value } else { -value };
+    let better = |value: f64| match score.direction() {
+        Direction::Higher => value,
+        Direction::Lower => -value,
+    };
     values
         .max_by(|a, b| better(a.1).total_cmp(&better(b.1)))
         .map(|(x, _)| x)
 }
 
-/// The scores that a gain is told of.
-const GAINS: [&str; 4] = ["psnr_db", "ssim", "haarpsi", "fsc.beyond_nyquist.gain"];
-
-fn against_zero_fill(page: &mut Page, pairs: &Pairs) {
-    let methods: Vec<&str> = pairs.methods().into_iter().filter(|m| *m != ZERO_FILL).collect();
-    let scores: Vec<&Score> = present(&pairs.all())
+fn against_baseline(page: &mut Page, pairs: &Pairs) {
+    let methods: Vec<&str> = pairs
+        .methods()
         .into_iter()
-        .filter(|score| GAINS.contains(&score.key))
+        .filter(|m| *m != BASELINE.name())
         .collect();
+    let mut scores = pairs.present();
+    scores.retain(|score| Score::GAINS.contains(score));
     let mut rows = Vec::new();
     for method in methods {
         for (person, _) in pairs.people() {
             let cells: Vec<Option<String>> = scores
                 .iter()
                 .map(|score| {
-                    let of = |method| pairs.by_person(score, method, true).get(person).copied();
-                    Some(format!("{:+.*}", score.digits, of(method)? - of(ZERO_FILL)?))
+                    let of = |method| pairs.by_person(*score, method, true).get(person).copied();
+                    Some(format!(
+                        "{:+.*}",
+                        score.digits(),
+                        of(method)? - of(BASELINE.name())?
+                    ))
                 })
                 .collect();
             if cells.iter().any(Option::is_some) {
@@ -113,7 +119,7 @@ fn against_zero_fill(page: &mut Page, pairs: &Pairs) {
     page.heading("Each person against zero-fill, in the mask");
     let header: Vec<&str> = ["person", "method"]
         .into_iter()
-        .chain(scores.iter().map(|s| s.name))
+        .chain(scores.iter().map(|s| s.label()))
         .collect();
     page.table(
         &header,
@@ -124,14 +130,16 @@ fn against_zero_fill(page: &mut Page, pairs: &Pairs) {
 }
 
 fn every_image(page: &mut Page, pairs: &Pairs) {
-    let shown = present(&pairs.all());
+    let shown = pairs.present();
     let header: Vec<&str> = ["image", "method"]
         .into_iter()
-        .chain(shown.iter().map(|s| s.name))
+        .chain(shown.iter().map(|s| s.label()))
         .collect();
     let cells = pairs.rows().iter().map(|row| {
-        let scores = shown.iter().map(|score| score.shown(score.of(row.scores, true)));
-        [row.person.clone(), row.method.clone()]
+        let scores = shown
+            .iter()
+            .map(|score| score.format(score.of(&row.scores().masked)));
+        [row.person().to_owned(), row.method().to_owned()]
             .into_iter()
             .chain(scores)
             .collect()
@@ -145,14 +153,11 @@ fn every_image(page: &mut Page, pairs: &Pairs) {
 }
 
 /// The Fourier shell correlation of a region as points of a curve.
-fn curve(scores: &Value) -> Option<Vec<[f64; 2]>> {
-    let list = |key: &str| scores.get("fsc")?.get(key)?.as_array();
-    let pairs = list("cycles_per_mm")?.iter().zip(list("correlation")?);
-    Some(
-        pairs
-            .filter_map(|(x, y)| Some([x.as_f64()?, y.as_f64()?]))
-            .collect(),
-    )
+fn curve(scores: &Scores) -> Option<Vec<[f64; 2]>> {
+    let fsc = scores.whole.fsc.as_ref()?;
+    let points = fsc.cycles_per_mm.iter().zip(&fsc.correlation);
+    let points = points.map(|(x, y)| [*x, *y]);
+    Some(points.filter(|[x, y]| x.is_finite() && y.is_finite()).collect())
 }
 
 fn shells(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
@@ -166,9 +171,9 @@ fn shells(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
             .iter()
             .filter_map(|row| {
                 Some(Series {
-                    name: row.method.clone(),
-                    points: curve(row.scores)?,
-                    is_floor: FLOORS.contains(&row.method.as_str()),
+                    name: row.method().to_owned(),
+                    points: curve(row.scores())?,
+                    is_floor: row.method().parse::<Baseline>().is_ok(),
                 })
             })
             .collect();
@@ -195,35 +200,29 @@ fn shells(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
 }
 
 fn tissue(page: &mut Page, pairs: &Pairs) {
-    let classes = |row: &Row| {
-        row.scores
-            .get("tissue")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-    };
-    let name = |class: &Value| class["class"].as_str().unwrap_or_default().to_owned();
-    let mut names: Vec<String> = Vec::new();
+    fn classes(row: &Row) -> &[ClassAgreement] {
+        row.scores().tissue.as_deref().unwrap_or_default()
+    }
+    let mut names: Vec<&str> = Vec::new();
     for class in pairs.rows().iter().flat_map(classes) {
-        if !names.contains(&name(&class)) {
-            names.push(name(&class));
+        if !names.contains(&class.class.as_str()) {
+            names.push(&class.class);
         }
     }
     if names.is_empty() {
         return;
     }
     let rows = pairs.rows().iter().map(|row| {
-        let classes = classes(row);
         let cells = names.iter().flat_map(|wanted| {
-            let class = classes.iter().find(|class| name(class) == *wanted);
-            let number = |key: &str| class.and_then(|class| class.get(key)?.as_f64());
+            let class = classes(row).iter().find(|class| class.class == *wanted);
+            let number = |of: fn(&ClassAgreement) -> f64| class.map(of).filter(|v| v.is_finite());
             let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
             [
-                shown(number("dice").map(|v| format!("{v:.4}"))),
-                shown(number("volume_difference").map(|v| format!("{:+.1} %", 100.0 * v))),
+                shown(number(|class| class.dice).map(|v| format!("{v:.4}"))),
+                shown(number(|class| class.volume_difference).map(|v| format!("{:+.1} %", 100.0 * v))),
             ]
         });
-        [row.person.clone(), row.method.clone()]
+        [row.person().to_owned(), row.method().to_owned()]
             .into_iter()
             .chain(cells)
             .collect()

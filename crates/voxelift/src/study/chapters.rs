@@ -2,11 +2,15 @@
 
 use std::fmt::Write;
 
+use voxelift_volume::metrics::Score;
+
 use super::cost::Cost;
 use super::table::{Cell, Each, MethodHead, ScoreTable, Table, TestTable};
 
-/// The scores whose differences are listed for each person and seed.
-pub const LISTED: [&str; 4] = ["psnr_db", "ssim", "haarpsi", "fsc.beyond_nyquist.gain"];
+/// Whether the differences of a score are listed for each person and seed.
+pub fn is_listed(score: &ScoreTable) -> bool {
+    Score::GAINS.iter().any(|listed| listed.key() == score.key)
+}
 
 /// What stands together under one heading.
 #[derive(Clone, Debug)]
@@ -37,9 +41,9 @@ pub fn chapters(table: &Table) -> Vec<Chapter> {
         let head = &test.head;
         let columns = shown(test);
         let mut sheets = vec![scores(&columns, methods), differences(&columns, methods)];
-        let listed_scores = columns.iter().filter(|s| LISTED.contains(&s.key.as_str()));
+        let listed_scores = columns.iter().filter(|score| is_listed(score));
         sheets.extend(listed_scores.map(|score| listed(score, methods)));
-        let classes = ["psnr_db", "ssim"].map(|key| scores(&of_classes(test, key), methods));
+        let classes = [Score::Psnr, Score::Ssim].map(|score| scores(&of_classes(test, score.key()), methods));
         sheets.extend(classes);
         sheets.retain(|sheet| !sheet.rows.is_empty());
         Chapter {

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 use voxelift_model::config::{DataConfig, PhantomSource, parse_error};
+use voxelift_model::scoring::Method;
 use voxelift_volume::VolumeError;
+use voxelift_volume::baseline::Baseline;
 use voxelift_volume::degrade::{Degradation, Grid};
 
-use super::floors::{FLOORS, Floor, SMOOTHED};
 use crate::failure::usage;
 
 /// A study: every variant with every seed, each tested on every test set.
@@ -20,12 +21,12 @@ pub struct Study {
     pub text: String,
     /// The training configuration that variants start from; none where every variant is a model.
     pub base: Option<PathBuf>,
-    /// The variant (or floor) that those without a baseline of their own are compared with.
+    /// The variant (or method without training) that those without a baseline of their own are compared with.
     pub baseline: Option<String>,
     /// Keys every random stream of a run.
     pub seeds: Vec<u64>,
     /// The methods without training, in the order of the tables.
-    pub floors: Vec<Floor>,
+    pub baselines: Vec<Method<'static>>,
     /// In the order of the tables.
     pub variants: Vec<Variant>,
     /// In the order of the tables.
@@ -39,7 +40,7 @@ pub struct Variant {
     pub name: String,
     /// Where its models come from.
     pub origin: Origin,
-    /// The variant (or floor) that it is compared with, where that is not the study's.
+    /// The variant (or method without training) that it is compared with, where that is not the study's.
     pub baseline: Option<String>,
 }
 
@@ -87,6 +88,9 @@ struct Written {
     variant: Vec<WrittenVariant>,
     test: Vec<WrittenTest>,
 }
+
+/// The baselines that `smoothed_floors = true` adds.
+const SMOOTHED: [Baseline; 3] = [Baseline::ZeroFill, Baseline::CubicBSpline, Baseline::Trilinear];
 
 fn one_seed() -> Vec<u64> {
     vec![1]
@@ -183,13 +187,18 @@ impl Study {
             .into_iter()
             .map(|test| test.resolved(folder, phantom))
             .collect::<Result<Vec<_>, String>>()?;
+        let smoothed = SMOOTHED.into_iter().filter(|_| written.smoothed_floors);
+        let baselines = Baseline::ALL
+            .into_iter()
+            .map(Method::Baseline)
+            .chain(smoothed.map(Method::Smoothed));
         let study = Self {
             name: name.to_owned(),
             text: text.to_owned(),
             base: written.base.map(|base| folder.join(base)),
             baseline: written.baseline,
             seeds: written.seeds,
-            floors: [&FLOORS[..], if written.smoothed_floors { &SMOOTHED } else { &[] }].concat(),
+            baselines: baselines.collect(),
             variants,
             tests,
         };
@@ -199,7 +208,8 @@ impl Study {
 
     fn check(&self) -> Result<(), String> {
         let names: Vec<&str> = self.variants.iter().map(|v| v.name.as_str()).collect();
-        let floors: Vec<&str> = self.floors.iter().map(|floor| floor.name()).collect();
+        let baselines: Vec<String> = self.baselines.iter().map(|method| method.name()).collect();
+        let is_baseline = |name: &str| baselines.iter().any(|baseline| baseline == name);
         let tests: Vec<&str> = self.tests.iter().map(|t| t.name.as_str()).collect();
         for (what, names) in [("variant", &names), ("test", &tests)] {
             if names.is_empty() {
@@ -217,8 +227,8 @@ impl Study {
                 }
             }
         }
-        if let Some(name) = names.iter().find(|name| floors.contains(name)) {
-            return Err(format!("variant {name}: is the name of a floor; rename it"));
+        if let Some(name) = names.iter().find(|name| is_baseline(name)) {
+            return Err(format!("variant {name}: is the name of a baseline; rename it"));
         }
         if self.seeds.is_empty() {
             return Err("seeds = []: expected at least one".to_owned());
@@ -230,9 +240,11 @@ impl Study {
             .variants
             .iter()
             .filter_map(|variant| variant.baseline.as_deref());
-        let mut baselines = self.baseline.as_deref().into_iter().chain(of_variants);
-        match baselines.find(|name| !names.contains(name) && !floors.contains(name)) {
-            Some(name) => Err(format!("baseline = {name:?}: expected a variant or a floor")),
+        let mut compared = self.baseline.as_deref().into_iter().chain(of_variants);
+        match compared.find(|name| !names.contains(name) && !is_baseline(name)) {
+            Some(name) => Err(format!(
+                "baseline = {name:?}: expected a variant or one of the methods without training"
+            )),
             None => Ok(()),
         }
     }
@@ -348,12 +360,12 @@ mod tests {
             (
                 "baseline = \"a\"",
                 "baseline = \"b\"",
-                "expected a variant or a floor",
+                "expected a variant or one of the methods without training",
             ),
             ("[1, 2]", "[1, 1]", "twice"),
             ("[1, 2]", "[]", "at least one"),
             ("\"elsewhere\"", "\"a\"", "rename one"),
-            ("\"elsewhere\"", "\"zero-fill\"", "name of a floor"),
+            ("\"elsewhere\"", "\"zero-fill\"", "name of a baseline"),
             ("\"elsewhere\"", "\"../a\"", "expected letters"),
             ("steps = 9", "seed = 9", "listed once"),
             ("model =", "set = { steps = 1 }\nmodel =", "trained elsewhere"),

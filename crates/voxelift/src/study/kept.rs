@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use voxelift_model::scoring::CaseScores;
 use voxelift_volume::files::write_atomically;
+use voxelift_volume::metrics::SetScores;
 
 /// The scores of one method, by test set.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -21,7 +23,7 @@ pub struct TestScores {
     /// In the order of the test set.
     pub scans: Vec<ScanScores>,
     /// Of the images against the references as two sets.
-    pub set: Value,
+    pub set: Option<SetScores>,
 }
 
 /// The scores of one scan.
@@ -33,8 +35,8 @@ pub struct ScanScores {
     pub person: String,
     /// How long the image took to be made.
     pub seconds: f64,
-    /// As `evaluate --json` writes them, and `data_consistency`.
-    pub scores: Value,
+    /// As `evaluate --json` writes them, with data consistency and the classes.
+    pub scores: CaseScores,
 }
 
 impl Kept {

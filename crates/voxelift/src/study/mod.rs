@@ -4,7 +4,6 @@ mod cases;
 mod chapters;
 mod cost;
 mod definition;
-mod floors;
 mod kept;
 mod plan;
 mod scoring;
@@ -24,6 +23,7 @@ use serde_json::{Value, json};
 use voxelift_model::cache;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::SuperResolver;
+use voxelift_model::scoring::Method;
 use voxelift_model::train;
 use voxelift_volume::cohort::Role;
 use voxelift_volume::files::write_atomically;
@@ -33,7 +33,7 @@ use crate::terminal::Terminal;
 use cases::TestSet;
 use cost::Cost;
 use kept::Kept;
-use scoring::{Method, score};
+use scoring::score;
 use table::{Scored, ScoredMethod, Table, TestHead, observations};
 
 /// A study in its folder.
@@ -105,7 +105,7 @@ impl<'a> Grid<'a> {
         shard: Shard,
     ) -> anyhow::Result<Outcome> {
         self.keep("study.toml", self.study.text.as_bytes())?;
-        if shard.is_first() && !self.score_floors()? {
+        if shard.is_first() && !self.score_baselines()? {
             return Ok(Outcome::Interrupted);
         }
         let (mut failed, mut done) = (0, 0);
@@ -166,17 +166,18 @@ impl<'a> Grid<'a> {
         }
     }
 
-    fn floor_folder(&self, name: &str) -> PathBuf {
+    fn baseline_folder(&self, name: &str) -> PathBuf {
         self.out.join("floors").join(name)
     }
 
     /// Answers whether it came to its end.
-    fn score_floors(&self) -> anyhow::Result<bool> {
-        for floor in self.study.floors.iter().copied() {
-            let folder = self.floor_folder(floor.name());
+    fn score_baselines(&self) -> anyhow::Result<bool> {
+        for method in self.study.baselines.iter().copied() {
+            let name = method.name();
+            let folder = self.baseline_folder(&name);
             for test in &self.tests {
-                let of = depends(test, floor.name());
-                if !self.score_missing(&folder, floor.name(), Method::Floor(floor), of, test)? {
+                let of = depends(test, &name);
+                if !self.score_missing(&folder, &name, method, of, test)? {
                     return Ok(false);
                 }
             }
@@ -222,7 +223,7 @@ impl<'a> Grid<'a> {
         }
     }
 
-    /// Everything that is complete, floors first.
+    /// Everything that is complete, baselines first.
     fn scored(&self) -> anyhow::Result<Vec<ScoredMethod>> {
         let of_folder = |folder: &Path, of: &str| -> BTreeMap<_, _> {
             let kept = Kept::read(folder);
@@ -236,18 +237,18 @@ impl<'a> Grid<'a> {
             let baseline = own.or(self.study.baseline.as_ref());
             baseline.filter(|baseline| *baseline != name).cloned()
         };
-        let floors = self.study.floors.iter();
-        let mut methods: Vec<ScoredMethod> = floors
-            .map(|floor| ScoredMethod {
-                name: floor.name().to_owned(),
+        let baselines = self.study.baselines.iter().map(|method| method.name());
+        let mut methods: Vec<ScoredMethod> = baselines
+            .map(|name| ScoredMethod {
                 is_floor: true,
-                baseline: compared_with(None, floor.name()),
+                baseline: compared_with(None, &name),
                 planned: 1,
                 runs: vec![Scored {
                     seed: None,
                     cost: None,
-                    tests: of_folder(&self.floor_folder(floor.name()), floor.name()),
+                    tests: of_folder(&self.baseline_folder(&name), &name),
                 }],
+                name,
             })
             .collect();
         for variant in &self.study.variants {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::chapters::{Chapter, LISTED, cell_of, chapters, compared, shown, titled};
+use super::chapters::{Chapter, cell_of, chapters, compared, is_listed, shown, titled};
 use super::table::{Observation, ScoreTable, Table};
 use crate::report::{Page, Spread, spreads};
 use crate::terminal;
@@ -40,7 +40,7 @@ pub fn html(table: &Table, definition: &str) -> String {
         if let Some(test) = tests.next() {
             let charts: Vec<String> = shown(test)
                 .iter()
-                .filter(|score| LISTED.contains(&score.key.as_str()))
+                .filter(|score| is_listed(score))
                 .filter_map(|score| chart(score, table))
                 .collect();
             if !charts.is_empty() {
@@ -88,7 +88,16 @@ pub fn long_csv<'a>(tests: impl Iterator<Item = (&'a str, Vec<Observation<'a>>)>
         for o in observations {
             let seed = o.seed.map_or_else(String::new, |seed| seed.to_string());
             let value = o.value.to_string();
-            out.write_record([o.method, &seed, test, o.scan, o.person, &o.region, o.key, &value])?;
+            out.write_record([
+                o.method,
+                &seed,
+                test,
+                o.scan,
+                o.person,
+                &o.region,
+                o.score.key(),
+                &value,
+            ])?;
         }
     }
     Ok(out.into_inner()?)

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
+use voxelift_model::scoring::CaseScores;
 use voxelift_volume::metrics::{
-    BOOTSTRAP_SEED, PairedDifference, Summary, by_person, crossed_interval, paired, summarize,
+    BOOTSTRAP_SEED, Direction, PairedDifference, Score, Summary, by_person, crossed_interval, paired,
+    summarize,
 };
 
 use super::cost::Cost;
 use super::kept::TestScores;
-use crate::scoreboard::{SCORES, SET_SCORES};
 
 /// One run of a method: a seed, or the only run of a floor.
 #[derive(Clone, Debug)]
@@ -155,7 +155,7 @@ pub struct Observation<'a> {
     /// `masked`, `whole`, `set`, or a class.
     pub region: String,
     /// Which score.
-    pub key: &'static str,
+    pub score: Score,
     /// The number.
     pub value: f64,
 }
@@ -168,49 +168,33 @@ pub fn observations<'a>(methods: &'a [ScoredMethod], test: &str) -> Vec<Observat
             let Some(scores) = run.tests.get(test) else {
                 continue;
             };
-            let mut add = |scan: &'a str, person: &'a str, region: &str, key, value: Option<f64>| {
+            let mut add = |scan: &'a str, person: &'a str, region: &str, score, value: Option<f64>| {
                 all.extend(value.map(|value| Observation {
                     method: &method.name,
                     seed: run.seed,
                     scan,
                     person,
                     region: region.to_owned(),
-                    key,
+                    score,
                     value,
                 }));
             };
             for scan in &scores.scans {
-                for score in &SCORES {
-                    add(
-                        &scan.scan,
-                        &scan.person,
-                        "masked",
-                        score.key,
-                        score.of(&scan.scores, true),
-                    );
-                    add(
-                        &scan.scan,
-                        &scan.person,
-                        "whole",
-                        score.key,
-                        score.of(&scan.scores, false),
-                    );
+                let CaseScores { scores, classes } = &scan.scores;
+                for score in Score::ALL {
+                    for (region, of_region) in [("masked", &scores.masked), ("whole", &scores.whole)] {
+                        add(&scan.scan, &scan.person, region, score, score.of(of_region));
+                    }
                 }
-                let classes = scan.scores.get("classes").and_then(Value::as_object);
-                for (class, of_class) in classes.into_iter().flatten() {
-                    for score in &SCORES {
-                        add(
-                            &scan.scan,
-                            &scan.person,
-                            class,
-                            score.key,
-                            score.of(of_class, false),
-                        );
+                for (class, of_class) in classes {
+                    for score in Score::ALL {
+                        add(&scan.scan, &scan.person, class, score, score.of(of_class));
                     }
                 }
             }
-            for score in &SET_SCORES {
-                add("", "", "set", score.key, score.of(&scores.set, false));
+            for score in Score::OF_SETS {
+                let value = scores.set.as_ref().and_then(|set| score.of_sets(set));
+                add("", "", "set", score, value);
             }
         }
     }
@@ -254,12 +238,12 @@ fn scores(all: &[Observation<'_>], methods: &[ScoredMethod]) -> Vec<ScoreTable> 
     }
     let mut tables = Vec::new();
     for region in regions {
-        for score in SCORES.iter().chain(&SET_SCORES) {
+        for score in Score::ALL.into_iter().chain(Score::OF_SETS) {
             let of = |method: &str| -> Runs<'_> {
                 let mut scans: BTreeMap<Option<u64>, Vec<(&str, f64)>> = BTreeMap::new();
                 for o in all
                     .iter()
-                    .filter(|o| o.method == method && o.region == region && o.key == score.key)
+                    .filter(|o| o.method == method && o.region == region && o.score == score)
                 {
                     scans.entry(o.seed).or_default().push((o.person, o.value));
                 }
@@ -275,11 +259,11 @@ fn scores(all: &[Observation<'_>], methods: &[ScoredMethod]) -> Vec<ScoreTable> 
                 .collect();
             if !cells.is_empty() {
                 tables.push(ScoreTable {
-                    key: score.key.to_owned(),
-                    name: score.name.to_owned(),
+                    key: score.key().to_owned(),
+                    name: score.label().to_owned(),
                     region: region.to_owned(),
-                    higher_is_better: score.higher_is_better,
-                    digits: score.digits,
+                    higher_is_better: score.direction() == Direction::Higher,
+                    digits: score.digits(),
                     methods: cells,
                 });
             }
@@ -375,12 +359,13 @@ mod tests {
             scan: (*scan).to_owned(),
             person: (*person).to_owned(),
             seconds: 0.0,
-            scores: json!({"psnr_db": psnr - 1.0, "masked": {"psnr_db": psnr}}),
+            scores: serde_json::from_value(json!({"psnr_db": psnr - 1.0, "masked": {"psnr_db": psnr}}))
+                .expect("scores"),
         });
         let scores = TestScores {
-            of: Value::Null,
+            of: serde_json::Value::Null,
             scans: scans.collect(),
-            set: Value::Null,
+            set: None,
         };
         Scored {
             seed,

@@ -69,7 +69,7 @@ fn a_run_leaves_one_person_out_and_says_what_to_expect() {
         "known limit   toys",
         "4 HR and 2 LR scans",
         "PSNR (dB): ",
-        "the best floor",
+        "the best baseline",
     ] {
         assert!(said.contains(part), "{said}");
     }

@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
+use voxelift_model::scoring::{Case, CaseScores};
 use voxelift_volume::Volume;
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::intensity::Mask;
-use voxelift_volume::metrics::{self, EvaluateOptions, Scores};
+use voxelift_volume::metrics::{EvaluateOptions, Score};
 use voxelift_volume::nifti::ReadOptions;
 
 use super::files;
 use super::options::{ReadArguments, Spacing};
 use crate::failure::{Outcome, usage};
-use crate::scoreboard::present;
 use crate::terminal::{self, Terminal};
 
 #[derive(Debug, Args)]
@@ -101,7 +100,7 @@ pub fn run(arguments: &EvaluateArguments, terminal: &Terminal) -> anyhow::Result
     };
     let pair = protocol.read(reference, image, arguments.mask.as_deref(), terminal)?;
     let scores = pair.score(&protocol.options)?;
-    scores.notes.iter().for_each(|note| terminal.say(note));
+    scores.scores.notes.iter().for_each(|note| terminal.say(note));
     let json = serde_json::to_string_pretty(&scores)?;
     deliver(arguments, &json, || text(&scores))?;
     Ok(Outcome::Done)
@@ -168,18 +167,24 @@ impl Protocol {
 }
 
 impl Volumes {
-    fn score(&self, options: &EvaluateOptions) -> anyhow::Result<Scores> {
-        let scores = metrics::evaluate(&self.reference, &self.image, self.mask.as_ref(), options);
-        scores.with_context(|| self.names.clone())
+    fn score(&self, options: &EvaluateOptions) -> anyhow::Result<CaseScores> {
+        let case = Case {
+            reference: &self.reference,
+            mask: self.mask.as_ref(),
+            options: options.clone(),
+            measured: None,
+            classes: &[],
+        };
+        case.score(&self.image).with_context(|| self.names.clone())
     }
 }
 
-fn text(scores: &Scores) -> String {
-    let json = serde_json::to_value(scores).unwrap_or(Value::Null);
+fn text(scored: &CaseScores) -> String {
+    let scores = &scored.scores;
     let mut table = terminal::table(["score", "whole volume", "in the mask"].map(str::to_owned));
-    for score in present(&[&json]) {
-        let values = [false, true].map(|masked| score.shown(score.of(&json, masked)));
-        table.add_row([score.name.to_owned(), values[0].clone(), values[1].clone()]);
+    for score in Score::present([scores]) {
+        let [whole, masked] = [&scores.whole, &scores.masked].map(|region| score.format(score.of(region)));
+        table.add_row([score.label().to_owned(), whole, masked]);
     }
     let share = 100.0 * scores.mask_voxels as f64 / scores.voxels as f64;
     let p995 = scores

@@ -8,14 +8,15 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use voxelift_model::memory;
+use voxelift_model::scoring::CaseScores;
 use voxelift_volume::metrics::{
-    BOOTSTRAP_SEED, EVALUATION_BYTES, SetMember, SetScores, Summary, by_person, set_scores, summarize,
+    BOOTSTRAP_SEED, EVALUATION_BYTES, RegionScores, Score, Scores, SetMember, SetScores, Summary, by_person,
+    set_scores, summarize,
 };
 use voxelift_volume::{VolumeError, scan};
 
 use super::Protocol;
 use crate::failure::{Outcome, told};
-use crate::scoreboard::{SCORES, SET_SCORES, Score, present};
 use crate::terminal::{self, Terminal};
 
 /// The volumes of a pair: reference, image, mask, and what the set-level scores make of them for a moment.
@@ -40,15 +41,15 @@ struct Row {
     method: Option<String>,
 }
 
-/// The scored rows, each with its scores as JSON, and how the methods' images compare with the references as sets.
+/// The scored rows, each with its scores, and how the methods' images compare with the references as sets.
 #[derive(Debug)]
 pub struct ScoredPairs {
-    rows: Vec<(Row, Value)>,
+    rows: Vec<(Row, CaseScores)>,
     sets: BTreeMap<String, SetScores>,
 }
 
-/// What scoring a pair leaves: its scores, its notes, and what it adds to the two sets.
-type Scored = (Value, Vec<String>, [Option<SetMember>; 2]);
+/// What scoring a pair leaves: its scores, and what it adds to the two sets.
+type Scored = (CaseScores, [Option<SetMember>; 2]);
 
 /// Scores the rows side by side as far as memory allows; one that fails is said and left out.
 ///
@@ -64,10 +65,10 @@ pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Re
         let pair = protocol.read(&at(&row.reference), &at(&row.image), mask.as_deref(), terminal)?;
         let scores = pair.score(&protocol.options)?;
         let members = [&pair.image, &pair.reference].map(SetMember::of);
-        Ok((serde_json::to_value(&scores)?, scores.notes, members))
+        Ok((scores, members))
     };
     let mut progress = terminal.progress("evaluate", "pairs", count as u64);
-    let mut scored: Vec<(Row, Value)> = Vec::with_capacity(count);
+    let mut scored: Vec<(Row, CaseScores)> = Vec::with_capacity(count);
     let mut members: BTreeMap<String, [Vec<SetMember>; 2]> = BTreeMap::new();
     let mut references = BTreeSet::new();
     let mut rows = rows.into_iter().peekable();
@@ -82,8 +83,10 @@ pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Re
         for (row, result) in together.into_iter().zip(results) {
             let image = row.image.display();
             match result {
-                Ok((scores, notes, [of_image, of_reference])) => {
-                    notes
+                Ok((scores, [of_image, of_reference])) => {
+                    scores
+                        .scores
+                        .notes
                         .iter()
                         .for_each(|note| terminal.detail(format!("{image}: {note}")));
                     let method = row.method().to_owned();
@@ -140,8 +143,9 @@ impl ScoredPairs {
     pub fn json(&self) -> String {
         let pairs = self.rows.iter().map(|(row, scores)| {
             let mut object = serde_json::to_value(row).unwrap_or(Value::Null);
-            if let (Some(object), Some(scores)) = (object.as_object_mut(), scores.as_object()) {
-                object.extend(scores.clone());
+            let scores = serde_json::to_value(scores).unwrap_or(Value::Null);
+            if let (Some(object), Value::Object(scores)) = (object.as_object_mut(), scores) {
+                object.extend(scores);
             }
             object
         });
@@ -160,32 +164,32 @@ impl ScoredPairs {
 
     /// A row a score, a column a method: mean and standard deviation over people in the mask.
     pub fn text(&self) -> String {
-        let all: Vec<&Value> = self.rows.iter().map(|(_, scores)| scores).collect();
         let methods: Vec<_> = self.methods().collect();
         let header = methods.iter().map(|(method, rows)| match rows.len() {
             1 => (*method).to_owned(),
             n => format!("{method} ({n})"),
         });
         let mut table = terminal::table(std::iter::once("in the mask".to_owned()).chain(header));
-        for score in present(&all) {
-            let cells = methods
-                .iter()
-                .map(|(_, rows)| match summary_of(score, rows, true) {
-                    Some(Summary {
-                        mean, sd: Some(sd), ..
-                    }) => {
-                        format!("{} ± {}", score.shown(Some(mean)), score.shown(Some(sd)))
-                    }
-                    one => score.shown(one.map(|summary| summary.mean)),
-                });
-            table.add_row(std::iter::once(score.name.to_owned()).chain(cells));
+        for score in Score::present(self.rows.iter().map(|(_, scores)| &scores.scores)) {
+            let cells =
+                methods.iter().map(
+                    |(_, rows)| match summary_of(score, rows, |scores| &scores.masked) {
+                        Some(Summary {
+                            mean, sd: Some(sd), ..
+                        }) => {
+                            format!("{} ± {}", score.format(Some(mean)), score.format(Some(sd)))
+                        }
+                        one => score.format(one.map(|summary| summary.mean)),
+                    },
+                );
+            table.add_row(std::iter::once(score.label().to_owned()).chain(cells));
         }
-        for score in SET_SCORES.iter().filter(|_| !self.sets.is_empty()) {
+        for score in Score::OF_SETS.into_iter().filter(|_| !self.sets.is_empty()) {
             let cells = methods.iter().map(|(method, _)| {
-                let set = self.sets.get(*method).map(|set| json!(set));
-                score.shown(set.and_then(|set| score.of(&set, false)))
+                let set = self.sets.get(*method);
+                score.format(set.and_then(|set| score.of_sets(set)))
             });
-            table.add_row(std::iter::once(score.name.to_owned()).chain(cells));
+            table.add_row(std::iter::once(score.label().to_owned()).chain(cells));
         }
         format!("{table}\n")
     }
@@ -208,9 +212,10 @@ impl ScoredPairs {
         for (row, scores) in &self.rows {
             let [reference, image] = [&row.reference, &row.image].map(|path| path.to_string_lossy());
             let subject = row.subject.as_deref().unwrap_or_default();
-            for (region, masked) in [("masked", true), ("whole", false)] {
-                for score in &SCORES {
-                    if let Some(value) = score.of(scores, masked) {
+            let scores = &scores.scores;
+            for (region, of_region) in [("masked", &scores.masked), ("whole", &scores.whole)] {
+                for score in Score::ALL {
+                    if let Some(value) = score.of(of_region) {
                         let value = value.to_string();
                         out.write_record([
                             &*reference,
@@ -218,7 +223,7 @@ impl ScoredPairs {
                             subject,
                             row.method(),
                             region,
-                            score.key,
+                            score.key(),
                             &value,
                         ])?;
                     }
@@ -226,9 +231,9 @@ impl ScoredPairs {
             }
         }
         for (method, set) in &self.sets {
-            for score in &SET_SCORES {
-                if let Some(value) = score.of(&json!(set), false) {
-                    out.write_record(["", "", "", method, "set", score.key, &value.to_string()])?;
+            for score in Score::OF_SETS {
+                if let Some(value) = score.of_sets(set) {
+                    out.write_record(["", "", "", method, "set", score.key(), &value.to_string()])?;
                 }
             }
         }
@@ -236,35 +241,38 @@ impl ScoredPairs {
     }
 
     /// Rows by method, in the order of the table. Each row with its person.
-    fn methods(&self) -> impl Iterator<Item = (&str, Vec<(&str, &Value)>)> {
-        let mut methods: Vec<(&str, Vec<(&str, &Value)>)> = Vec::new();
+    fn methods(&self) -> impl Iterator<Item = (&str, Vec<(&str, &Scores)>)> {
+        let mut methods: Vec<(&str, Vec<(&str, &Scores)>)> = Vec::new();
         for (row, scores) in &self.rows {
             let method = row.method();
             let person = row.subject.as_deref().or(row.image.to_str()).unwrap_or_default();
             match methods.iter_mut().find(|(name, _)| *name == method) {
-                Some((_, rows)) => rows.push((person, scores)),
-                None => methods.push((method, vec![(person, scores)])),
+                Some((_, rows)) => rows.push((person, &scores.scores)),
+                None => methods.push((method, vec![(person, &scores.scores)])),
             }
         }
         methods.into_iter()
     }
 }
 
-fn summary_of(score: &Score, rows: &[(&str, &Value)], masked: bool) -> Option<Summary> {
+/// Which region of an image's scores is looked at.
+type Region = fn(&Scores) -> &RegionScores;
+
+fn summary_of(score: Score, rows: &[(&str, &Scores)], region: Region) -> Option<Summary> {
     let values = rows
         .iter()
-        .filter_map(|(person, scores)| Some((*person, score.of(scores, masked)?)));
+        .filter_map(|(person, scores)| Some((*person, score.of(region(scores))?)));
     let people: Vec<f64> = by_person(values).into_values().collect();
     summarize(&people, BOOTSTRAP_SEED)
 }
 
-fn summary(rows: &[(&str, &Value)]) -> Value {
-    let all: Vec<&Value> = rows.iter().map(|(_, scores)| *scores).collect();
-    let region = |masked: bool| -> BTreeMap<&str, Option<Summary>> {
-        present(&all)
-            .iter()
-            .map(|score| (score.key, summary_of(score, rows, masked)))
+fn summary(rows: &[(&str, &Scores)]) -> Value {
+    let present = Score::present(rows.iter().map(|(_, scores)| *scores));
+    let of = |region: Region| -> BTreeMap<&str, Option<Summary>> {
+        let scores = present.iter();
+        scores
+            .map(|score| (score.key(), summary_of(*score, rows, region)))
             .collect()
     };
-    json!({"whole": region(false), "masked": region(true)})
+    json!({"whole": of(|scores| &scores.whole), "masked": of(|scores| &scores.masked)})
 }

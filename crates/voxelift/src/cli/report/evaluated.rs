@@ -5,45 +5,43 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use voxelift_volume::audit::NullSpace;
+use voxelift_volume::baseline::Baseline;
 use voxelift_volume::nifti::ReadOptions;
 use voxelift_volume::resample::{Interpolation, resample_like};
 use voxelift_volume::{Volume, scan};
 
 use super::super::files;
 use super::super::upscale::sidecar;
-use crate::report::Exhibit;
-use crate::scoreboard::FLOORS;
+use crate::report::{Exhibit, Pairs};
 
 /// Images of one head that are shown beside each other.
 const MOST_IMAGES: usize = 4;
 
 /// The first head of an evaluation in pictures, when its files are where the scores say: relative to the folder of the
 /// scores or to the one above. Whatever is not there is left out.
-pub fn exhibit(folder: &Path, scores: &Value) -> Option<Exhibit> {
-    let pairs = scores.get("pairs")?.as_array()?;
-    let path = |pair: &Value, key: &str| found(folder, pair.get(key)?.as_str()?);
-    let reference = path(pairs.first()?, "reference")?;
+pub fn exhibit(folder: &Path, pairs: &Pairs) -> Option<Exhibit> {
+    let path = |name: &Option<String>| found(folder, name.as_deref()?);
+    let first = pairs.rows().first()?;
+    let reference = path(&first.reference)?;
     let hr = volume(&reference)?;
     let mut images = Vec::new();
     let mut lr = None;
-    for pair in pairs {
-        let same = path(pair, "reference").is_some_and(|other| other == reference);
-        let Some((file, true)) = path(pair, "image").map(|file| (file, same)) else {
+    for row in pairs.rows() {
+        let same = path(&row.reference).is_some_and(|other| other == reference);
+        let Some((file, true)) = path(&row.image).map(|file| (file, same)) else {
             continue;
         };
         let Some(image) = volume(&file) else { continue };
-        let method = pair.get("method").and_then(Value::as_str).unwrap_or("image");
+        let method = row.method.as_deref().unwrap_or("image");
         lr = lr.or_else(|| scan_behind(&file));
         images.push((method.to_owned(), image));
     }
-    // The floor to beat first, the answer last.
-    images.sort_by_key(
-        |(method, _)| match FLOORS.iter().position(|floor| floor == method) {
-            Some(0) => 0,
-            Some(_) => 1,
-            None => 2,
-        },
-    );
+    // The baseline to beat first, the output of the model last.
+    images.sort_by_key(|(method, _)| match method.parse() {
+        Ok(Baseline::ZeroFill) => 0,
+        Ok(_) => 1,
+        Err(_) => 2,
+    });
     if images.len() > MOST_IMAGES {
         let last = images.split_off(images.len() - (MOST_IMAGES - 1));
         images.truncate(1);
@@ -58,9 +56,8 @@ pub fn exhibit(folder: &Path, scores: &Value) -> Option<Exhibit> {
         .into_iter()
         .map(|(method, image)| (method, on_reference(image)))
         .collect();
-    let name = pairs[0].get("subject").and_then(Value::as_str);
     Some(Exhibit {
-        name: name.map_or_else(|| files::stem(&reference), str::to_owned),
+        name: first.subject.clone().unwrap_or_else(|| files::stem(&reference)),
         lr,
         images,
         hr: Some(hr),

@@ -17,7 +17,7 @@ pub use trial::of_prepared;
 
 use super::files;
 use crate::failure::{Outcome, told};
-use crate::report;
+use crate::report::{self, Pairs};
 use crate::terminal::{self, Terminal};
 
 /// An evaluation in its folder: what `evaluate --json` wrote.
@@ -82,7 +82,11 @@ fn page(folder: &Path, terminal: &Terminal) -> anyhow::Result<String> {
         let Ok(value) = serde_json::from_str::<Value>(&text) else {
             bail!("{}: is not JSON; {expected}", scores.display())
         };
-        let exhibit = evaluated::exhibit(folder, &value);
+        let pairs = match Pairs::read(value) {
+            Ok(pairs) => pairs,
+            Err(error) => bail!("{}: {error}; {expected}", scores.display()),
+        };
+        let exhibit = evaluated::exhibit(folder, &pairs);
         let montage = fs::read(folder.join(MONTAGE)).ok();
         let run = RunDir::open(&folder.join(RUN)).ok();
         let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
@@ -90,7 +94,7 @@ fn page(folder: &Path, terminal: &Terminal) -> anyhow::Result<String> {
             "Evaluation: {}",
             name.file_name().unwrap_or_default().to_string_lossy()
         );
-        return report::of_evaluation(&title, &value, exhibit.as_ref(), montage.as_deref(), run.as_ref());
+        return report::of_evaluation(&title, &pairs, exhibit.as_ref(), montage.as_deref(), run.as_ref());
     }
     if !folder.join("config.toml").is_file() {
         bail!(

@@ -2,19 +2,19 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
 use voxelift_model::config::Config;
 use voxelift_model::device::{Device, DeviceChoice};
 use voxelift_model::infer::{SuperResolver, UpscaleOptions};
 use voxelift_model::run::RunDir;
+use voxelift_model::scoring::Case;
 use voxelift_model::train::{ValidationHead, validation_heads};
 use voxelift_volume::audit::NullSpace;
+use voxelift_volume::baseline::Baseline;
 use voxelift_volume::degrade::Operators;
-use voxelift_volume::metrics::{Detail, EvaluateOptions, evaluate};
 use voxelift_volume::{Volume, VolumeError};
 
 use super::super::files;
-use crate::report::{Exhibit, TileDifference, Trial};
+use crate::report::{Exhibit, Pairs, Row, TileDifference, Trial};
 use crate::terminal::Terminal;
 
 /// Heads that are scored in full.
@@ -91,36 +91,28 @@ fn of_heads(
     heads: &[ValidationHead],
     terminal: &Terminal,
 ) -> anyhow::Result<Option<Trial>> {
-    let mut pairs = Vec::new();
+    let mut rows = Vec::new();
     let mut exhibit = None;
     for head in heads {
         let name = files::stem(head.name.as_ref());
         let sr = resolver.upscale(head, None, &format!("report: {name}"), terminal)?;
-        let scores = [("zero-fill", head.zero_fill()), ("model", &sr)]
-            .map(|(method, image)| scored(&name, method, image, head));
-        let [zero_fill, model] = scores;
+        let case = Case::of(&head.hr, &head.lr);
+        for (method, image) in [(Baseline::ZeroFill.name(), head.zero_fill()), ("model", &sr)] {
+            rows.push(Row {
+                method: Some(method.to_owned()),
+                subject: Some(name.clone()),
+                scored: case.score(image)?,
+                ..Row::default()
+            });
+        }
         if exhibit.is_none() {
             exhibit = Some(shown(resolver, head, name, sr, terminal)?);
         }
-        pairs.extend([zero_fill?, model?]);
     }
     Ok(exhibit.map(|exhibit| Trial {
         exhibit,
-        scores: json!({"pairs": pairs}),
+        pairs: Pairs::new(rows),
     }))
-}
-
-fn scored(name: &str, method: &str, image: &Volume, head: &ValidationHead) -> anyhow::Result<Value> {
-    let options = EvaluateOptions {
-        measured_spacing_mm: Some(head.lr.geometry().spacing_mm()),
-        ..EvaluateOptions::default()
-    };
-    let scores = evaluate(&head.hr, image, None, &options)?;
-    let mut pair = json!({"subject": name, "method": method});
-    if let (Some(pair), Some(scores)) = (pair.as_object_mut(), serde_json::to_value(scores)?.as_object()) {
-        pair.extend(scores.clone());
-    }
-    Ok(pair)
 }
 
 fn shown(
@@ -136,7 +128,7 @@ fn shown(
         added: Some(NullSpace::of(&sr, head.lr.extent())),
         lr: Some(head.lr.clone()),
         images: vec![
-            ("zero-fill".to_owned(), head.zero_fill().clone()),
+            (Baseline::ZeroFill.to_string(), head.zero_fill().clone()),
             ("model".to_owned(), sr),
         ],
         hr: Some(head.hr.clone()),
@@ -157,13 +149,9 @@ fn tile_difference(
         return Ok(None);
     }
     let image = resolver.upscale(head, Some(other), &format!("report: tiles of {other}"), terminal)?;
-    let options = EvaluateOptions {
-        detail: Detail::Headline,
-        ..EvaluateOptions::default()
-    };
-    let between = evaluate(sr, &image, Some(head.mask()), &options)?;
-    let against = |image: &Volume| evaluate(&head.hr, image, Some(head.mask()), &options);
-    let psnr_db = [against(sr)?.masked.psnr_db, against(&image)?.masked.psnr_db];
+    let score = |reference: &Volume, image: &Volume| Case::headline(reference, head.mask()).score(image);
+    let between = score(sr, &image)?.scores;
+    let psnr_db = [score(&head.hr, sr)?, score(&head.hr, &image)?].map(|s| s.scores.masked.psnr_db);
     Ok(Some(TileDifference {
         tiles: [own, other],
         nrmse: between.masked.nrmse,

@@ -8,9 +8,9 @@ use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::{MIRRORINGS, SuperResolver, UpscaleOptions};
 use voxelift_model::model_file::{ModelCard, ModelFile};
 use voxelift_volume::appearance::Appearance;
+use voxelift_volume::baseline::Baseline;
 use voxelift_volume::degrade::Operators;
-use voxelift_volume::resample::{Interpolation, resize};
-use voxelift_volume::{Geometry, Scale, Volume, kspace};
+use voxelift_volume::{Geometry, Scale, Volume};
 
 use super::super::words::number;
 use super::memory::NetworkWork;
@@ -23,8 +23,7 @@ const SPACING_TOLERANCE: f64 = 1.1;
 /// How the finer voxels are made.
 #[derive(Debug)]
 pub enum Method {
-    ZeroFill,
-    Interpolated(Interpolation),
+    Baseline(Baseline),
     Model(Box<Model>),
 }
 
@@ -203,7 +202,7 @@ impl Method {
     pub fn check_voxels(&self, input: &Geometry, name: &str, terminal: &Terminal) -> anyhow::Result<()> {
         match self {
             Self::Model(model) => model.judge(&model.strange_voxels(input), name, terminal),
-            Self::ZeroFill | Self::Interpolated(_) => Ok(()),
+            Self::Baseline(_) => Ok(()),
         }
     }
 
@@ -217,7 +216,7 @@ impl Method {
                 Some(range) => model.judge(&range.strange(&Appearance::of(volume)?), name, terminal),
                 None => Ok(()),
             },
-            Self::ZeroFill | Self::Interpolated(_) => Ok(()),
+            Self::Baseline(_) => Ok(()),
         }
     }
 
@@ -234,8 +233,7 @@ impl Method {
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
         match self {
-            Self::ZeroFill => Ok(kspace::zero_fill(volume, target.extent(volume.geometry())?)),
-            Self::Interpolated(method) => Ok(resize(volume, target.extent(volume.geometry())?, *method)),
+            Self::Baseline(baseline) => Ok(baseline.apply(volume, target.extent(volume.geometry())?)),
             Self::Model(model) => model.upscale(volume, tile, name, terminal),
         }
     }
@@ -246,8 +244,8 @@ impl Method {
     /// In words, what is known instead.
     pub fn known_truncation(&self) -> Result<(), String> {
         match self {
-            Self::ZeroFill => Ok(()),
-            Self::Interpolated(_) => Err("an interpolation assumes none".to_owned()),
+            Self::Baseline(baseline) if baseline.keeps_kspace() => Ok(()),
+            Self::Baseline(_) => Err("an interpolation assumes none".to_owned()),
             Self::Model(model) => {
                 let operators = model.operators().map_err(|error| format!("{error:#}"))?;
                 if !operators.is_empty() && operators.iter().all(Operators::is_kspace) {
@@ -263,8 +261,9 @@ impl Method {
     pub fn sidecar(&self, tile: Option<usize>) -> Option<Value> {
         match self {
             Self::Model(model) => Some(model.sidecar(tile)),
-            Self::ZeroFill => Some(json!({"method": "zero-fill"})),
-            Self::Interpolated(_) => None,
+            Self::Baseline(baseline) => baseline
+                .keeps_kspace()
+                .then(|| json!({"method": baseline.name()})),
         }
     }
 }

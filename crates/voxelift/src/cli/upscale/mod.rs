@@ -11,12 +11,13 @@ mod target;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
+use voxelift_volume::baseline::Baseline;
 use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
-use voxelift_volume::resample::Interpolation;
 use voxelift_volume::scan;
 use voxelift_volume::{Geometry, Scale, Volume, VolumeError};
 
@@ -93,18 +94,37 @@ pub struct UpscaleArguments {
     write: WriteArguments,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// What `--method` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MethodArgument {
-    /// The network of --model, or the built-in one
     Model,
-    /// Zeros around the measured k-space: the sinc, and the floor to beat on truncated input
-    ZeroFill,
-    /// A sinc windowed to four lobes
-    Lanczos,
-    /// Straight lines between voxels
-    Trilinear,
-    /// Cubic B-spline
-    Cubic,
+    Baseline(Baseline),
+}
+
+impl MethodArgument {
+    const ALL: [Self; Baseline::ALL.len() + 1] = {
+        let mut all = [Self::Model; Baseline::ALL.len() + 1];
+        let mut i = 0;
+        while i < Baseline::ALL.len() {
+            all[i + 1] = Self::Baseline(Baseline::ALL[i]);
+            i += 1;
+        }
+        all
+    };
+}
+
+impl ValueEnum for MethodArgument {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Model => ("model", "The network of --model, or the built-in one"),
+            Self::Baseline(baseline) => (baseline.name(), baseline.description()),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 /// Everything about a run that does not depend on the input: the arguments, resolved.
@@ -223,14 +243,11 @@ impl Plan {
                     terminal,
                 )?))
             }
-            MethodArgument::Lanczos => Method::Interpolated(Interpolation::Lanczos4),
-            MethodArgument::Trilinear => Method::Interpolated(Interpolation::Trilinear),
-            MethodArgument::Cubic => Method::Interpolated(Interpolation::CubicBSpline),
-            MethodArgument::ZeroFill => Method::ZeroFill,
+            MethodArgument::Baseline(baseline) => Method::Baseline(baseline),
         };
         let default_scale = match &method {
             Method::Model(model) => model.scale(),
-            Method::ZeroFill | Method::Interpolated(_) => Scale::isotropic(2),
+            Method::Baseline(_) => Scale::isotropic(2),
         };
         let target = match (arguments.scale, arguments.spacing, &arguments.like) {
             (_, _, Some(reference)) => Target::Like(Box::new(scan::read_header(reference)?.0)),
@@ -341,7 +358,7 @@ impl Plan {
                 model.scale().up(input.extent).iter().product(),
                 Some(model.work(input)),
             ),
-            Method::ZeroFill | Method::Interpolated(_) => (voxels(grid), None),
+            Method::Baseline(_) => (voxels(grid), None),
         };
         let extras = Extras {
             consistent: self.consistency != Consistency::Off,
