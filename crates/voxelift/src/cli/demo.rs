@@ -226,6 +226,7 @@ fn montage(hr: &Volume) -> anyhow::Result<Vec<u8>> {
     let on_reference = |image: Volume| image.crop([0; 3], hr.extent());
     let (sr, zero_fill) = (on_reference(sr?), on_reference(zero_fill?));
     Ok(comparison(
+        "The demo's held-out synthetic head.",
         &lr?,
         &[(Baseline::ZeroFill.name(), &zero_fill), ("SR", &sr)],
         Some(hr),

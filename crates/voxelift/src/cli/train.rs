@@ -211,11 +211,9 @@ impl Screen<'_> {
                 sr,
                 hr,
             } => {
-                let png = comparison(
-                    lr,
-                    &[(Baseline::ZeroFill.name(), zero_fill), ("SR", sr)],
-                    Some(hr),
-                );
+                let title = format!("The first validation head after {step} steps.");
+                let images = [(Baseline::ZeroFill.name(), zero_fill), ("SR", sr)];
+                let png = comparison(&title, lr, &images, Some(hr));
                 self.logged(step, |events| events.picture(step, "preview", &png));
                 write_atomically(&self.run.preview(step), true, |out| out.write_all(&png))?;
             }

@@ -1,8 +1,8 @@
-//! A grey canvas and its PNG bytes.
+//! A canvas of greys or of places in a palette, and its PNG bytes.
 
 use super::font;
 
-/// Grey pixels, row by row from the top.
+/// Pixels of one byte, row by row from the top.
 #[derive(Clone, Debug)]
 pub struct Canvas {
     width: usize,
@@ -27,12 +27,21 @@ impl Canvas {
         }
     }
 
-    /// Writes a line of text with its upper left corner at (x, y), cut where `room` pixels end.
-    pub fn text(&mut self, text: &str, [x, y]: [usize; 2], room: usize, grey: u8) {
-        for (i, character) in text.chars().take(room / font::ADVANCE).enumerate() {
+    /// Fills a rectangle.
+    pub fn fill(&mut self, [x, y]: [usize; 2], [width, height]: [usize; 2], grey: u8) {
+        for row in y..y + height {
+            (x..x + width).for_each(|column| self.set(column, row, grey));
+        }
+    }
+
+    /// Writes a line of text with its upper left corner at (x, y), cut where `room` pixels end; each pixel of the font
+    /// is a square of `size`.
+    pub fn text(&mut self, text: &str, [x, y]: [usize; 2], room: usize, size: usize, grey: u8) {
+        for (i, character) in text.chars().take(room / (font::ADVANCE * size)).enumerate() {
             for (row, bits) in font::glyph(character).into_iter().enumerate() {
                 for column in (0..5).filter(|column| bits >> (4 - column) & 1 == 1) {
-                    self.set(x + i * font::ADVANCE + column, y + row, grey);
+                    let at = [x + (i * font::ADVANCE + column) * size, y + row * size];
+                    self.fill(at, [size; 2], grey);
                 }
             }
         }
@@ -44,7 +53,7 @@ impl Canvas {
     }
 
     /// The canvas as a PNG file whose pixels are places in a palette.
-    pub fn indexed_png(&self, palette: &[[u8; 3]; 256]) -> Vec<u8> {
+    pub fn indexed_png(&self, palette: &[[u8; 3]]) -> Vec<u8> {
         self.coloured(Some(palette.concat()))
     }
 

@@ -8,7 +8,7 @@ use super::pairs::Pairs;
 use super::run::add_training;
 use super::scores::add_scores;
 
-/// A page from the scores of one image or of many pairs, with one head in pictures where there is one, or else a montage.
+/// A page from the scores of one image or of many pairs, with one subject in pictures where there is one, or else a montage.
 ///
 /// # Errors
 /// When the folder of the training run behind it is given and cannot be read.
@@ -29,8 +29,8 @@ pub fn of_evaluation(
             page.picture(
                 png,
                 "montage of the low resolution, each method, the reference and the errors",
-                "rows are an axial, a coronal and a sagittal plane, the subject's left at the left. Grey pictures share \
-                 one window, errors another (both under the labels); brighter errors are worse.",
+                "rows are an axial, a coronal and a sagittal plane, with the subject's sides at their edges (radiological: the \
+                 subject's left is on the right). Grey pictures share one window, errors another; brighter errors are worse.",
             );
         }
         (None, None) => {}

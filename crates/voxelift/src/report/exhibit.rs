@@ -1,11 +1,13 @@
-//! One head in pictures: what went in, what came out, what is true, what is wrong, what was added.
+//! One subject in pictures: what went in, what came out, the reference, the errors, and what was added.
+
+use std::borrow::Cow;
 
 use voxelift_volume::Volume;
 use voxelift_volume::audit::NullSpace;
 
 use super::compare::Layer;
 use super::page::Page;
-use crate::picture::{Palette, Views, Window, absolute_error, short};
+use crate::picture::{Palette, Stacks, Window, absolute_error, short};
 
 /// The volumes of one head.
 #[derive(Clone, Debug)]
@@ -37,6 +39,36 @@ pub struct TileDifference {
     pub psnr_db: [f64; 2],
 }
 
+/// Bytes of all slices: in base64, and with the rest of the page, less than 5 MB.
+const BUDGET: usize = 3_300_000;
+
+/// Slices of a plane that are made to see how large they are.
+const PROBED: usize = 5;
+
+/// Slices of a plane; more are not scrolled through.
+const MOST_SLICES: usize = 64;
+
+/// One volume and how it is shown.
+struct Picture<'a> {
+    name: String,
+    unit: &'static str,
+    volume: Cow<'a, Volume>,
+    window: Window,
+    palette: Palette,
+}
+
+impl Picture<'_> {
+    fn layer(&self, stacks: &Stacks) -> Layer {
+        Layer {
+            name: self.name.clone(),
+            unit: self.unit,
+            window: self.window,
+            palette: self.palette,
+            sheets: stacks.of(&self.volume, self.window, self.palette),
+        }
+    }
+}
+
 impl Exhibit {
     /// Half a cycle a voxel of the scan, along its coarsest axis.
     ///
@@ -52,91 +84,132 @@ impl Exhibit {
     /// # Panics
     /// Without an image.
     pub fn show(&self, page: &mut Page) {
-        page.heading(&format!("One head in pictures: {}", self.name));
-        let layers = self.layers();
-        let place = |name: &str| layers.iter().position(|layer| layer.name == name);
-        let floor = place(&self.images[0].0).unwrap_or(0);
-        let answer = place(&self.images[self.images.len() - 1].0).unwrap_or(0);
-        let begin = if floor == answer {
-            [0, answer]
+        page.heading(&format!("One subject in pictures: {}", self.name));
+        let pictures = self.pictures();
+        let place = |name: &str| pictures.iter().position(|picture| picture.name == name);
+        let baseline = place(&self.images[0].0).unwrap_or(0);
+        let output = place(&self.images[self.images.len() - 1].0).unwrap_or(0);
+        let begin = if baseline == output {
+            [0, output]
         } else {
-            [floor, answer]
+            [baseline, output]
         };
-        let mut how = "choose two pictures and move the line between them (drag it, or the slider with the arrow keys); rows or \
-             columns are an axial, a coronal and a sagittal plane, the subject's left at the left. Grey pictures share \
-             one window."
+        let (stacks, layers) = self.stacked(&pictures);
+        let apart = stacks.frames().map(|frame| match frame.depths_mm.as_slice() {
+            [first, second, ..] => second - first,
+            _ => 0.0,
+        });
+        let apart = apart.fold(0.0, f64::max);
+        let mut how = "choose two pictures; drag the line between them, or a place of the crosshair. Each slider under a picture scrolls \
+             its slices (the mouse wheel, too, once the picture has been clicked), and black and white set the window. Letters \
+             name the subject's sides, from the file's affine: R right, L left, A front, P back, S crown, I foot. The view is \
+             radiological, with the subject's left on the right; the button \"Neurological\" turns it over."
             .to_owned();
+        if apart > 0.0 {
+            how.push_str(&format!(
+                " To keep the page small, slices stand up to {apart:.1} mm apart and hold 64 greys; `voxelift view` shows all of them in full."
+            ));
+        }
+        how.push_str(" Grey pictures share one window.");
         if self.hr.is_some() {
             how.push_str(" Errors share one window too: black is none, brighter is worse.");
         }
         if self.added.is_some() {
             how.push_str(
-                " \"Added\" is what the answer holds that the scan did not measure (its part in the null space of k-space \
+                " \"Added\" is what the output holds that the scan did not measure (its part in the null space of k-space \
                  truncation; blue darker, orange brighter): detail in it is drawn, not seen.",
             );
             if self.hr.is_some() {
                 how.push_str(" Where it is strong and the error beside it too, the model has invented; where the error is dark, it was right.");
             }
         }
-        page.compare(&layers, begin, &how);
+        page.compare(&stacks, &layers, begin, &how);
         self.tell_added(page);
         self.tell_tiles(page);
     }
 
-    fn layers(&self) -> Vec<Layer> {
-        let answer = &self.images[self.images.len() - 1].1;
-        let shown = self.hr.as_ref().unwrap_or(answer);
-        let (views, window) = (Views::through(shown), Window::of(shown));
-        let layer = |name: &str, volume: &Volume, window: Window, palette: Palette| Layer {
-            name: name.to_owned(),
-            window: format!("{} to {}", short(window.black), short(window.white)),
-            views: views.of(volume, window, palette),
+    /// As many slices as the page has room for.
+    fn stacked(&self, pictures: &[Picture]) -> (Stacks, Vec<Layer>) {
+        let shown = self.hr.as_ref().unwrap_or(&self.images[self.images.len() - 1].1);
+        let made = |most: usize| {
+            let stacks = Stacks::through(shown, most);
+            let layers: Vec<Layer> = pictures.iter().map(|picture| picture.layer(&stacks)).collect();
+            let bytes: usize = layers.iter().flat_map(|layer| &layer.sheets).map(Vec::len).sum();
+            (stacks, layers, bytes)
         };
-        let grey = |name: &str, volume: &Volume| layer(name, volume, window, Palette::Grey);
-        let mut layers: Vec<Layer> = self.lr.iter().map(|lr| grey("LR scan", lr)).collect();
-        layers.extend(self.images.iter().map(|(name, image)| grey(name, image)));
+        // A few slices say how many bytes one more of each plane takes.
+        let (stacks, _, bytes) = made(PROBED);
+        let counted = stacks.frames().map(|frame| frame.depths_mm.len());
+        let mut slices = (BUDGET / (bytes / counted.min().unwrap_or(1)).max(1)).clamp(1, MOST_SLICES);
+        loop {
+            let (stacks, layers, bytes) = made(slices);
+            if bytes <= BUDGET || slices == 1 {
+                return (stacks, layers);
+            }
+            slices = (slices * BUDGET / bytes).clamp(1, slices - 1);
+        }
+    }
+
+    fn pictures(&self) -> Vec<Picture<'_>> {
+        let output = &self.images[self.images.len() - 1].1;
+        let window = Window::of(self.hr.as_ref().unwrap_or(output));
+        let picture = |name: &str, volume, window, palette| Picture {
+            name: name.to_owned(),
+            unit: "(units of the scan)",
+            volume,
+            window,
+            palette,
+        };
+        let grey = |name: &str, volume| picture(name, Cow::Borrowed(volume), window, Palette::Grey);
+        let mut pictures: Vec<Picture> = self.lr.iter().map(|lr| grey("LR scan", lr)).collect();
+        pictures.extend(self.images.iter().map(|(name, image)| grey(name, image)));
         if let Some(hr) = &self.hr {
-            layers.push(grey("HR truth", hr));
-            let comparable = self
+            pictures.push(grey("Reference", hr));
+            // Of the first baseline and of the output: those between would take the room of slices.
+            let last = self.images.len() - 1;
+            let ends = self
                 .images
                 .iter()
+                .enumerate()
+                .filter(|(i, _)| [0, last].contains(i));
+            let comparable = ends
+                .map(|(_, image)| image)
                 .filter(|(_, image)| image.extent() == hr.extent());
             let errors: Vec<(String, Volume)> = comparable
                 .map(|(name, image)| (format!("Error of {name}"), absolute_error(image, hr)))
                 .collect();
             if let Some((_, first)) = errors.first() {
                 let window = Window::of(first);
-                layers.extend(
-                    errors
-                        .iter()
-                        .map(|(name, error)| layer(name, error, window, Palette::Heat)),
+                let errors = errors.into_iter();
+                pictures.extend(
+                    errors.map(|(name, error)| picture(&name, Cow::Owned(error), window, Palette::Heat)),
                 );
             }
         }
         if let Some(added) = &self.added {
-            let window = around_zero(&added.map);
-            layers.push(layer(
+            let window = Window::around_zero(&added.map);
+            pictures.push(picture(
                 "Added beyond the scan",
-                &added.map,
+                Cow::Borrowed(&added.map),
                 window,
                 Palette::Signed,
             ));
         }
         if let Some(tiles) = &self.tiles
-            && tiles.other.extent() == answer.extent()
+            && tiles.other.extent() == output.extent()
         {
-            let difference = absolute_error(&tiles.other, answer);
+            let difference = absolute_error(&tiles.other, output);
             let window = Window::of(&difference);
             let name = format!("Tile {} against {}", tiles.tiles[1], tiles.tiles[0]);
-            layers.push(layer(&name, &difference, window, Palette::Heat));
+            pictures.push(picture(&name, Cow::Owned(difference), window, Palette::Heat));
         }
-        layers
+        pictures
     }
 
     fn tell_added(&self, page: &mut Page) {
         let Some(added) = &self.added else { return };
         page.paragraph(&format!(
-            "Beyond the scan's frequencies the answer holds {:.2} % of its energy: {} rms and {} at most, where white is {}. \
+            "Beyond the scan's frequencies the output holds {:.2} % of its energy: {} rms and {} at most, where white is {}. \
              The option --audit of upscale also says how far the mirrorings of the scan agree on it.",
             100.0 * added.energy,
             short(added.rms as f32),
@@ -156,19 +229,9 @@ impl Exhibit {
             return;
         };
         page.paragraph(&format!(
-            "Tiles of {other} LR voxels in place of {own} change the answer by {:.2} % (NRMSE in the mask), and its PSNR from \
-             {psnr:.2} to {psnr_other:.2} dB: channel attention averages over a tile, so its size is part of the answer.",
+            "Tiles of {other} LR voxels in place of {own} change the output by {:.2} % (NRMSE in the mask), and its PSNR from \
+             {psnr:.2} to {psnr_other:.2} dB: channel attention averages over a tile, so its size is part of the output.",
             100.0 * nrmse
         ));
     }
-}
-
-/// A window of both signs, white and black where the largest values are.
-fn around_zero(map: &Volume) -> Window {
-    let magnitudes = Volume::new(
-        map.data().iter().map(|v| v.abs()).collect(),
-        map.geometry().clone(),
-    );
-    let white = Window::of(&magnitudes).white;
-    Window { black: -white, white }
 }

@@ -2,6 +2,7 @@
 
 use super::base64::base64;
 use super::compare::{Layer, SCRIPT, compare};
+use crate::picture::Stacks;
 
 /// A page that grows section by section.
 #[derive(Clone, Debug)]
@@ -10,6 +11,9 @@ pub struct Page {
     body: String,
     has_script: bool,
 }
+
+/// Nothing is fetched from anywhere; pictures, style and script stand in the page itself.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 const STYLE: &str = include_str!("page.css");
 
@@ -124,10 +128,10 @@ impl Page {
         );
     }
 
-    /// Layers of one head with a line between two of them.
-    pub fn compare(&mut self, layers: &[Layer], begin: [usize; 2], how_to_read: &str) {
+    /// Stacks of slices of several volumes, with a line between two of them.
+    pub fn compare(&mut self, stacks: &Stacks, layers: &[Layer], begin: [usize; 2], how_to_read: &str) {
         self.has_script = true;
-        self.figure(&compare(layers, begin), how_to_read);
+        self.figure(&compare(stacks, layers, begin), how_to_read);
     }
 
     /// A PNG picture, with one line on how to read it.
@@ -161,6 +165,7 @@ impl Page {
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
              <title>{title}</title>\n<style>\n{STYLE}</style></head>\n<body><main>\n{}\
              <footer>voxelift {version}</footer>\n</main>\n{script}</body></html>\n",
             self.body

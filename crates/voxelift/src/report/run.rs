@@ -264,7 +264,7 @@ fn preview(page: &mut Page, run: &RunDir, records: &[Record]) -> anyhow::Result<
         &bytes,
         &format!("montage of the first validation head after step {step}"),
         &format!(
-            "after step {step}; rows are an axial, a coronal and a sagittal plane, the subject's left at the left. Grey pictures share one window (under the labels)."
+            "after step {step}; rows are an axial, a coronal and a sagittal plane, with the subject's sides at their edges (radiological: the subject's left is on the right). Grey pictures share one window, errors another."
         ),
     );
     Ok(())

@@ -94,7 +94,7 @@ fn an_evaluation_of_oddly_named_files_is_a_whole_page() {
     for part in [
         "Added beyond the scan",
         "Error of zero-fill",
-        "HR truth",
+        "Reference",
         "LR scan",
         "LR Nyquist",
         "Fourier shell",
@@ -107,8 +107,16 @@ fn an_evaluation_of_oddly_named_files_is_a_whole_page() {
         figures > 5 && figures == page.matches("How to read this").count(),
         "{figures}"
     );
-    // LR, two images, the truth, two errors, what was added: three planes each.
+    // LR, two images, the reference, two errors, what was added: three planes each, with the subject's sides.
     assert_eq!(page.matches("<img").count(), 7 * 3);
+    for sides in [["R", "L", "A", "P"], ["R", "L", "S", "I"], ["A", "P", "S", "I"]] {
+        let marks = ["w", "e", "n", "s"].iter().zip(sides);
+        let marks: String = marks
+            .map(|(at, side)| format!("<b class=\"{at}\">{side}</b>"))
+            .collect();
+        assert_eq!(page.matches(&marks).count(), 7, "{marks}");
+    }
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
 
     // Without the images there are the scores still.
     fs::remove_file(bench.path(&hr)).expect("removed");
@@ -139,7 +147,7 @@ fn a_finished_run_shows_its_model_on_a_validation_head() {
     assert_well_formed(&written);
     assert_self_contained(&written);
     for part in [
-        "One head in pictures",
+        "One subject in pictures",
         "Error of model",
         "Tile 24 against 16",
         "LR Nyquist",
@@ -158,7 +166,7 @@ fn a_finished_run_shows_its_model_on_a_validation_head() {
     bench.run(&["report", "run", "-o", "without.html"]).code(0);
     let without = page("without.html");
     assert_well_formed(&without);
-    assert!(without.contains("The first validation head") && !without.contains("One head in pictures"));
+    assert!(without.contains("The first validation head") && !without.contains("One subject in pictures"));
     // One whose heads are gone says so.
     bench.run(&train).code(0);
     let config = fs::read_to_string(bench.path("run/config.toml")).expect("a configuration");
