@@ -14,6 +14,7 @@ mod score;
 mod scores;
 mod sets;
 mod shells;
+mod similarity;
 mod spectral;
 mod statistics;
 mod structure;

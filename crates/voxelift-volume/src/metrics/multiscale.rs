@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::fidelity::IntensityMatch;
 use super::protocol::{Pair, Regions};
-use super::structure::{Constants, Means, means};
+use super::similarity::{Constants, Means, means};
 use super::window::RADIUS;
 
 /// Exponents of the scales of MS-SSIM, finest first (Wang et al. 2003).

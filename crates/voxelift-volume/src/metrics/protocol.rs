@@ -4,7 +4,8 @@ use crate::error::{Result, VolumeError};
 use crate::intensity::Mask;
 use crate::volume::{Affine, Geometry, Volume};
 
-use super::structure::MIN_SLICE_FOREGROUND;
+/// A slice counts for the slice scores when at least this share of it is foreground.
+const MIN_SLICE_FOREGROUND: f64 = 0.05;
 
 /// Grids whose voxels lie this close to each other are the same grid.
 const TOLERANCE_MM: f64 = 1e-3;

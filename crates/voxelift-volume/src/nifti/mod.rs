@@ -15,6 +15,7 @@ mod placement;
 mod qform;
 mod read;
 mod rewrite;
+mod span;
 mod spool;
 mod write;
 

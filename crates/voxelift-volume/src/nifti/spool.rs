@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
-use super::write::Span;
+use super::span::Span;
 use crate::volume::{Geometry, Volume};
 
 /// Voxels moved at a time.

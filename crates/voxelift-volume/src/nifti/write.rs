@@ -10,6 +10,7 @@ use super::compose::header_bytes;
 use super::encoder::Encoder;
 use super::gzip::Member;
 use super::header::{Header, Version};
+use super::span::Span;
 use super::spool::Spool;
 use crate::error::{Result, VolumeError};
 use crate::files::{folder_of, write_atomically};
@@ -291,40 +292,6 @@ fn encoder(header: &Header, dtype: OutputType, span: impl FnOnce() -> Span) -> E
         slope: stored(slope),
         inter: stored(inter),
         clamped: 0,
-    }
-}
-
-/// The range of the finite values, zero included, and whether all are whole.
-#[derive(Clone, Copy)]
-pub(super) struct Span {
-    least: f64,
-    most: f64,
-    whole: bool,
-}
-
-impl Default for Span {
-    fn default() -> Self {
-        Self {
-            least: 0.0,
-            most: 0.0,
-            whole: true,
-        }
-    }
-}
-
-impl Span {
-    pub fn take_in(&mut self, frame: &Volume) {
-        for value in frame
-            .data()
-            .iter()
-            .copied()
-            .filter(|v| v.is_finite())
-            .map(f64::from)
-        {
-            self.least = self.least.min(value);
-            self.most = self.most.max(value);
-            self.whole &= value.fract() == 0.0;
-        }
     }
 }
 

@@ -6,16 +6,9 @@
 
 use super::cerebellum::Cerebellum;
 use super::shapes::{Ellipsoid, Rod, barrel, dot, length, minus, smooth_max, smooth_min, smooth_step};
+use super::tissue::{CSF, DEEP, Fractions, GREY, WHITE};
 use super::waves::Waves;
 use crate::random::Stream;
-
-/// Fractions of cerebrospinal fluid, grey, white and deep grey matter, summing to one.
-pub(super) type Fractions = [f64; 4];
-
-pub(super) const CSF: usize = 0;
-pub(super) const GREY: usize = 1;
-pub(super) const WHITE: usize = 2;
-pub(super) const DEEP: usize = 3;
 
 /// Half the extent of an adult brain with room to spare for its variation, mm.
 const HALF_EXTENT_MM: [f64; 3] = [73.0, 92.0, 69.0];

@@ -1,7 +1,7 @@
 //! The cerebellum: thin leaves of cortex over a branching core, the finest regular detail of the head.
 
-use super::anatomy::{CSF, Fractions, GREY, WHITE};
 use super::shapes::{Ellipsoid, length, smooth_max, smooth_step};
+use super::tissue::{CSF, Fractions, GREY, WHITE};
 use super::waves::Waves;
 use crate::random::Stream;
 use std::f64::consts::{PI, TAU};

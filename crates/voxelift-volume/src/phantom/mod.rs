@@ -6,15 +6,17 @@
 mod anatomy;
 mod cerebellum;
 mod shapes;
+mod tissue;
 mod vessels;
 mod waves;
 
 use crate::error::{Result, VolumeError};
 use crate::random::Stream;
 use crate::volume::{Geometry, Volume};
-use anatomy::{Anatomy, CSF, DEEP, Fractions, GREY, WHITE};
+use anatomy::Anatomy;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tissue::{CSF, DEEP, Fractions, GREY, WHITE};
 use vessels::Vessels;
 use waves::Waves;
 

@@ -1,7 +1,8 @@
 //! Fewer voxels over the same field of view, with kernels that average what no longer fits.
 
+use super::edge::Edge;
 use super::kernel::keys_cubic;
-use super::taps::{Edge, Taps, apply};
+use super::taps::{Taps, apply};
 use crate::volume::Volume;
 
 /// Standard deviations after which the Gaussian is cut.

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use super::taps::Edge;
+use super::edge::Edge;
 
 /// The most voxels of a line that one interpolated value draws on.
 pub const MOST_TAPS: usize = 8;

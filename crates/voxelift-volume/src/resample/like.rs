@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::edge::Edge;
 use super::kernel::{Interpolation, LineWeights, MOST_TAPS, Position};
 use super::spline::{Prefilter, coefficients};
-use super::taps::{Edge, Taps, sampled, within};
+use super::taps::{Taps, sampled, within};
 use crate::volume::{Geometry, Volume};
 
 /// The volume at the voxel centres of `target`, by their place in the world; 0 outside its field of view.

@@ -5,6 +5,7 @@
 //! ([`cubic_down`], [`box_down`], [`gaussian_down`]).
 
 mod down;
+mod edge;
 mod kernel;
 mod like;
 mod size;
@@ -12,10 +13,11 @@ mod spline;
 mod taps;
 
 pub use down::{box_down, cubic_down, gaussian_down};
+pub use edge::Edge;
 pub use kernel::{Interpolation, PhaseWeights, lanczos_weights};
 pub use like::resample_like;
 pub use size::{extent_for_spacing, pad_to_scale};
-pub use taps::{Edge, Taps, apply};
+pub use taps::{Taps, apply};
 
 use crate::volume::Volume;
 use spline::Prefilter;

@@ -1,6 +1,6 @@
 //! Line charts as SVG that takes its colours from the page.
 
-use super::page::escaped;
+use super::escape::escaped;
 
 /// One line of a chart.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::base64::base64;
-use super::page::escaped;
+use super::escape::escaped;
 use crate::picture::{Frame, Palette, Stacks, Window, bar_mm, short};
 
 /// What brings the pictures to life.

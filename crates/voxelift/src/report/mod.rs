@@ -4,6 +4,7 @@ mod base64;
 mod chart;
 mod compare;
 mod curves;
+mod escape;
 mod evaluation;
 mod exhibit;
 mod page;

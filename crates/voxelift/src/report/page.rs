@@ -2,6 +2,7 @@
 
 use super::base64::base64;
 use super::compare::{Layer, SCRIPT, compare};
+use super::escape::escaped;
 use crate::picture::Stacks;
 
 /// A page that grows section by section.
@@ -171,15 +172,6 @@ impl Page {
             self.body
         )
     }
-}
-
-/// Text as HTML shows it.
-pub fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::page::escaped;
+use super::escape::escaped;
 
 /// One row: single values, their mean and its interval.
 #[derive(Clone, Debug)]
