@@ -1,4 +1,4 @@
-//! Each kernel of the room `conv` by itself, through burn: `cargo bench --manifest-path benches/Cargo.toml`.
+//! Each kernel of `voxelift-conv` by itself, through burn: `cargo bench --manifest-path benches/Cargo.toml`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use burn::Tensor;
 use burn::tensor::{Device, Distribution};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use voxelift_model::conv::{
+use voxelift_conv::{
     Activation, Affine, Statistics, conv3d, conv3d_add, conv3d_shuffle, conv3d_upsample, normalised, rcab,
 };
 

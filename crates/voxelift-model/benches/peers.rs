@@ -16,9 +16,9 @@ use std::path::Path;
 
 use burn::Tensor;
 use burn::tensor::{Device, Distribution};
+use voxelift_conv::{Activation, Affine, conv3d, conv3d_add, fma_peak, rcab};
 use voxelift_model::batch::{TargetBatch, UnpairedBatch};
 use voxelift_model::config::Config;
-use voxelift_model::conv::{Activation, Affine, conv3d, conv3d_add, fma_peak, rcab};
 use voxelift_model::infer::{SuperResolver, UpscaleOptions};
 use voxelift_model::networks::GeneratorConfig;
 use voxelift_model::train::{TrainState, step};

@@ -3,12 +3,13 @@
 //! No terminal, no HTML. Rooms are listed floor by floor; each imports only from the floors below it
 //! (`tests/floors.rs`). All tensors are `[N, C, Z, Y, X]`: a volume's voxels in file order are the memory.
 
+#![forbid(unsafe_code)]
+
 pub mod error;
 pub mod memory;
 
 pub mod batch;
 pub mod cache;
-pub mod conv;
 pub mod device;
 
 pub mod dataset;

@@ -3,6 +3,8 @@
 //! No tensors and no terminal: this crate builds and tests without burn. Rooms are listed floor by floor;
 //! each imports only from the floors below it (`tests/floors.rs`).
 
+#![forbid(unsafe_code)]
+
 pub mod error;
 pub mod random;
 

@@ -1,5 +1,7 @@
 //! The door: arguments in, exit code out.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod failure;
 mod picture;

@@ -11,7 +11,7 @@ fn root() -> PathBuf {
 fn architecture_lists_every_room_on_its_floor() {
     let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
     let mut missing = Vec::new();
-    for name in ["voxelift-volume", "voxelift-model", "voxelift"] {
+    for name in ["voxelift-volume", "voxelift-conv", "voxelift-model", "voxelift"] {
         let src = format!("crates/{name}/src");
         let listed = page
             .split(&format!("**`{src}`**"))
@@ -52,6 +52,7 @@ fn the_files_of_the_method_are_there() {
     let mut missing = Vec::new();
     for (mark, folder) in [
         ("`volume:", "crates/voxelift-volume/src"),
+        ("`conv:", "crates/voxelift-conv/src"),
         ("`model:", "crates/voxelift-model/src"),
     ] {
         for name in page

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::Init;
-use crate::conv::{Activation, Affine, conv3d, conv3d_add, conv3d_shuffle};
+use voxelift_conv::{Activation, Affine, conv3d, conv3d_add, conv3d_shuffle};
 
 /// Negative slope of every LeakyReLU of the method, and of the initialisation that goes with it.
 pub const LEAKY_SLOPE: f32 = 0.2;

@@ -5,7 +5,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Init;
-use crate::conv::{Activation, Statistics, normalised};
+use voxelift_conv::{Activation, Statistics, normalised};
 
 /// Over which axes a normalisation takes its mean and variance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

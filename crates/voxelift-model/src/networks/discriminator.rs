@@ -6,8 +6,8 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::GeneratorConfig;
-use crate::conv::Activation;
 use crate::layers::{Conv, ConvConfig, Init, LEAKY_SLOPE, Linear, Norm, NormKind, global_mean};
+use voxelift_conv::Activation;
 
 /// Widths of the stages in units of `width`, and how many stages there can be.
 const WIDTHS: [usize; 5] = [1, 2, 4, 8, 8];

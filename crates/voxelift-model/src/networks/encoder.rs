@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::GeneratorConfig;
-use crate::conv::Activation;
 use crate::layers::{Conv, ConvConfig, Init, LEAKY_SLOPE};
+use voxelift_conv::Activation;
 
 /// Number of convolutions (Li et al., arXiv 2310.15767).
 const N_CONVS: usize = 6;

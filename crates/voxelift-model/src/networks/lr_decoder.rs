@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::{GeneratorConfig, ResidualGroup};
-use crate::conv::Activation;
 use crate::layers::{Conv, ConvConfig, Init};
+use voxelift_conv::Activation;
 
 /// A conv, one residual group of `n_lr_blocks` RCABs, a conv to one channel; no upsampling.
 ///

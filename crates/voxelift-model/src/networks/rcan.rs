@@ -5,8 +5,8 @@ use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 
 use super::GeneratorConfig;
-use crate::conv::{Activation, rcab};
 use crate::layers::{Conv, ConvConfig, Init, global_mean};
+use voxelift_conv::{Activation, rcab};
 
 /// Factor on the first weights of a conv that closes a residual branch, so that a deep stack starts near the
 /// identity.

@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::{GeneratorConfig, ResidualGroup};
-use crate::conv::{Activation, conv3d_upsample};
 use crate::layers::{Conv, ConvConfig, Init};
+use voxelift_conv::{Activation, conv3d_upsample};
 
 /// RCAN on the encoder's features: a `body` at LR size (the paper's "SR encoder") and an upsampling `tail`
 /// (its "SR decoder").

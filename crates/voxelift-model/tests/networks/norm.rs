@@ -1,7 +1,7 @@
 //! Normalisation with its activation as one op: values and all three gradients against differences of an f64 sum.
 
 use burn::Tensor;
-use voxelift_model::conv::{Activation, Statistics, normalised};
+use voxelift_conv::{Activation, Statistics, normalised};
 
 use crate::golden::{assert_close, formula};
 

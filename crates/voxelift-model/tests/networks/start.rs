@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use voxelift_model::conv::Activation;
+use voxelift_conv::Activation;
 use voxelift_model::layers::{Init, NormKind, upsample};
 use voxelift_model::networks::{Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
 

@@ -1,7 +1,7 @@
 //! Layers and networks against an independent definition in PyTorch.
 
 use burn::module::Module;
-use voxelift_model::conv::{Activation, voxel_shuffle};
+use voxelift_conv::{Activation, voxel_shuffle};
 use voxelift_model::layers::{Init, Norm, NormKind, upsample};
 use voxelift_model::networks::{
     Discriminator, DiscriminatorConfig, Discriminators, Embedding, GeneratorConfig, LrDecoder,

@@ -1,0 +1,230 @@
+//! Floor 4 · The table of the inner loops' compiled versions.
+
+#[cfg(target_arch = "x86_64")]
+use std::ops::Range;
+
+use crate::contracts::{CorrelateFn, GatherFn, ProductsFn, ScatterFn, SpreadFn, SweepFn};
+#[cfg(target_arch = "x86_64")]
+use crate::contracts::{Correlation, Gather, Products, Scatter, Spread, Sweep};
+#[cfg(target_arch = "x86_64")]
+use crate::grid::Grid;
+use crate::lanes::{Array8, Lanes};
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::{F32x8, F32x16};
+use crate::{loops, tile_loops};
+
+/// The versions for one number of output channels.
+pub(crate) struct Block {
+    pub width: usize,
+    pub sweep: SweepFn,
+    pub correlate: CorrelateFn,
+    /// Items of one `correlate` call.
+    pub items: usize,
+    /// The stages of Winograd's convolution, and its `correlate` with fewer items.
+    pub gather: GatherFn,
+    pub products: ProductsFn,
+    pub scatter: ScatterFn,
+    pub spread: SpreadFn,
+    pub outer: CorrelateFn,
+    pub outer_items: usize,
+    /// Values of one register.
+    lanes: usize,
+}
+
+/// All kernels of one instruction set.
+pub(crate) struct Kernels {
+    #[cfg(test)]
+    pub name: &'static str,
+    /// Widest first.
+    pub blocks: &'static [Block],
+    /// For one or two output channels: lanes run along the input instead of the output channels.
+    pub dot: SweepFn,
+    /// The weight gradient of the same: items are vectors of `lanes` input values.
+    pub axpy: CorrelateFn,
+    pub axpy_items: usize,
+    pub lanes: usize,
+    /// Rounds of multiply-adds on registers, for [`fma_peak`](super::fma_peak).
+    pub spin: unsafe fn(usize) -> f32,
+}
+
+impl Kernels {
+    /// The widest instruction set of this processor.
+    pub fn best() -> &'static Kernels {
+        Self::available()[0]
+    }
+
+    /// Every instruction set that this processor can run, widest first.
+    pub fn available() -> &'static [&'static Kernels] {
+        static PORTABLE_ONLY: [&Kernels; 1] = [&PORTABLE];
+        #[cfg(target_arch = "x86_64")]
+        {
+            static FROM_AVX512: [&Kernels; 3] = [&AVX512, &AVX2, &PORTABLE];
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
+            if avx2 && avx512 {
+                return &FROM_AVX512;
+            }
+            if avx2 {
+                return &FROM_AVX512[1..];
+            }
+        }
+        &PORTABLE_ONLY
+    }
+
+    /// The block to use where `channels` remain: the widest that is not more than half empty.
+    pub fn block(&self, channels: usize) -> &'static Block {
+        let fits = |block: &&Block| channels * 2 > block.width;
+        self.blocks
+            .iter()
+            .find(fits)
+            .unwrap_or(&self.blocks[self.blocks.len() - 1])
+    }
+
+    /// The blocks that some output channels are cut into: each with its first channel and how many it has.
+    pub fn columns(&self, channels: usize) -> Vec<(&'static Block, usize, usize)> {
+        let mut columns = Vec::new();
+        let mut first = 0;
+        while first < channels {
+            let block = self.block(channels - first);
+            let count = block.width.min(channels - first);
+            columns.push((block, first, count));
+            first += count;
+        }
+        columns
+    }
+
+    /// The widest transform of Winograd's tiles whose registers the channels fill.
+    ///
+    /// # Panics
+    /// Where the channels are no multiple of 8.
+    pub fn gather(&self, channels: usize) -> GatherFn {
+        let fills = |block: &&Block| channels.is_multiple_of(block.lanes);
+        let block = self.blocks.iter().find(fills);
+        block
+            .unwrap_or_else(|| panic!("winograd: {channels} channels"))
+            .gather
+    }
+}
+
+/// Compiles the kernels of one x86 instruction set: `#[target_feature]` goes on the outermost function, into
+/// which everything above is inlined.
+#[cfg(target_arch = "x86_64")]
+macro_rules! compile {
+    ($table:ident, $module:ident, $name:literal, $features:literal, $lanes:ty, dot $dot:literal, axpy $axpy:literal,
+     blocks [$($block:ident: $block_lanes:ty, $vectors:literal vectors, $tile:literal tile, $items:literal items, $outer:literal outer;)+]) => {
+        mod $module {
+            use super::*;
+            $(pub(super) mod $block {
+                use super::*;
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn sweep(s: &Sweep, grid: &Grid, range: Range<usize>, out: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { loops::sweep::<$block_lanes, $tile, $vectors>(s, grid, range, out) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn correlate(c: &Correlation, places: &[(usize, usize)], sums: &mut [f32]) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { loops::correlate::<$block_lanes, $items, $vectors>(c, places, sums) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn outer(c: &Correlation, places: &[(usize, usize)], sums: &mut [f32]) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { loops::correlate::<$block_lanes, $outer, $vectors>(c, places, sums) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn gather(with: &Gather, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { tile_loops::gather::<$block_lanes>(with, to) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn products(with: &Products, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { tile_loops::products::<$block_lanes, $tile, $vectors>(with, to) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn scatter(with: &Scatter, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { tile_loops::scatter::<$block_lanes, $vectors>(with, to) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn spread(with: &Spread, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { tile_loops::spread::<$block_lanes, $vectors>(with, to) }
+                }
+            })+
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn dot(s: &Sweep, grid: &Grid, range: Range<usize>, out: *mut f32) {
+                // SAFETY: the caller's contract, and the instruction set of this version.
+                unsafe { loops::dot::<$lanes, $dot>(s, grid, range, out) }
+            }
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn axpy(c: &Correlation, places: &[(usize, usize)], sums: &mut [f32]) {
+                // SAFETY: the caller's contract, and the instruction set of this version.
+                unsafe { loops::axpy::<$lanes, $axpy>(c, places, sums) }
+            }
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn spin(rounds: usize) -> f32 {
+                // SAFETY: the instruction set of this version.
+                unsafe { loops::spin::<$lanes>(rounds) }
+            }
+        }
+        static $table: Kernels = Kernels {
+            #[cfg(test)]
+            name: $name,
+            blocks: &[$(Block {
+                width: $vectors * <$block_lanes>::COUNT,
+                sweep: $module::$block::sweep,
+                correlate: $module::$block::correlate,
+                items: $items,
+                gather: $module::$block::gather,
+                products: $module::$block::products,
+                scatter: $module::$block::scatter,
+                spread: $module::$block::spread,
+                outer: $module::$block::outer,
+                outer_items: $outer,
+                lanes: <$block_lanes>::COUNT,
+            }),+],
+            dot: $module::dot,
+            axpy: $module::axpy,
+            axpy_items: $axpy,
+            lanes: <$lanes>::COUNT,
+            spin: $module::spin,
+        };
+    };
+}
+
+// Tile sizes fill the register file: 32 registers with AVX-512 (14 x 2 sums, 2 weights, 1 value), 16 without.
+#[cfg(target_arch = "x86_64")]
+compile!(AVX512, avx512, "avx512", "avx2,fma,avx512f,avx512vl", F32x16, dot 8, axpy 12, blocks [
+    wide: F32x16, 2 vectors, 14 tile, 14 items, 8 outer;
+    middle: F32x16, 1 vectors, 14 tile, 14 items, 16 outer;
+    narrow: F32x8, 1 vectors, 14 tile, 14 items, 8 outer;
+]);
+#[cfg(target_arch = "x86_64")]
+compile!(AVX2, avx2, "avx2", "avx2,fma", F32x8, dot 8, axpy 8, blocks [
+    wide: F32x8, 2 vectors, 6 tile, 6 items, 4 outer;
+    narrow: F32x8, 1 vectors, 10 tile, 10 items, 8 outer;
+]);
+
+static PORTABLE: Kernels = Kernels {
+    #[cfg(test)]
+    name: "portable",
+    blocks: &[Block {
+        width: Array8::COUNT,
+        sweep: loops::sweep::<Array8, 6, 1>,
+        correlate: loops::correlate::<Array8, 6, 1>,
+        items: 6,
+        gather: tile_loops::gather::<Array8>,
+        products: tile_loops::products::<Array8, 6, 1>,
+        scatter: tile_loops::scatter::<Array8, 1>,
+        spread: tile_loops::spread::<Array8, 1>,
+        outer: loops::correlate::<Array8, 4, 1>,
+        outer_items: 4,
+        lanes: Array8::COUNT,
+    }],
+    dot: loops::dot::<Array8, 4>,
+    axpy: loops::axpy::<Array8, 4>,
+    axpy_items: 4,
+    lanes: Array8::COUNT,
+    spin: loops::spin::<Array8>,
+};
