@@ -69,6 +69,10 @@ pub struct RunDir {
 impl RunDir {
     /// The exported model's name in every run folder.
     pub const MODEL: &str = "model.safetensors";
+    /// The name of the resolved configuration, by which a run folder is known.
+    pub const CONFIG: &str = "config.toml";
+    /// The name of the page that shows a run, or an evaluation in its folder.
+    pub const REPORT: &str = "report.html";
 
     /// Opens the folder, making it where it is missing.
     ///
@@ -109,7 +113,7 @@ impl RunDir {
 
     /// The resolved configuration.
     pub fn config(&self) -> PathBuf {
-        self.root.join("config.toml")
+        self.root.join(Self::CONFIG)
     }
 
     /// The records, one JSON object a line.
@@ -129,7 +133,7 @@ impl RunDir {
 
     /// The page that shows the run.
     pub fn report(&self) -> PathBuf {
-        self.root.join("report.html")
+        self.root.join(Self::REPORT)
     }
 
     /// Where checkpoints lie.

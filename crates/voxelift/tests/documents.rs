@@ -46,6 +46,66 @@ fn architecture_lists_every_room_on_its_floor() {
     );
 }
 
+/// The source files of all crates, each with its code outside its own tests; not those whose path holds one of `exempt`.
+fn code_but(exempt: &[&str]) -> Vec<(String, String)> {
+    let mut folders = vec![root().join("crates")];
+    let mut code = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a readable folder") {
+            let path = entry.expect("a readable entry").path();
+            let place = path
+                .strip_prefix(root().join("crates"))
+                .expect("below the crates");
+            let place = place.to_string_lossy().into_owned();
+            if exempt.iter().any(|exempt| place.contains(exempt)) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if place.contains("/src/") && place.ends_with(".rs") {
+                let text = fs::read_to_string(&path).expect("a readable source file");
+                let own = text.split("#[cfg(test)]").next().unwrap_or_default();
+                code.push((place, own.to_owned()));
+            }
+        }
+    }
+    assert!(code.len() > 100, "{} files", code.len());
+    code
+}
+
+#[test]
+fn a_backend_is_named_in_one_room() {
+    let named = code_but(&["voxelift-conv/", "voxelift-model/src/device/"])
+        .into_iter()
+        .filter(|(_, code)| code.contains("burn::backend"));
+    let named: Vec<String> = named.map(|(place, _)| place).collect();
+    assert!(named.is_empty(), "burn::backend in {named:?}");
+}
+
+#[test]
+fn the_files_of_a_run_are_named_in_one_room() {
+    let names = [
+        "config.toml",
+        "log.jsonl",
+        "log.csv",
+        "model.safetensors",
+        "report.html",
+        "checkpoints",
+        "previews",
+    ]
+    .map(|name| format!("\"{name}\""));
+    let named = code_but(&["voxelift-model/src/run.rs"])
+        .into_iter()
+        .filter(|(_, code)| {
+            let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+            lines
+                .into_iter()
+                .any(|line| names.iter().any(|name| line.contains(name)))
+        });
+    let named: Vec<String> = named.map(|(place, _)| place).collect();
+    assert!(named.is_empty(), "names of a run's files in {named:?}");
+}
+
 #[test]
 fn the_files_of_the_method_are_there() {
     let page = fs::read_to_string(root().join("docs/method.md")).expect("docs/method.md");

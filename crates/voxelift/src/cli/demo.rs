@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser};
+use voxelift_model::run::RunDir;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
@@ -105,7 +106,10 @@ pub fn run(arguments: &DemoArguments, terminal: &Terminal) -> anyhow::Result<Out
         terminal,
     )?;
     command(&["report", "."], terminal)?;
-    terminal.say(format!("look at {}", arguments.out.join("report.html").display()));
+    terminal.say(format!(
+        "look at {}",
+        arguments.out.join(RunDir::REPORT).display()
+    ));
     Ok(Outcome::Done)
 }
 

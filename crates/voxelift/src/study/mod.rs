@@ -36,6 +36,9 @@ use kept::Kept;
 use scoring::score;
 use table::{Scored, ScoredMethod, Table, TestHead, observations};
 
+/// The page of a study in its folder.
+pub const PAGE: &str = "table.html";
+
 /// A study in its folder.
 pub struct Grid<'a> {
     study: &'a Study,
@@ -295,7 +298,7 @@ impl<'a> Grid<'a> {
         self.keep("table.md", text.as_bytes())?;
         self.keep("table.csv", &shown::long_csv(observed)?)?;
         self.keep("table.json", format!("{json}\n").as_bytes())?;
-        self.keep("table.html", shown::html(&table, &self.study.text).as_bytes())?;
+        self.keep(PAGE, shown::html(&table, &self.study.text).as_bytes())?;
         Ok(text)
     }
 

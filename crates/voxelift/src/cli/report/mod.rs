@@ -18,12 +18,13 @@ pub use trial::of_prepared;
 use super::files;
 use crate::failure::{Outcome, told};
 use crate::report::{self, Pairs};
+use crate::study;
 use crate::terminal::{self, Terminal};
 
 /// An evaluation in its folder: what `evaluate --json` wrote.
 pub const SCORES: &str = "scores.json";
 /// The page of a study, which `study` keeps up to date.
-const STUDY: &str = "table.html";
+const STUDY: &str = study::PAGE;
 /// A picture that may stand beside it.
 pub const MONTAGE: &str = "montage.png";
 /// The training run behind it, where there was one.
@@ -53,7 +54,7 @@ pub fn run(arguments: &ReportArguments, terminal: &Terminal) -> anyhow::Result<O
     let output = arguments
         .output
         .clone()
-        .unwrap_or_else(|| folder.join("report.html"));
+        .unwrap_or_else(|| folder.join(RunDir::REPORT));
     write(&output, &html)?;
     terminal::print(format!("{}\n", output.display()))?;
     Ok(Outcome::Done)
@@ -96,10 +97,11 @@ fn page(folder: &Path, terminal: &Terminal) -> anyhow::Result<String> {
         );
         return report::of_evaluation(&title, &pairs, exhibit.as_ref(), montage.as_deref(), run.as_ref());
     }
-    if !folder.join("config.toml").is_file() {
+    if !folder.join(RunDir::CONFIG).is_file() {
         bail!(
-            "{}: holds neither config.toml (a run) nor {SCORES} (an evaluation) nor {STUDY} (a study)",
-            folder.display()
+            "{}: holds neither {} (a run) nor {SCORES} (an evaluation) nor {STUDY} (a study)",
+            folder.display(),
+            RunDir::CONFIG
         );
     }
     let run = RunDir::open(folder)?;
