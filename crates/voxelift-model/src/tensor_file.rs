@@ -94,7 +94,7 @@ pub fn write<T: Serialize>(
     Ok(write_atomically(path, true, |out| out.write_all(&bytes))?)
 }
 
-/// Reads what [`write`] wrote, as f32.
+/// Reads what [`write()`] wrote, as f32.
 ///
 /// # Errors
 /// When the file cannot be read, is damaged, or was not written by this program: the message says which.

@@ -21,7 +21,7 @@ pub struct Appearance {
     /// Standard deviation of what is uncorrelated from voxel to voxel, over the 99.5th percentile: noise, and the
     /// finest texture with it.
     pub noise: f64,
-    /// Median of what lies deep inside over the median of what lies outside, see [`core_to_shell`]: white matter inside the cortex
+    /// Median of what lies deep inside over the median of what lies outside, see `core_to_shell`: white matter inside the cortex
     /// is brighter in a T1-weighted brain and is not in a FLAIR or T2-weighted one, whose percentiles may be the same.
     pub core_to_shell: Option<f64>,
 }

@@ -1,7 +1,7 @@
 //! Floor 4 · Data consistency: what a scan measured, put back into the image made from it.
 //!
-//! A is k-space truncation to the LR grid and A+ zero-filling, both on the field-of-view grid ([`kspace::truncate`],
-//! [`kspace::zero_fill`]); `A A+ = 1` on the frequencies that both grids hold, the unpaired plane `-M/2` of an even
+//! A is k-space truncation to the LR grid and A+ zero-filling, both on the field-of-view grid ([`crate::kspace::truncate`],
+//! [`crate::kspace::zero_fill`]); `A A+ = 1` on the frequencies that both grids hold, the unpaired plane `-M/2` of an even
 //! side left out. With y the scan and x the image made from it,
 //!
 //! ```text

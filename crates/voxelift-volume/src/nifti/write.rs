@@ -100,11 +100,11 @@ pub fn write(path: &Path, image: &NiftiImage, options: &WriteOptions) -> Result<
     put(path, &image.header, encoder, options, image.frames.iter().map(Ok))
 }
 
-/// As [`write`], each volume as soon as it is made; no more than one is in memory. The explicit scale of an integer type
+/// As [`write()`], each volume as soon as it is made; no more than one is in memory. The explicit scale of an integer type
 /// rests on all of them: they are set aside beside the output until the last is there.
 ///
 /// # Errors
-/// As [`write`]; the first that making a volume gives.
+/// As [`write()`]; the first that making a volume gives.
 pub fn write_frames<E: From<VolumeError>>(
     path: &Path,
     header: &Header,
