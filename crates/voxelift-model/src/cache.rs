@@ -5,14 +5,14 @@
 //! planes that a patch touches): what is read often stays in the system's page cache, and nothing in the process.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use voxelift_volume::appearance::{Appearance, CONTRAST};
 use voxelift_volume::files::write_atomically;
-use voxelift_volume::{Volume, VolumeError};
+use voxelift_volume::{Volume, VolumeError, nifti};
 
 use crate::error::{ModelError, Result};
 
@@ -54,26 +54,46 @@ enum Content {
     File { file: Arc<File>, path: PathBuf },
 }
 
-/// What a file holds, or all files of a folder in the order of their names, as one SHA-256 in hexadecimal digits.
+/// What a scan's file holds as one SHA-256 in hexadecimal digits: of a header and image pair both files, of a folder each file
+/// with its name.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn content(path: &Path) -> Result<String> {
     let read = |e| VolumeError::io(path, "read", e);
-    let mut files = vec![path.to_owned()];
+    let mut hash = Sha256::new();
     if path.is_dir() {
         let entries = fs::read_dir(path).map_err(read)?;
-        files = entries
+        let mut files = entries
             .map(|entry| Ok(entry.map_err(read)?.path()))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?;
         files.sort();
-        files.retain(|file| file.is_file());
-    }
-    let mut hash = Sha256::new();
-    for file in &files {
-        hash.update(fs::read(file).map_err(read)?);
+        for file in files.iter().filter(|file| file.is_file()) {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let length = fs::metadata(file).map_err(read)?.len();
+            hash.update(format!("{name} {length} "));
+            update(&mut hash, file)?;
+        }
+    } else {
+        update(&mut hash, path)?;
+        if let Some(other) = nifti::other_half(path) {
+            update(&mut hash, &other)?;
+        }
     }
     Ok(hexadecimal(&hash.finalize()))
+}
+
+/// Adds a file's bytes to a hash, a piece at a time.
+fn update(hash: &mut Sha256, path: &Path) -> Result<()> {
+    let read = |e| VolumeError::io(path, "read", e);
+    let mut file = File::open(path).map_err(read)?;
+    let mut piece = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut piece).map_err(read)? {
+            0 => return Ok(()),
+            n => hash.update(&piece[..n]),
+        }
+    }
 }
 
 /// Bytes as hexadecimal digits.
@@ -82,9 +102,11 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// Changes with the layout of the files.
-const MAGIC: &[u8; 8] = b"vxlscan5";
+const MAGIC: &[u8; 8] = b"vxlscan6";
 /// Magic, key, extent, spacing, factor, number of starts, appearance.
 const HEADER: usize = 8 + 32 + 3 * 8 + 3 * 8 + 8 + 8 + 8 * APPEARANCE;
+/// The SHA-256 of all that stands before it, at the end of the file.
+const SUM: usize = 32;
 /// Numbers of an appearance; none is as many that are no number.
 const APPEARANCE: usize = 4 + CONTRAST.len();
 
@@ -272,10 +294,12 @@ impl Kept {
             .and_then(|voxels| {
                 voxels
                     .checked_mul(5)?
-                    .checked_add(HEADER)?
+                    .checked_add(HEADER + SUM)?
                     .checked_add(starts.checked_mul(4)?)
             });
-        if &header[..8] != MAGIC || header[8..40] != key[..] || expected.map(|n| n as u64) != Some(length) {
+        let fits =
+            &header[..8] == MAGIC && header[8..40] == key[..] && expected.map(|n| n as u64) == Some(length);
+        if !fits || !is_as_written(&file, path, length)? {
             return Err(ModelError::model_file(
                 path,
                 "not a whole cached scan",
@@ -317,7 +341,48 @@ impl Block {
     }
 }
 
+/// Whether a file still ends in the hash of its content: a flipped bit would be trained on.
+fn is_as_written(file: &File, path: &Path, length: u64) -> Result<bool> {
+    let (mut hash, mut piece) = (Sha256::new(), vec![0; 1 << 18]);
+    let (mut at, end) = (0, length as usize - SUM);
+    while at < end {
+        let next = piece.len().min(end - at);
+        read_at(file, path, &mut piece[..next], at)?;
+        hash.update(&piece[..next]);
+        at += next;
+    }
+    let mut sum = [0; SUM];
+    read_at(file, path, &mut sum, end)?;
+    Ok(hash.finalize()[..] == sum)
+}
+
+/// Hashes what goes through it.
+struct Hashed<'a> {
+    out: &'a mut dyn Write,
+    hash: Sha256,
+}
+
+impl Write for Hashed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 fn write(out: &mut dyn Write, key: &[u8; 32], prepared: &Prepared) -> io::Result<()> {
+    let hash = Sha256::new();
+    let mut hashed = io::BufWriter::with_capacity(1 << 16, Hashed { out, hash });
+    write_content(&mut hashed, key, prepared)?;
+    let Hashed { out, hash } = hashed.into_inner().map_err(io::IntoInnerError::into_error)?;
+    out.write_all(&hash.finalize())
+}
+
+fn write_content(out: &mut dyn Write, key: &[u8; 32], prepared: &Prepared) -> io::Result<()> {
     out.write_all(MAGIC)?;
     out.write_all(key)?;
     for n in prepared.volume.extent() {
@@ -460,11 +525,29 @@ mod tests {
             made
         };
         assert_eq!((scan("a"), scan("a"), scan("b"), scan("a")), (1, 1, 2, 2));
-        for entry in fs::read_dir(folder.path()).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            let bytes = fs::read(&path).expect("a file");
-            fs::write(&path, &bytes[..bytes.len() - 1]).expect("written");
-        }
+        let damage = |how: &dyn Fn(&mut Vec<u8>)| {
+            for entry in fs::read_dir(folder.path()).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                let mut bytes = fs::read(&path).expect("a file");
+                how(&mut bytes);
+                fs::write(&path, bytes).expect("written");
+            }
+        };
+        damage(&|bytes| bytes.truncate(bytes.len() - 1));
         assert_eq!((scan("a"), scan("b"), scan("b")), (3, 4, 4));
+        // One bit of one voxel.
+        damage(&|bytes| bytes[HEADER + 17] ^= 4);
+        assert_eq!((scan("a"), scan("b"), scan("b")), (5, 6, 6));
+    }
+
+    #[test]
+    fn the_content_of_a_pair_is_that_of_both_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (header, image) = (folder.path().join("a.hdr"), folder.path().join("a.img"));
+        fs::write(&header, "header").expect("written");
+        fs::write(&image, "voxels").expect("written");
+        let before = content(&header).expect("read");
+        fs::write(&image, "others").expect("written");
+        assert_ne!(before, content(&header).expect("read"));
     }
 }

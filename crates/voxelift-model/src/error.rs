@@ -65,6 +65,17 @@ pub enum ModelError {
         /// What was found, and what to do.
         what: String,
     },
+    /// Asked to stop before there was anything to keep.
+    #[error("interrupted; the same command begins again")]
+    Stopped,
+    /// A scan that cannot be trained on.
+    #[error("{path}: {source}")]
+    Scan {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<Self>,
+    },
     /// The requested device is not there.
     #[error("device {device}: {what}")]
     Device {
@@ -103,6 +114,17 @@ impl ModelError {
             path: path.to_owned(),
             what: one_line(what.as_ref()),
             expected: expected.into(),
+        }
+    }
+
+    /// The same with the scan's file before it, where it does not name it.
+    pub fn of_scan(self, path: &Path) -> Self {
+        if matches!(self, Self::Stopped) || self.to_string().contains(&*path.to_string_lossy()) {
+            return self;
+        }
+        Self::Scan {
+            path: path.to_owned(),
+            source: Box::new(self),
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use voxelift_volume::VolumeError;
-use voxelift_volume::files::write_atomically;
+use voxelift_volume::files::{remove_unfinished, write_atomically};
 
 use crate::error::{ModelError, Result};
 
@@ -27,6 +27,7 @@ pub enum Record {
         /// The optimiser's rate.
         learning_rate: f64,
         /// One entry a loss term, unweighted.
+        #[serde(deserialize_with = "numbers_or_none")]
         terms: BTreeMap<String, f64>,
     },
     /// The averaged model against the floors on the validation heads.
@@ -51,12 +52,16 @@ impl Record {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValidationScores {
     /// Peak signal-to-noise ratio over the whole volume, L = max - min of the reference.
+    #[serde(deserialize_with = "number_or_none")]
     pub psnr_db: f64,
     /// Structural similarity over the whole volume.
+    #[serde(deserialize_with = "number_or_none")]
     pub ssim: f64,
     /// The same inside the brain mask.
+    #[serde(deserialize_with = "number_or_none")]
     pub masked_psnr_db: f64,
     /// The same inside the brain mask.
+    #[serde(deserialize_with = "number_or_none")]
     pub masked_ssim: f64,
 }
 
@@ -198,10 +203,19 @@ impl RunDir {
     /// Takes the folder for this process until the answer is dropped, and removes what a killed one left half-written.
     ///
     /// # Errors
-    /// When another process trains into it, or the folder cannot be written.
+    /// When another process trains into it, the folder cannot be written, or a file in it is a link to one elsewhere.
     pub fn lock(&self) -> Result<File> {
         let path = self.root.join(".lock");
-        let file = File::create(&path).map_err(|e| VolumeError::io(&path, "write", e))?;
+        for own in [&path, &self.log()] {
+            refuse_link(own)?;
+        }
+        // Not truncated: nothing is ever read from it, and it may have become a link since it was looked at.
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
+        let file = file.map_err(|e| VolumeError::io(&path, "write", e))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -216,14 +230,7 @@ impl RunDir {
             Err(TryLockError::Error(_)) => {}
         }
         for folder in [self.root.clone(), self.checkpoints(), self.previews()] {
-            let entries = fs::read_dir(&folder).map_err(|e| VolumeError::io(&folder, "read", e))?;
-            for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if name.starts_with('.') && name.ends_with(".part") {
-                    fs::remove_file(&path)
-                        .map_err(|e| VolumeError::io(&path, "remove the unfinished file", e))?;
-                }
-            }
+            remove_unfinished(&folder, is_own)?;
         }
         Ok(file)
     }
@@ -290,42 +297,162 @@ impl RunDir {
         Ok(())
     }
 
-    /// The records, in order; a torn last line is left out.
+    /// The records, in order; lines that are none (a torn last one, damaged bytes) are left out.
     ///
     /// # Errors
     /// When the log cannot be read; a run without one has no records.
     pub fn records(&self) -> Result<Vec<Record>> {
+        let lines = self.log_lines()?;
+        Ok(lines.into_iter().filter_map(|(_, record)| record).collect())
+    }
+
+    /// The lines of the log as they stand there, each with the record that it holds.
+    fn log_lines(&self) -> Result<Vec<(Vec<u8>, Option<Record>)>> {
         let path = self.log();
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let file = File::open(&path).map_err(|e| VolumeError::io(&path, "read", e))?;
-        let mut records = Vec::new();
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(|e| VolumeError::io(&path, "read", e))?;
-            if let Ok(record) = serde_json::from_str(&line) {
-                records.push(record);
-            }
-        }
-        Ok(records)
+        let bytes = fs::read(&path).map_err(|e| VolumeError::io(&path, "read", e))?;
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        let lines = lines.map(|line| {
+            // A line without its end was cut short, even where it reads as a record.
+            let whole = line.ends_with(b"\n");
+            let record = if whole {
+                serde_json::from_slice(line).ok()
+            } else {
+                None
+            };
+            (line.to_vec(), record)
+        });
+        Ok(lines.collect())
     }
 
-    /// Forgets the records after `step`: a resumed run writes them again.
+    /// Forgets the records after `step`, which a resumed run writes again, and lines that are no records; what stays keeps its
+    /// bytes. Answers how many damaged lines there were beside a torn last one.
     ///
     /// # Errors
     /// When the log cannot be rewritten.
-    pub fn rewind_log(&self, step: u64) -> Result<()> {
-        let records = self.records()?;
-        if records.iter().all(|record| record.step() <= step) {
-            return Ok(());
+    pub fn rewind_log(&self, step: u64) -> Result<usize> {
+        let lines = self.log_lines()?;
+        let stays = |record: &Option<Record>| record.as_ref().is_some_and(|record| record.step() <= step);
+        if lines.iter().all(|(_, record)| stays(record)) {
+            return Ok(0);
         }
+        let damaged = lines
+            .iter()
+            .filter(|(line, record)| record.is_none() && line.ends_with(b"\n"))
+            .count();
         write_atomically(&self.log(), true, |out| {
-            for record in records.iter().filter(|record| record.step() <= step) {
-                serde_json::to_writer(&mut *out, record)?;
-                out.write_all(b"\n")?;
-            }
-            Ok(())
+            let kept = lines.iter().filter(|(_, record)| stays(record));
+            kept.map(|(line, _)| line)
+                .try_for_each(|line| out.write_all(line))
         })?;
-        Ok(())
+        Ok(damaged)
+    }
+}
+
+/// A file of a run folder is the folder's own: what a link leads to would be written into.
+fn refuse_link(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Err(ModelError::Run {
+            path: path.to_owned(),
+            what: "is a link, and a run writes into its own files only; remove the link, or give another --run folder".into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a run writes a file of this name, so that an unfinished one is its own.
+fn is_own(name: &str) -> bool {
+    let fixed = [
+        "config.toml",
+        "findings.toml",
+        "log.jsonl",
+        "log.csv",
+        "report.html",
+        RunDir::MODEL,
+        "best.safetensors",
+    ];
+    let numbered = name.strip_prefix("step-").and_then(|rest| rest.split_once('.'));
+    fixed.contains(&name)
+        || numbered.is_some_and(|(step, kind)| {
+            step.bytes().all(|digit| digit.is_ascii_digit()) && ["safetensors", "png"].contains(&kind)
+        })
+}
+
+/// A number that JSON has no word for is written as null, and is none again when it is read.
+fn number_or_none<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+fn numbers_or_none<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<BTreeMap<String, f64>, D::Error> {
+    let numbers = BTreeMap::<String, Option<f64>>::deserialize(from)?;
+    Ok(numbers
+        .into_iter()
+        .map(|(name, value)| (name, value.unwrap_or(f64::NAN)))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(step: u64) -> Record {
+        Record::Step {
+            step,
+            seconds: 0.1,
+            waiting: 0.0,
+            learning_rate: 1e-3,
+            terms: BTreeMap::from([("cycle".to_owned(), f64::NAN)]),
+        }
+    }
+
+    #[test]
+    fn damaged_and_torn_lines_are_left_out_and_the_others_keep_their_bytes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = RunDir::create(folder.path()).expect("a run");
+        run.append(&[step(1), step(2)]).expect("written");
+        let whole = fs::read(run.log()).expect("a log");
+        let damaged = [&whole[..], b"\xff\xfe{}\n", &whole, b"{\"kind\":\"step\""].concat();
+        fs::write(run.log(), damaged).expect("written");
+        assert_eq!(run.records().expect("records").len(), 4);
+        assert_eq!(run.rewind_log(2).expect("rewound"), 1);
+        assert_eq!(fs::read(run.log()).expect("a log"), [&whole[..], &whole].concat());
+        // What is appended next stands on a line of its own.
+        run.append(&[step(3)]).expect("written");
+        assert_eq!(run.records().expect("records").len(), 5);
+        assert_eq!(run.rewind_log(1).expect("rewound"), 0);
+        assert_eq!(run.records().expect("records").len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_in_a_run_folder_cost_nobody_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (run, foreign) = (folder.path().join("run"), folder.path().join("foreign"));
+        fs::create_dir_all(&foreign).expect("a folder");
+        fs::create_dir_all(&run).expect("a folder");
+        fs::write(foreign.join("thesis.txt"), "years of work").expect("written");
+        fs::write(foreign.join(".film.mkv.abc123.part"), "a download").expect("written");
+        fs::write(foreign.join(".step-00000010.safetensors.abc123.part"), "half").expect("written");
+        std::os::unix::fs::symlink(&foreign, run.join("checkpoints")).expect("a link");
+        let run = RunDir::create(&run).expect("a run");
+        for name in [".lock", "log.jsonl"] {
+            let link = run.root().join(name);
+            std::os::unix::fs::symlink(foreign.join("thesis.txt"), &link).expect("a link");
+            let message = run.lock().expect_err("a link").to_string();
+            assert!(
+                message.contains(name) && message.contains("is a link"),
+                "{message}"
+            );
+            fs::remove_file(link).expect("removed");
+        }
+        drop(run.lock().expect("a lock"));
+        let thesis = fs::read_to_string(foreign.join("thesis.txt")).expect("still there");
+        assert_eq!(thesis, "years of work");
+        assert!(foreign.join(".film.mkv.abc123.part").is_file());
+        assert!(!foreign.join(".step-00000010.safetensors.abc123.part").exists());
     }
 }

@@ -100,6 +100,9 @@ fn a_cohort_four_times_the_memory_is_trained() {
         appearance: None,
         self_test: Vec::new(),
         tests: Vec::new(),
+        warnings: Vec::new(),
+        inventory: train::Inventory::default(),
+        findings: train::Findings::default(),
     };
     let (device, _) = DeviceChoice::Cpu.open().expect("a device");
     let run = RunDir::create(&folder.path().join("run")).expect("a run folder");

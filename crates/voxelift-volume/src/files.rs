@@ -1,6 +1,6 @@
 //! Floor 1 · Files that appear whole or not at all.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -42,11 +42,9 @@ pub fn write_atomically<T>(
     }
     let folder = folder_of(path);
 
-    let mut prefix = OsString::from(".");
-    prefix.push(name);
-    prefix.push(".");
+    let prefix = unfinished_prefix(name);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".part");
+    builder.prefix(&prefix).suffix(PART);
     // A temporary file is private by default; a result gets the permissions of any new file (the umask
     // applies).
     #[cfg(unix)]
@@ -55,6 +53,9 @@ pub fn write_atomically<T>(
         .tempfile_in(folder)
         .map_err(failed("create a file in its folder"))?;
 
+    // Held until the file has its name, so that nobody takes it for one that a killed process left; where the file system
+    // cannot lock, [`remove_unfinished`] leaves such files alone.
+    let _ = file.as_file().try_lock();
     let mut writer = BufWriter::with_capacity(1 << 16, file);
     let answer = fill(&mut writer).map_err(failed("write"))?;
     let file = writer.into_inner().map_err(|e| failed("write")(e.into_error()))?;
@@ -72,6 +73,70 @@ pub fn write_atomically<T>(
     }
     sync_folder(folder).map_err(failed("record the new name on disk of"))?;
     Ok(answer)
+}
+
+/// The ending of files that are not whole yet.
+const PART: &str = ".part";
+/// Letters that the system lets a name have, in bytes, and those that an unfinished file's name adds: two dots, six random
+/// letters, the ending.
+const LONGEST_NAME: usize = 255;
+const ADDED: usize = 2 + 6 + PART.len();
+
+/// What the names of unfinished versions of a file begin with: a dot and its name, cut where the whole would be too long for
+/// the system.
+fn unfinished_prefix(name: &OsStr) -> OsString {
+    let mut prefix = OsString::from(".");
+    if name.len() + ADDED <= LONGEST_NAME {
+        prefix.push(name);
+    } else {
+        let text = name.to_string_lossy();
+        let room = LONGEST_NAME - ADDED - 16;
+        let cut = (0..=room.min(text.len()))
+            .rev()
+            .find(|at| text.is_char_boundary(*at));
+        // Names that begin alike stay apart.
+        let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        prefix.push(&text[..cut.unwrap_or(0)]);
+        prefix.push(format!("{sum:016x}"));
+    }
+    prefix.push(".");
+    prefix
+}
+
+/// Removes what killed processes left half-written in a folder, of those files whose names `own` knows: not what a living
+/// process still holds, and nothing where the file system cannot tell.
+///
+/// # Errors
+/// When the folder cannot be read, or such a file cannot be removed.
+pub fn remove_unfinished(folder: &Path, own: impl Fn(&str) -> bool) -> Result<()> {
+    let entries = std::fs::read_dir(folder).map_err(|e| VolumeError::io(folder, "read", e))?;
+    for entry in entries.filter_map(io::Result::ok) {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let inner = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(PART));
+        let Some((of, random)) = inner.and_then(|rest| rest.rsplit_once('.')) else {
+            continue;
+        };
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if !is_file || random.len() != 6 || !own(of) {
+            continue;
+        }
+        let path = entry.path();
+        let Ok(file) = File::options().write(true).open(&path) else {
+            continue;
+        };
+        if file.try_lock().is_ok() {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(VolumeError::io(&path, "remove the unfinished file", error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The folder that a file is in.
@@ -162,6 +227,43 @@ mod tests {
             message.contains("none/a.txt: cannot create a file in its folder"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn the_longest_name_that_the_system_takes_can_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for length in [240, 243, 250, 255] {
+            let name = "ä".repeat(length / 2 - 4) + &"x".repeat(length % 2 + 8);
+            assert_eq!(name.len(), length);
+            write_atomically(&folder.path().join(&name), false, |w| w.write_all(b"x")).unwrap();
+        }
+        assert_eq!(names(folder.path()).len(), 4);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_what_a_living_one_holds_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in [
+            ".a.nii.gz.aB3xY9.part",
+            ".b.nii.gz.aB3xY9.part",
+            ".a.nii.gz.part",
+            ".film.abcdef.part",
+        ] {
+            std::fs::write(at(name), "half").unwrap();
+        }
+        write_atomically(&at("a.nii.gz"), false, |w| {
+            w.write_all(b"whole")?;
+            remove_unfinished(folder.path(), |name| name == "a.nii.gz").map_err(io::Error::other)
+        })
+        .unwrap();
+        let left = [
+            ".a.nii.gz.part",
+            ".b.nii.gz.aB3xY9.part",
+            ".film.abcdef.part",
+            "a.nii.gz",
+        ];
+        assert_eq!(names(folder.path()), left);
     }
 
     #[cfg(unix)]

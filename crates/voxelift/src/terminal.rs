@@ -1,5 +1,6 @@
 //! Floor 11 · What a command says while it works: log lines, warnings and progress on stderr, results on stdout.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// # Errors
 /// When stdout cannot be written for another reason.
 pub fn print(text: impl Display) -> anyhow::Result<()> {
-    match write!(io::stdout().lock(), "{text}") {
+    match write!(io::stdout().lock(), "{}", harmless(&text.to_string())) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
@@ -40,7 +41,30 @@ pub fn error(message: impl Display) {
 fn line(prefix: &str, message: impl Display) {
     let message = message.to_string();
     let joined = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let joined = harmless(&joined);
     let _ = writeln!(io::stderr().lock(), "{prefix}{joined}");
+}
+
+/// A text without what a terminal obeys or shows otherwise than it is: control characters but line ends and tabs, and those that
+/// turn the direction of writing, each as `\\u` and its number. File names, cards and tables come from others.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.chars().any(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_obeyed(c) {
+            // As JSON writes it, so that JSON stays JSON.
+            shown.push_str(&format!("\\u{:04x}", c as u32));
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// How much is said.
@@ -104,7 +128,7 @@ impl Terminal {
                 .bars
                 .add(ProgressBar::new(total))
                 .with_style(style.progress_chars("=> "));
-            bar.set_prefix(what.to_owned());
+            bar.set_prefix(harmless(what).into_owned());
             bar.enable_steady_tick(Duration::from_millis(500));
             bar
         });
@@ -154,7 +178,7 @@ impl Progress<'_> {
             bar.set_message(if note.is_empty() {
                 String::new()
             } else {
-                format!(" · {note}")
+                format!(" · {}", harmless(note))
             });
             return;
         }
@@ -199,6 +223,21 @@ impl Drop for Progress<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_gets_through() {
+        for (text, shown) in [
+            ("plain · ä 患\t1\n", "plain · ä 患\t1\n"),
+            ("\u{1b}]0;title\u{7}", "\\u001b]0;title\\u0007"),
+            ("\u{9b}2J\r\u{7f}", "\\u009b2J\\u000d\\u007f"),
+            ("a\u{202e}gpj.exe\u{2066}", "a\\u202egpj.exe\\u2066"),
+        ] {
+            assert_eq!(harmless(text), shown);
+        }
+        let json = serde_json::to_string("a\u{202e}b\u{1b}").expect("JSON");
+        let read: String = serde_json::from_str(&harmless(&json)).expect("still JSON");
+        assert_eq!(read, "a\u{202e}b\u{1b}");
+    }
 
     #[test]
     fn durations_read_as_a_person_says_them() {

@@ -86,7 +86,10 @@ impl Default for DataConfig {
 /// The target scans: `lr = ["glob", ...]` where they are real, `lr = { files = [...], degrade = ... }` where they are
 /// simulated from HR scans.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected lr = [\"glob\", ...] for real scans, or lr = { files = [\"glob\", ...], degrade = { ... } } for simulated ones"
+)]
 pub enum LrConfig {
     /// Real LR scans.
     Real(Vec<String>),
@@ -130,7 +133,10 @@ impl LrConfig {
 
 /// How `A_s` is chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected source_operator = \"auto\", \"mixture\", an operator such as \"kspace\", or a list of operators"
+)]
 pub enum SourceOperator {
     /// `"auto"`: spectral calibration against the LR scans; or `"mixture"`: several copies of each volume.
     Named(NamedSource),

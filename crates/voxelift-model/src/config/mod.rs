@@ -1,16 +1,18 @@
 //! Floor 7 · The configuration of a run: nests the parts' configs; TOML and `--set`, checked or refused.
 
 mod data;
+mod ranges;
+mod scale;
 mod text;
 
 pub use data::{DataConfig, LrConfig, NamedSource, PhantomSource, SimulatedLr, SourceOperator};
+pub use scale::ScaleConfig;
 pub use text::parse_error;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use voxelift_volume::Scale;
 
 use data::absolute;
 
@@ -106,26 +108,6 @@ impl Default for Config {
             validation: ValidationConfig::default(),
             checkpoint: CheckpointConfig::default(),
             export: ExportConfig::default(),
-        }
-    }
-}
-
-/// `scale = 2` or `scale = [2, 2, 1]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum ScaleConfig {
-    /// The same factor on each axis.
-    One(usize),
-    /// Factors along x, y, z.
-    Each([usize; 3]),
-}
-
-impl ScaleConfig {
-    /// The factors along x, y, z.
-    pub fn scale(self) -> Scale {
-        match self {
-            Self::One(factor) => Scale::isotropic(factor),
-            Self::Each(factors) => Scale(factors),
         }
     }
 }
@@ -308,6 +290,8 @@ impl Config {
                 "checkpoint.",
                 "data.notes",
                 "data.cache",
+                // A folder that moved: the scans in it are known by their content.
+                "data.root",
                 "data.test",
                 "export.",
             ]
@@ -316,6 +300,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
+        ranges::check(&text::flattened(&self.to_toml()))?;
         let wrong = |key: &str, value: &dyn ToString, expected: &str| {
             Err(ModelError::config(key, value.to_string(), expected))
         };

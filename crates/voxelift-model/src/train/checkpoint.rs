@@ -6,12 +6,16 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use super::inventory::Inventory;
 use super::state::TrainState;
+use crate::cache::hexadecimal;
 use crate::config::Config;
 use crate::error::{ModelError, Result};
 use crate::optimizer::Adam;
 use crate::parameters::{replaced, values};
+use crate::run::ValidationScores;
 use crate::tensor_file::{self, Format};
 
 /// What a checkpoint holds beside tensors. Random streams are addressed by seed and step, so none is kept.
@@ -22,8 +26,20 @@ struct Metadata {
     skipped: u64,
     #[serde(default)]
     start: Option<String>,
-    /// Best masked validation PSNR so far.
+    /// Best masked validation PSNR so far, for people.
     best_psnr_db: Option<f64>,
+    /// The same, bit by bit: a number that went through decimals may come back with another last digit.
+    #[serde(default)]
+    best_bits: Option<u64>,
+    /// The newest validation scores by method, bit by bit; they end in the model's card.
+    #[serde(default)]
+    scores_bits: BTreeMap<String, [u64; 4]>,
+    /// The scans that the run has used.
+    #[serde(default)]
+    data: Inventory,
+    /// SHA-256 of everything else in the file; none in files of earlier versions.
+    #[serde(default)]
+    content: Option<String>,
     generator_times: BTreeMap<String, u64>,
     discriminator_times: BTreeMap<String, u64>,
 }
@@ -34,11 +50,22 @@ const AVERAGE: &str = "average.";
 const GENERATOR_MOMENTS: &str = "generator_optimizer.";
 const DISCRIMINATOR_MOMENTS: &str = "discriminator_optimizer.";
 
+/// What a run keeps beside the state of its networks.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// Best masked validation PSNR so far.
+    pub best: Option<f64>,
+    /// The newest validation's scores.
+    pub scores: BTreeMap<String, ValidationScores>,
+    /// The scans that the run has used.
+    pub data: Inventory,
+}
+
 /// Writes the state, atomically.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(path: &Path, state: &TrainState, best_psnr_db: Option<f64>) -> Result<()> {
+pub fn write(path: &Path, state: &TrainState, beside: &Beside) -> Result<()> {
     let mut tensors = BTreeMap::new();
     put(&mut tensors, NETWORKS, values(&state.networks));
     if let Some(discriminators) = &state.discriminators {
@@ -49,24 +76,30 @@ pub fn write(path: &Path, state: &TrainState, best_psnr_db: Option<f64>) -> Resu
     put(&mut tensors, GENERATOR_MOMENTS, moments);
     let (moments, discriminator_times) = state.discriminator_optimizer.state();
     put(&mut tensors, DISCRIMINATOR_MOMENTS, moments);
-    let metadata = Metadata {
+    let scores = beside.scores.iter();
+    let mut metadata = Metadata {
         version: env!("CARGO_PKG_VERSION").into(),
         step: state.step,
         skipped: state.skipped,
         start: state.start.clone(),
-        best_psnr_db,
+        best_psnr_db: beside.best,
+        best_bits: beside.best.map(f64::to_bits),
+        scores_bits: scores.map(|(name, s)| (name.clone(), bits(s))).collect(),
+        data: beside.data.clone(),
+        content: None,
         generator_times,
         discriminator_times,
     };
+    metadata.content = Some(content(&tensors, &metadata));
     tensor_file::write(path, &tensors, Format::F32, &metadata)
 }
 
-/// Reads a state that [`write`] wrote for the same configuration, and the best validation PSNR so far.
+/// Reads a state that [`write`] wrote for the same configuration, and what the run kept beside it.
 ///
 /// # Errors
-/// When the file is damaged or belongs to other networks.
-pub fn read(path: &Path, config: &Config, device: &Device) -> Result<(TrainState, Option<f64>)> {
-    let (mut tensors, metadata): (_, Metadata) = tensor_file::read(path)?;
+/// When the file is damaged, by a single bit too, or belongs to other networks.
+pub fn read(path: &Path, config: &Config, device: &Device) -> Result<(TrainState, Beside)> {
+    let (mut tensors, mut metadata): (_, Metadata) = tensor_file::read(path)?;
     let wrong = |what: String| {
         ModelError::model_file(
             path,
@@ -74,6 +107,16 @@ pub fn read(path: &Path, config: &Config, device: &Device) -> Result<(TrainState
             "a checkpoint of this configuration; train into another --run folder",
         )
     };
+    if let Some(written) = metadata.content.take()
+        && written != content(&tensors, &metadata)
+    {
+        let what = "its content is not what was written (a damaged disk or copy)";
+        return Err(ModelError::model_file(
+            path,
+            what,
+            "a whole checkpoint; remove it",
+        ));
+    }
     let fresh = TrainState::new(config, device);
     let mut part = |prefix: &str| take(&mut tensors, prefix);
     let restore = |moments, times| Adam::restored(moments, times, device);
@@ -88,7 +131,49 @@ pub fn read(path: &Path, config: &Config, device: &Device) -> Result<(TrainState
         discriminator_optimizer: restore(part(DISCRIMINATOR_MOMENTS), metadata.discriminator_times)
             .map_err(wrong)?,
     };
-    Ok((state, metadata.best_psnr_db))
+    let scores = metadata.scores_bits.into_iter();
+    let beside = Beside {
+        best: metadata.best_bits.map(f64::from_bits).or(metadata.best_psnr_db),
+        scores: scores.map(|(name, bits)| (name, from_bits(bits))).collect(),
+        data: metadata.data,
+    };
+    Ok((state, beside))
+}
+
+/// SHA-256 over every tensor's name, shape and bytes, and the metadata.
+fn content(tensors: &BTreeMap<String, TensorData>, metadata: &Metadata) -> String {
+    // What a decimal number loses on the way must not look like damage: its bits are beside it.
+    let metadata = Metadata {
+        best_psnr_db: None,
+        ..metadata.clone()
+    };
+    let mut hash = Sha256::new();
+    hash.update(serde_json::to_string(&metadata).expect("plain data"));
+    for (name, data) in tensors {
+        hash.update(format!("{name} {:?}", data.shape()));
+        hash.update(data.as_bytes());
+    }
+    hexadecimal(&hash.finalize())
+}
+
+fn bits(scores: &ValidationScores) -> [u64; 4] {
+    [
+        scores.psnr_db,
+        scores.ssim,
+        scores.masked_psnr_db,
+        scores.masked_ssim,
+    ]
+    .map(f64::to_bits)
+}
+
+fn from_bits(bits: [u64; 4]) -> ValidationScores {
+    let [psnr_db, ssim, masked_psnr_db, masked_ssim] = bits.map(f64::from_bits);
+    ValidationScores {
+        psnr_db,
+        ssim,
+        masked_psnr_db,
+        masked_ssim,
+    }
 }
 
 fn restored_option<M: Module>(

@@ -1,5 +1,10 @@
 //! From the configuration's globs to patches: people and roles, the source operator, pairs, validation heads.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use voxelift_volume::Volume;
 use voxelift_volume::appearance::{Appearance, AppearanceRange};
 use voxelift_volume::calibration::{MOST_HR, MOST_LR, calibrate};
 use voxelift_volume::cohort::Role;
@@ -7,15 +12,19 @@ use voxelift_volume::degrade::{Degradation, Grid, Operators};
 use voxelift_volume::intensity::{Mask, Normalization};
 use voxelift_volume::random::Stream;
 use voxelift_volume::resample::pad_to_scale;
-use voxelift_volume::{Scale, Volume};
 
 use super::ValidationHead;
 use super::domain::{DomainCheck, Gallery};
-use super::sources::{Source, cohort, sources};
+use super::findings::{self, Findings};
+use super::inventory::Inventory;
+use super::scans::{Scans, goes_on};
+use super::sources::{Source, cohort, cohort_until};
+use super::suspects;
 use crate::cache::{self, Cache};
 use crate::config::{Config, Mode, NamedSource, SourceOperator};
 use crate::dataset::{Dataset, Scan, SourcePair, starts};
-use crate::error::Result;
+use crate::error::{ModelError, Result};
+use crate::run::RunDir;
 
 /// What a run trains on and is watched by.
 #[derive(Debug)]
@@ -40,6 +49,19 @@ pub struct Prepared {
     pub self_test: Vec<Source>,
     /// What makes their LR versions, one test each.
     pub tests: Vec<Degradation>,
+    /// What to think about before trusting the run: scans that do not look as if they belonged there.
+    pub warnings: Vec<String>,
+    /// The scans by content, so that a resumed run knows what changed.
+    pub inventory: Inventory,
+    /// What was found out about the cohort, to be kept beside the run.
+    pub findings: Findings,
+}
+
+impl Prepared {
+    /// Keeps what was found out about the cohort beside the run, so that a resumed one begins at once.
+    pub fn keep_findings(&self, run: &RunDir) {
+        self.findings.write(run.root());
+    }
 }
 
 /// Checks roles, chooses the source operator, reads every scan and makes the pairs, one at a time; `note` hears what
@@ -48,33 +70,63 @@ pub struct Prepared {
 /// # Errors
 /// A glob that finds nothing, an unreadable scan, a person in two roles, a scan smaller than a patch.
 pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared> {
-    prepare_looking(config, None, note)
+    Ok(prepare_until(config, None, false, &AtomicBool::new(false), note)?.0)
 }
 
-/// As [`prepare`], and the domain check on the way: each scan is read once for both.
+/// As [`prepare`], and with `examine` the domain check on the way: each scan is read once for both. What was found out before
+/// is taken from `run`, the folder of an earlier part of the run; `stop` is looked at between two scans.
 ///
 /// # Errors
-/// As [`prepare`], and a scan without contrast.
-pub fn prepare_and_examine(config: &Config, note: &mut dyn FnMut(String)) -> Result<(Prepared, DomainCheck)> {
-    let mut gallery = Gallery::default();
-    let prepared = prepare_looking(config, Some(&mut gallery), note)?;
-    Ok((prepared, gallery.check()))
+/// As [`prepare`], a scan without contrast, and [`ModelError::Stopped`].
+pub fn prepare_until(
+    config: &Config,
+    run: Option<&Path>,
+    examine: bool,
+    stop: &AtomicBool,
+    note: &mut dyn FnMut(String),
+) -> Result<(Prepared, DomainCheck)> {
+    let findings = run.map(Findings::read).unwrap_or_default();
+    let (mut prepared, found) = prepare_looking(config, findings, examine, stop, note)?;
+    let mut seen = BTreeSet::new();
+    prepared.warnings.retain(|warning| seen.insert(warning.clone()));
+    Ok((prepared, found))
 }
 
 fn prepare_looking(
     config: &Config,
-    mut gallery: Option<&mut Gallery>,
+    mut findings: Findings,
+    examine: bool,
+    stop: &AtomicBool,
     note: &mut dyn FnMut(String),
-) -> Result<Prepared> {
+) -> Result<(Prepared, DomainCheck)> {
     let data = &config.data;
-    let cohort = cohort(data)?;
+    let cohort = cohort_until(data, stop)?;
     let scale = config.scale.scale();
     let cache = match &data.cache {
         Some(folder) => Cache::folder(&data.root.join(folder))?,
         None => Cache::memory(),
     };
-    let [hr, lr, heads] = [Role::Hr, Role::Lr, Role::Validation].map(|role| sources(&cohort, role));
-    let (mut degradations, calibration_misfit) = source_degradations(config, &hr, &lr, note)?;
+    let mut warnings = Vec::new();
+    let Scans {
+        hr,
+        lr,
+        validation: heads,
+        test,
+    } = Scans::of(&cohort, config, stop, &mut warnings)?;
+    let roles = [
+        (Role::Hr, &hr[..]),
+        (Role::Lr, &lr),
+        (Role::Validation, &heads),
+        (Role::Test, &test),
+    ];
+    let inventory = Inventory::of(&roles, data)?;
+    // Looked at again only where nobody has looked at these scans.
+    let domain_key = findings::key(&(&inventory.scans, &data.people));
+    let mut found = findings::kept_or(&mut findings.domain, domain_key.clone(), || Err(())).ok();
+    let mut gallery = (examine && found.is_none()).then(Gallery::default);
+    goes_on(stop)?;
+    let (mut degradations, calibration_misfit) =
+        source_degradations(config, &hr, &lr, &inventory, &mut findings, note)?;
     for degradation in &mut degradations {
         degradation.shift = data.source_shift;
         degradation.check()?;
@@ -82,14 +134,19 @@ fn prepare_looking(
 
     let mut pairs: Vec<SourcePair> = Vec::new();
     for scan in &hr {
+        goes_on(stop)?;
+        let of_scan = |error: ModelError| error.of_scan(scan.path());
         let identity = scan.identity(data, &cache)?;
         let mut whole = Reading::new(|note| scan.load(data, note));
-        if let Some(gallery) = gallery.as_deref_mut() {
-            gallery.look(Role::Hr, scan, whole.volume(note)?)?;
+        if let Some(gallery) = &mut gallery {
+            gallery
+                .look(Role::Hr, scan, whole.volume(note)?)
+                .map_err(of_scan)?;
         }
         let hr_kept = cache.scan(&format!("{identity} hr, padded to {scale}"), || {
             kept(pad_to_scale(whole.volume(note)?, scale), 1.0, Vec::new())
-        })?;
+        });
+        let hr_kept = hr_kept.map_err(of_scan)?;
         let versions = versions(config, &degradations, pairs.len());
         for degradation in versions {
             // Noise is drawn anew for each patch.
@@ -100,7 +157,8 @@ fn prepare_looking(
             let seed = seed_of(config, Role::Hr, pairs.len());
             let lr_kept = cache.scan(&described(&identity, config, &clean, seed), || {
                 with_starts(&scan.person, clean.apply(whole.volume(note)?, seed)?, config)
-            })?;
+            });
+            let lr_kept = lr_kept.map_err(of_scan)?;
             let of = |kept| Scan {
                 person: scan.person.clone(),
                 kept,
@@ -111,10 +169,18 @@ fn prepare_looking(
                 noise: degradation.noise,
             });
         }
+        warnings.extend(
+            whole
+                .volume
+                .as_ref()
+                .and_then(|volume| suspects::label_map(&scan.name, volume)),
+        );
     }
 
     let mut target = Vec::new();
     for (index, scan) in lr.iter().enumerate() {
+        goes_on(stop)?;
+        let of_scan = |error: ModelError| error.of_scan(scan.path());
         let identity = scan.identity(data, &cache)?;
         let seed = seed_of(config, Role::Lr, index);
         let description = match data.lr.degradation() {
@@ -122,18 +188,22 @@ fn prepare_looking(
             None => format!("{identity} lr, {}", patch_key(config)),
         };
         let mut seen = Reading::new(|note| load_lr(scan, index, config, note));
-        if let Some(gallery) = gallery.as_deref_mut() {
-            gallery.look(Role::Lr, scan, seen.volume(note)?)?;
+        if let Some(gallery) = &mut gallery {
+            gallery
+                .look(Role::Lr, scan, seen.volume(note)?)
+                .map_err(of_scan)?;
         }
         let kept = cache.scan(&description, || {
-            with_starts(&scan.person, seen.taken(note)?, config)
-        })?;
+            let volume = seen.taken(note)?;
+            warnings.extend(suspects::label_map(&scan.name, &volume));
+            with_starts(&scan.person, volume, config)
+        });
+        let kept = kept.map_err(of_scan)?;
         target.push(Scan {
             person: scan.person.clone(),
             kept,
         });
     }
-    check_spacing(&pairs, &target, scale, note);
     let lr_spacing_mm = spacing_range(&target, &pairs);
     let seen = target.iter().chain(pairs.iter().map(|pair| &pair.lr));
     let drawn = pairs.iter().map(|pair| pair.noise);
@@ -141,30 +211,42 @@ fn prepare_looking(
     let appearance = AppearanceRange::of(seen.filter_map(|scan| scan.kept.appearance()));
     let appearance = appearance.map(|range| range.with_noise(noise));
 
-    let mut look = |scan: &Source, whole: &Volume| match gallery.as_deref_mut() {
+    let mut look = |scan: &Source, whole: &Volume| match &mut gallery {
         Some(gallery) => gallery.look(Role::Validation, scan, whole),
         None => Ok(()),
     };
-    let validation = read_heads(&heads, config, &degradations[0], &mut look, note)?;
+    let validation = read_heads(&heads, config, &degradations[0], stop, &mut look, note)?;
+    if let Some(gallery) = gallery {
+        let check = || Ok::<_, ()>(gallery.check());
+        found = findings::kept_or(&mut findings.domain, domain_key, check).ok();
+    }
+    let found = found.map(|(found, _)| found).unwrap_or_default();
 
     if config.mode == Mode::Supervised {
         target.clear();
     }
     let (patch, augmentation) = (config.patch.clone(), config.augmentation.clone());
     let dataset = Dataset::new(pairs, target, scale, patch, augmentation, config.seed);
+    let people = |n: usize| {
+        if n == 1 {
+            "1 person".to_owned()
+        } else {
+            format!("{n} people")
+        }
+    };
+    let scans = |n: usize, kind: &str| format!("{n} {kind} scan{}", if n == 1 { "" } else { "s" });
     note(format!(
-        "{} HR scans of {} people, {} LR scans of {} people, {} for validation",
-        hr.len(),
-        dataset.source_people(),
-        lr.len(),
-        cohort.people(Role::Lr).len(),
+        "{} of {}, {} of {}, {} for validation",
+        scans(hr.len(), "HR"),
+        people(dataset.source_people()),
+        scans(lr.len(), "LR"),
+        people(cohort.people(Role::Lr).len()),
         validation.len()
     ));
     if dataset.source_people() == 1 && config.mode == Mode::Unpaired {
         note("one HR person: all contrastive negatives come from one head".into());
     }
-    let self_test = [Role::Test, Role::Validation].map(|role| sources(&cohort, role));
-    let self_test = self_test.into_iter().find(|heads| !heads.is_empty());
+    let self_test = [test, heads].into_iter().find(|heads| !heads.is_empty());
     let tests = match &data.test_degrade[..] {
         [] => vec![target_like(config, &degradations[0])],
         given => given.iter().map(|d| on_the_models_grid(config, d)).collect(),
@@ -178,7 +260,7 @@ fn prepare_looking(
         ));
     }
     let names = |scans: &[Source]| scans.iter().map(|scan| scan.name.clone()).collect();
-    Ok(Prepared {
+    let prepared = Prepared {
         dataset,
         validation,
         source_operators: degradations.iter().map(Degradation::to_string).collect(),
@@ -189,7 +271,11 @@ fn prepare_looking(
         appearance,
         self_test: self_test.unwrap_or_default(),
         tests,
-    })
+        warnings,
+        inventory,
+        findings,
+    };
+    Ok((prepared, found))
 }
 
 /// A scan that is read when it is first asked for, once.
@@ -225,10 +311,11 @@ impl<F: Fn(&mut dyn FnMut(String)) -> Result<Volume>> Reading<F> {
 /// # Errors
 /// A glob that finds nothing, an unreadable scan, a person in two roles.
 pub fn validation_heads(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationHead>> {
-    let mut heads = sources(&cohort(&config.data)?, Role::Validation);
+    let go_on = AtomicBool::new(false);
+    let mut heads = Scans::of(&cohort(&config.data)?, config, &go_on, &mut Vec::new())?.validation;
     heads.truncate(most);
     let source = Degradation::new(source, config.scale.scale());
-    read_heads(&heads, config, &source, &mut |_, _| Ok(()), &mut |_| {})
+    read_heads(&heads, config, &source, &go_on, &mut |_, _| Ok(()), &mut |_| {})
 }
 
 /// Heads as they are and degraded; `look` sees each of them whole.
@@ -236,16 +323,20 @@ fn read_heads(
     heads: &[Source],
     config: &Config,
     source: &Degradation,
+    stop: &AtomicBool,
     look: &mut dyn FnMut(&Source, &Volume) -> Result<()>,
     note: &mut dyn FnMut(String),
 ) -> Result<Vec<ValidationHead>> {
     let scale = config.scale.scale();
     let degradation = target_like(config, source);
     let head = |(index, scan): (usize, &Source)| {
+        goes_on(stop)?;
         let whole = scan.load(&config.data, note)?;
-        look(scan, &whole)?;
-        let lr = degradation.apply(&whole, seed_of(config, Role::Validation, index))?;
-        ValidationHead::new(scan.name.clone(), pad_to_scale(&whole, scale), lr)
+        let of_scan = |error: ModelError| error.of_scan(scan.path());
+        look(scan, &whole).map_err(of_scan)?;
+        let lr = degradation.apply(&whole, seed_of(config, Role::Validation, index));
+        let lr = lr.map_err(|error| of_scan(error.into()))?;
+        ValidationHead::new(scan.name.clone(), pad_to_scale(&whole, scale), lr).map_err(of_scan)
     };
     heads.iter().enumerate().map(head).collect()
 }
@@ -351,26 +442,13 @@ pub(super) fn seed_of(config: &Config, role: Role, index: usize) -> u64 {
     config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (role << 32) ^ index as u64
 }
 
-/// Calibration asks for scans of one sampling: LR voxels `scale` times the HR ones, within a tenth.
-fn check_spacing(pairs: &[SourcePair], lr: &[Scan], scale: Scale, note: &mut dyn FnMut(String)) {
-    let (Some(pair), Some(lr)) = (pairs.first(), lr.first()) else {
-        return;
-    };
-    let (fine, coarse) = (pair.hr.kept.spacing_mm(), lr.kept.spacing_mm());
-    if (0..3).any(|a| (coarse[a] / (fine[a] * scale.0[a] as f64) - 1.0).abs() > 0.1) {
-        note(format!(
-            "LR voxels of {coarse:.3?} mm are not {scale} times the HR voxels of {fine:.3?} mm: the model will learn a \
-             scale of {scale} from scans sampled otherwise; bring the LR scans to {:.3?} mm with `voxelift degrade --spacing`",
-            [0, 1, 2].map(|a| fine[a] * scale.0[a] as f64)
-        ));
-    }
-}
-
 /// The known degradations `A_s`, and the misfit of the calibrated one.
 fn source_degradations(
     config: &Config,
     hr: &[Source],
     lr: &[Source],
+    inventory: &Inventory,
+    findings: &mut Findings,
     note: &mut dyn FnMut(String),
 ) -> Result<(Vec<Degradation>, Option<f64>)> {
     let scale = config.scale.scale();
@@ -378,13 +456,30 @@ fn source_degradations(
     match &config.data.source_operator {
         SourceOperator::Named(NamedSource::Auto) => {
             // No more than it looks at: the whole cohort need not fit in memory.
-            let hr = hr.iter().take(MOST_HR).map(|scan| scan.load(&config.data, note));
-            let hr = hr.collect::<Result<Vec<_>>>()?;
-            let lr = lr.iter().take(MOST_LR).enumerate();
-            let lr = lr
-                .map(|(index, scan)| load_lr(scan, index, config, note))
-                .collect::<Result<Vec<_>>>()?;
-            let calibration = calibrate(&hr, &lr, scale)?;
+            let (hr, lr) = (&hr[..hr.len().min(MOST_HR)], &lr[..lr.len().min(MOST_LR)]);
+            let of_role = |role: Role, most: usize| {
+                let scans = inventory.scans.iter().filter(move |scan| scan.role == role);
+                scans.take(most).map(|scan| &scan.content).collect::<Vec<_>>()
+            };
+            let degrade = config
+                .data
+                .lr
+                .degradation()
+                .map(|degradation| (degradation, config.seed));
+            let contents = [of_role(Role::Hr, MOST_HR), of_role(Role::Lr, MOST_LR)];
+            let key = findings::key(&(contents, scale.0, degrade));
+            let find = || {
+                let hr = hr.iter().map(|scan| scan.load(&config.data, note));
+                let hr = hr.collect::<Result<Vec<_>>>()?;
+                let lr = lr.iter().enumerate();
+                let lr = lr
+                    .map(|(index, scan)| {
+                        load_lr(scan, index, config, note).map_err(|error| error.of_scan(scan.path()))
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                Ok::<_, ModelError>(calibrate(&hr, &lr, scale)?)
+            };
+            let (calibration, _) = findings::kept_or(&mut findings.calibration, key, find)?;
             note(format!("source operator: {calibration}"));
             for warning in &calibration.warnings {
                 note(format!("calibration: {warning}"));
@@ -411,6 +506,7 @@ fn spacing_range(lr: &[Scan], pairs: &[SourcePair]) -> [[f64; 2]; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use voxelift_volume::Scale;
     use voxelift_volume::degrade::Operator;
 
     #[test]

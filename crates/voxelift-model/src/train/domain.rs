@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use voxelift_volume::Volume;
 use voxelift_volume::appearance::CONTRAST;
 use voxelift_volume::cohort::Role;
@@ -23,7 +24,7 @@ const NOISY: f64 = 0.08;
 const OTHER_SHARE: f64 = 3.0;
 
 /// What the domain check found.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DomainCheck {
     /// One line a role.
     pub lines: Vec<String>,

@@ -4,26 +4,32 @@ mod checkpoint;
 mod data;
 mod domain;
 mod embeddings;
+mod findings;
+mod globs;
+mod inventory;
 mod ledger;
 mod objective;
+mod scans;
 mod self_test;
 mod sources;
 mod state;
 mod step;
+mod suspects;
 mod training;
 mod validate;
 mod views;
 mod watch;
 
-pub use data::{Prepared, prepare, prepare_and_examine, validation_heads};
+pub use data::{Prepared, prepare, prepare_until, validation_heads};
 pub use domain::DomainCheck;
+pub use findings::{Finding, Findings};
+pub use inventory::{Entry, Inventory};
 pub use sources::{Source, cohort, sources};
 pub use state::{GeneratorSide, TrainState};
 pub use step::{generator_gradients, step};
 pub use validate::{Validation, ValidationHead};
 pub use watch::Watch;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
@@ -38,6 +44,7 @@ use crate::error::{ModelError, Result};
 use crate::model_file;
 use crate::run::{Record, RunDir};
 
+use checkpoint::Beside;
 use ledger::Ledger;
 use training::Training;
 
@@ -95,8 +102,14 @@ pub fn train(
 ) -> Result<Outcome> {
     let _lock = run.lock()?;
     claim(config, run, sink)?;
-    let (state, best) = resume(config, run, device, sink)?;
-    run.rewind_log(state.step)?;
+    let (state, beside) = resume(config, run, device, &prepared.inventory, sink)?;
+    let damaged = run.rewind_log(state.step)?;
+    if damaged > 0 {
+        sink(Event::Warning(format!(
+            "{}: {damaged} damaged line(s) are left out",
+            run.log().display()
+        )))?;
+    }
     let dataset = &prepared.dataset;
     let (first, steps) = (state.step, config.steps);
     std::thread::scope(|scope| {
@@ -115,8 +128,7 @@ pub fn train(
             prepared,
             device,
             state,
-            best,
-            scores: BTreeMap::new(),
+            beside,
             ledger: Ledger::new(run)?,
         };
         let mut skipped_in_a_row = 0;
@@ -174,8 +186,9 @@ fn claim(config: &Config, run: &RunDir, sink: &mut dyn FnMut(Event<'_>) -> Resul
             std::fs::read_to_string(&path).map_err(|e| voxelift_volume::VolumeError::io(&path, "read", e))?;
         let there = Config::from_resolved(&text, &path)?;
         let differing = there.differing_keys(config);
-        let (may, must_not): (Vec<&String>, Vec<&String>) =
-            differing.iter().partition(|key| Config::may_change(key));
+        let (may, must_not): (Vec<&String>, Vec<&String>) = differing
+            .iter()
+            .partition(|key| Config::may_change(key) || moved_start(key, &there, config));
         if !must_not.is_empty() {
             let keys = must_not.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", ");
             let what = format!(
@@ -205,25 +218,48 @@ fn claim(config: &Config, run: &RunDir, sink: &mut dyn FnMut(Event<'_>) -> Resul
     Ok(())
 }
 
+/// Whether only the folder of the model that the run started from has another name: the run keeps that model's hash.
+fn moved_start(key: &str, there: &Config, here: &Config) -> bool {
+    let name = |config: &Config| {
+        config
+            .start
+            .as_ref()
+            .and_then(|start| start.file_name().map(ToOwned::to_owned))
+    };
+    key == "start" && name(there).is_some() && name(there) == name(here)
+}
+
 /// The newest whole checkpoint, or a fresh state.
 fn resume(
     config: &Config,
     run: &RunDir,
     device: &Device,
+    inventory: &Inventory,
     sink: &mut dyn FnMut(Event<'_>) -> Result<()>,
-) -> Result<(TrainState, Option<f64>)> {
+) -> Result<(TrainState, Beside)> {
     for (step, path) in run.list_checkpoints()? {
         match checkpoint::read(&path, config, device) {
-            Ok((state, best)) => {
+            Ok((state, beside)) => {
+                let then = &beside.data;
+                // A checkpoint of an earlier version knows of no scans.
+                let known = !then.scans.is_empty();
+                let (data, changes) = inventory.clone().after(then, run.root())?;
+                for change in changes.into_iter().filter(|_| known) {
+                    sink(Event::Warning(change))?;
+                }
                 sink(Event::Note(format!("going on after step {step}")))?;
-                return Ok((state, best));
+                return Ok((state, Beside { data, ..beside }));
             }
             Err(error) => sink(Event::Warning(format!("{error}; trying the one before it")))?,
         }
     }
     let fresh = TrainState::new(config, device);
+    let beside = Beside {
+        data: inventory.clone(),
+        ..Beside::default()
+    };
     let Some(start) = &config.start else {
-        return Ok((fresh, None));
+        return Ok((fresh, beside));
     };
     let (generator, card) = model_file::read(start, device)?;
     sink(Event::Note(format!("starting from {}", start.display())))?;
@@ -236,5 +272,5 @@ fn resume(
     // Now, not at the end: the file may have gone or changed by then.
     let name = start.file_name().unwrap_or_default().to_string_lossy();
     let named = format!("{name}, SHA-256 {}", cache::content(start)?);
-    Ok((fresh.with_generator(&generator, named).map_err(other)?, None))
+    Ok((fresh.with_generator(&generator, named).map_err(other)?, beside))
 }

@@ -1,13 +1,15 @@
 //! The configuration's globs as scans of people in roles.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use voxelift_volume::Volume;
 use voxelift_volume::cohort::{Cohort, Role};
-use voxelift_volume::nifti::ReadOptions;
+use voxelift_volume::nifti::{Header, ReadOptions};
 use voxelift_volume::phantom::{self, PhantomConfig};
 use voxelift_volume::scan;
+use voxelift_volume::{Geometry, Volume, VolumeError};
 
+use super::{globs, suspects};
 use crate::cache::{self, Cache};
 use crate::config::DataConfig;
 use crate::error::{ModelError, Result};
@@ -20,6 +22,8 @@ pub struct Source {
     /// The name of its file.
     pub name: String,
     path: PathBuf,
+    /// The grid whose orientation it is turned to; none where it is stored so.
+    like: Option<Geometry>,
 }
 
 /// Who plays which role, by the names of the files; nothing but folders is read.
@@ -27,6 +31,14 @@ pub struct Source {
 /// # Errors
 /// A glob that finds nothing, or a person in two roles.
 pub fn cohort(data: &DataConfig) -> Result<Cohort> {
+    cohort_until(data, &AtomicBool::new(false))
+}
+
+/// As [`cohort`], given up when asked to stop.
+///
+/// # Errors
+/// As [`cohort`], and [`ModelError::Stopped`].
+pub fn cohort_until(data: &DataConfig, stop: &AtomicBool) -> Result<Cohort> {
     let mut cohort = Cohort::new();
     for names in &data.people {
         cohort.same_person(names)?;
@@ -39,7 +51,7 @@ pub fn cohort(data: &DataConfig) -> Result<Cohort> {
     ];
     for (role, key, globs) in roles {
         for glob in globs {
-            for path in expand(glob, key, &data.root)? {
+            for path in expand(glob, key, &data.root, stop)? {
                 cohort.add_file(role, &path)?;
             }
         }
@@ -58,7 +70,7 @@ const ENOUGH_TO_LEAVE_ONE_OUT: usize = 4;
 const PHANTOM: &str = "phantom:";
 
 /// The files of a glob in the order of their names, or one entry a phantom.
-fn expand(text: &str, key: &str, root: &Path) -> Result<Vec<PathBuf>> {
+fn expand(text: &str, key: &str, root: &Path, stop: &AtomicBool) -> Result<Vec<PathBuf>> {
     if let Some(seeds) = text.strip_prefix(PHANTOM) {
         let (first, last) = seeds.split_once('-').unwrap_or((seeds, seeds));
         let (Ok(first), Ok(last)) = (first.parse::<u64>(), last.parse::<u64>()) else {
@@ -68,24 +80,27 @@ fn expand(text: &str, key: &str, root: &Path) -> Result<Vec<PathBuf>> {
                 "expected phantom:SEED or phantom:FIRST-LAST",
             ));
         };
+        if last.saturating_sub(first) >= MOST_PHANTOMS {
+            let expected = format!("expected at most {MOST_PHANTOMS} synthetic heads");
+            return Err(ModelError::config(key, text, expected));
+        }
         return Ok((first..=last)
             .map(|seed| PathBuf::from(format!("{PHANTOM}{seed}")))
             .collect());
     }
-    let pattern = root.join(text);
-    let matches = glob::glob(&pattern.to_string_lossy())
-        .map_err(|e| ModelError::config(key, text, format!("not a glob: {e}")))?;
-    let mut paths: Vec<PathBuf> = matches.filter_map(std::result::Result::ok).collect();
-    paths.sort();
+    let paths = globs::find(text, key, root, stop)?;
     if paths.is_empty() {
         return Err(ModelError::data(
             key,
-            format!("{} finds no file", pattern.display()),
+            format!("{} finds no file", root.join(text).display()),
             "at least one NIfTI file",
         ));
     }
     Ok(paths)
 }
+
+/// Synthetic heads that one entry may name.
+const MOST_PHANTOMS: u64 = 10_000;
 
 /// The scans of a role, in order.
 pub fn sources(cohort: &Cohort, role: Role) -> Vec<Source> {
@@ -95,6 +110,7 @@ pub fn sources(cohort: &Cohort, role: Role) -> Vec<Source> {
             person: scan.subject.clone(),
             name: name.to_string_lossy().into_owned(),
             path: scan.path.clone(),
+            like: None,
         }
     });
     scans.collect()
@@ -117,7 +133,27 @@ impl Source {
         if cache.is_memory() {
             return Ok(String::new());
         }
-        self.content(data)
+        let content = self.content(data)?;
+        Ok(match &self.like {
+            None => content,
+            Some(like) => format!("{content} turned to {}", suspects::letters(like)),
+        })
+    }
+
+    /// The grid and the header, which a phantom has not, as they are stored.
+    pub(super) fn grid(&self, data: &DataConfig) -> Result<(Geometry, Option<Header>)> {
+        if let Some(phantom) = self.phantom(data) {
+            return Ok((Geometry::axis_aligned(phantom.extent, phantom.spacing_mm), None));
+        }
+        let header = scan::read_header(&self.path)
+            .map_err(|error| ModelError::from(error).of_scan(&self.path))?
+            .0;
+        Ok((header.geometry(), Some(header)))
+    }
+
+    /// Reads it from here on as if it were stored in the orientation of `like`.
+    pub(super) fn turn_to(&mut self, like: &Geometry) {
+        self.like = Some(like.clone());
     }
 
     /// Where it is; `phantom:SEED` for a synthetic head.
@@ -137,18 +173,25 @@ impl Source {
         Ok(format!("{version} {}", cache::content(&self.path)?))
     }
 
-    /// Reads it; `note` hears what is odd about the file.
+    /// Reads it, in the orientation of its cohort; `note` hears what is odd about the file.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read, with its name.
     pub fn load(&self, data: &DataConfig, note: &mut dyn FnMut(String)) -> Result<Volume> {
-        if let Some(phantom) = self.phantom(data) {
-            return Ok(phantom::head(&phantom)?);
-        }
-        let image = scan::read(&self.path, &ReadOptions::default())?;
-        for warning in &image.warnings {
-            note(format!("{}: {warning}", self.name));
-        }
-        Ok(image.into_single()?)
+        let volume = match self.phantom(data) {
+            Some(phantom) => phantom::head(&phantom)?,
+            None => {
+                let of_this = |error: VolumeError| ModelError::from(error).of_scan(&self.path);
+                let image = scan::read(&self.path, &ReadOptions::default()).map_err(of_this)?;
+                for warning in &image.warnings {
+                    note(format!("{}: {warning}", self.name));
+                }
+                image.into_single().map_err(of_this)?
+            }
+        };
+        Ok(match &self.like {
+            Some(like) => suspects::turned(volume, like),
+            None => volume,
+        })
     }
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
+use voxelift_volume::cohort::Role;
 
+use super::checkpoint::Beside;
 use super::embeddings::Embeddings;
 use super::ledger::Ledger;
 use super::{Event, MOST_SKIPPED, Outcome, Prepared, TrainState, checkpoint, self_test, step, validate};
@@ -29,9 +31,8 @@ pub(super) struct Training<'a> {
     pub prepared: &'a Prepared,
     pub device: &'a Device,
     pub state: TrainState,
-    /// Best masked validation PSNR.
-    pub best: Option<f64>,
-    pub scores: BTreeMap<String, ValidationScores>,
+    /// The best and the newest validation, and the scans that the run has used.
+    pub beside: Beside,
     pub ledger: Ledger<'a>,
 }
 
@@ -101,7 +102,7 @@ impl Training<'_> {
         if !interrupted && !due(config.checkpoint.every) {
             return Ok(());
         }
-        let written = checkpoint::write(&run.checkpoint(now), &self.state, self.best)
+        let written = checkpoint::write(&run.checkpoint(now), &self.state, &self.beside)
             .and_then(|()| run.prune_checkpoints(config.checkpoint.keep));
         match written {
             Err(error) if !interrupted && !last => sink(Event::Warning(format!(
@@ -133,12 +134,12 @@ impl Training<'_> {
             sr: &validation.first,
             hr: &head.hr,
         });
-        self.scores = validation.scores;
-        let psnr_db = self.scores[SR].masked_psnr_db;
+        self.beside.scores = validation.scores;
+        let psnr_db = self.beside.scores[SR].masked_psnr_db;
         let mut kept = Ok(());
-        if self.best.is_none_or(|best| psnr_db > best) {
-            self.best = Some(psnr_db);
-            kept = checkpoint::write(&run.best_checkpoint(), &self.state, self.best);
+        if self.beside.best.is_none_or(|best| psnr_db > best) {
+            self.beside.best = Some(psnr_db);
+            kept = checkpoint::write(&run.best_checkpoint(), &self.state, &self.beside);
         }
         for error in [shown, kept, run.write_table()]
             .into_iter()
@@ -151,10 +152,11 @@ impl Training<'_> {
 
     /// Tests the model as it will be stored and writes it; asked to stop, it does neither.
     pub fn export(self, stop: &AtomicBool, sink: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<Outcome> {
-        let scores = if self.scores.is_empty() {
+        // A checkpoint of an earlier version does not hold them.
+        let scores = if self.beside.scores.is_empty() {
             last_scores(self.run)?
         } else {
-            self.scores
+            self.beside.scores
         };
         let (config, prepared) = (self.config, self.prepared);
         let stored = config
@@ -173,6 +175,8 @@ impl Training<'_> {
         let card = ModelCard {
             self_test,
             start: self.state.start,
+            hr_scans: self.beside.data.names(Role::Hr),
+            lr_scans: self.beside.data.names(Role::Lr),
             ..card(config, prepared, scores)
         };
         model_file::write(&self.run.model(), &generator, &card)?;

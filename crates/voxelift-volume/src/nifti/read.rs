@@ -253,6 +253,19 @@ fn header_of(path: &Path) -> PathBuf {
         .unwrap_or_else(|| with_suffix(path, "hdr", is_gz(path)))
 }
 
+/// The other file of a header and image pair, either of whose names is given, where it is there.
+pub fn other_half(path: &Path) -> Option<PathBuf> {
+    let other = if suffix_is(path, "img") {
+        "hdr"
+    } else if suffix_is(path, "hdr") {
+        "img"
+    } else {
+        return None;
+    };
+    let names = [is_gz(path), !is_gz(path)].map(|gz| with_suffix(path, other, gz));
+    names.into_iter().find(|half| half.exists())
+}
+
 /// The file with the voxels of a pair, either of whose names is given.
 fn image_of(path: &Path) -> Result<PathBuf> {
     if suffix_is(path, "img") {

@@ -1,6 +1,6 @@
 //! Several files, side by side: a failure does not stop the others, and is not forgotten.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use super::files::Job;
@@ -8,7 +8,7 @@ use crate::failure::{Outcome, told};
 use crate::terminal::{self, Terminal};
 
 /// Carries out each job, which answers with what it made in words, and prints what became of it; `side_by_side` of them at
-/// a time.
+/// a time. A job that another process is at answers nothing and is asked again, to wait then, when the others are done.
 ///
 /// # Errors
 /// When the only job fails, or all of several do.
@@ -17,25 +17,28 @@ pub fn run(
     what: &str,
     side_by_side: usize,
     terminal: &Terminal,
-    carry_out: impl Fn(&Job) -> anyhow::Result<String> + Sync,
+    carry_out: impl Fn(&Job, bool) -> anyhow::Result<Option<String>> + Sync,
 ) -> anyhow::Result<Outcome> {
     if let [job] = jobs {
-        let made = carry_out(job)?;
+        let made = carry_out(job, true)?.expect("a job that waits ends");
         terminal::print(format!("{}: {made}\n", job.output.display()))?;
         return Ok(Outcome::Done);
     }
     let progress = Mutex::new((0, terminal.progress(what, "files", jobs.len() as u64)));
     let results: Vec<Mutex<Option<anyhow::Result<String>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
+    let queue: VecDeque<(usize, bool)> = (0..jobs.len()).map(|number| (number, false)).collect();
+    let queue = Mutex::new(queue);
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     std::thread::scope(|scope| {
         for _ in 0..side_by_side.clamp(1, jobs.len()) {
             scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(job) = jobs.get(number) else {
-                        break;
+                while let Some((number, waits)) = next() {
+                    let job = &jobs[number];
+                    let Some(result) = carry_out(job, waits).transpose() else {
+                        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                        queue.push_back((number, true));
+                        continue;
                     };
-                    let result = carry_out(job);
                     if let Err(error) = &result {
                         terminal.complain(told(error));
                     }

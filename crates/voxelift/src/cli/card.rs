@@ -10,7 +10,8 @@ use voxelift_volume::baseline::Baseline;
 use voxelift_volume::error::one_line;
 use voxelift_volume::metrics::{Direction, Score};
 
-use super::words::number;
+use super::words::{counted, number};
+
 /// The card, a line or a few each for what a user asks of a model.
 pub fn in_words(path: &Path, card: &ModelCard) -> String {
     let mut rows: Vec<(&str, String)> = Vec::new();
@@ -33,8 +34,10 @@ pub fn in_words(path: &Path, card: &ModelCard) -> String {
     rows.push((
         "network",
         format!(
-            "{} features, {} groups of {} blocks, weights {weights}",
-            network.n_feats, network.n_resgroups, network.n_resblocks
+            "{}, {} of {}, weights {weights}",
+            counted(network.n_feats, "feature"),
+            counted(network.n_resgroups, "group"),
+            counted(network.n_resblocks, "block")
         ),
     ));
     rows.push((
@@ -43,7 +46,11 @@ pub fn in_words(path: &Path, card: &ModelCard) -> String {
     ));
     rows.push((
         "trained on",
-        format!("{} HR and {} LR scans", card.hr_scans.len(), card.lr_scans.len()),
+        format!(
+            "{} and {}",
+            counted(card.hr_scans.len(), "HR scan"),
+            counted(card.lr_scans.len(), "LR scan")
+        ),
     ));
     let misfit = card
         .calibration_misfit
@@ -105,13 +112,16 @@ fn tested(test: &SelfTest) -> Vec<(&'static str, String)> {
     let Some(model) = test.scores.get(SR) else {
         return Vec::new();
     };
-    let people = model.values().map(|summary| summary.people).max().unwrap_or(0);
+    let people = match model.values().map(|summary| summary.people).max().unwrap_or(0) {
+        1 => "1 person".to_owned(),
+        several => format!("{several} people"),
+    };
     let mut rows = vec![(
         "self-test",
         format!(
-            "{} ({people} people, {} scans, in the mask)",
+            "{} ({people}, {}, in the mask)",
             test.degradation,
-            test.scans.len()
+            counted(test.scans.len(), "scan")
         ),
     )];
     for score in [Score::Psnr, Score::Ssim, Score::HaarPsi, Score::Resolution] {

@@ -176,7 +176,7 @@ fn as_json(file: &Path, seen: &Seen) -> String {
     let (header, geometry) = (&seen.header, seen.first.geometry());
     let values = Intensities::of(&seen.first);
     let object = json!({
-        "file": file,
+        "file": file.to_string_lossy(),
         "extent": geometry.extent,
         "volumes": header.frames(),
         "spacing_mm": geometry.spacing_mm(),

@@ -16,9 +16,12 @@ mod upscale;
 mod words;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use signal_hook::consts::SIGABRT;
 
 use crate::failure::{Outcome, exit_code, told, usage};
 use crate::terminal::{self, Terminal};
@@ -45,7 +48,7 @@ struct Arguments {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Compute on this many threads; results do not depend on it [default: all]
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
 
@@ -73,24 +76,56 @@ enum Command {
 
 /// Reads the arguments, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
+    end_with_a_message();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(answer) => return without_command(&answer),
     };
-    match run(arguments) {
-        Ok(outcome) => outcome.into(),
-        Err(error) => {
+    match std::panic::catch_unwind(|| run(arguments)) {
+        Ok(Ok(outcome)) => outcome.into(),
+        Ok(Err(error)) => {
             terminal::error(told(&error));
             exit_code(&error)
         }
+        // The hook has said why.
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
+/// Memory that cannot be had, and a fault of the program, end in a message and exit code 1, not in a signal or a trace.
+fn end_with_a_message() {
+    // The standard library says how many bytes it could not get, and aborts.
+    let always = Arc::new(AtomicBool::new(true));
+    let _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, 1, always);
+    std::panic::set_hook(Box::new(|panic| {
+        let said = panic.payload();
+        let said = said
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or(said.downcast_ref::<&str>().copied());
+        let place = panic.location().map_or_else(String::new, |place| {
+            format!(" at {}:{}", place.file(), place.line())
+        });
+        terminal::error(format!(
+            "stopped{place}: {}; too little memory or too few threads for this, or a fault of the program that its makers want to hear of",
+            said.unwrap_or("no reason given")
+        ));
+    }));
+}
+
 fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
-    if let Some(threads) = arguments.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
-        pool.build_global()
-            .map_err(|error| usage(format!("--threads {threads}: {error}")))?;
+    // 0 for as many as there are.
+    let threads = usize::from(arguments.threads.unwrap_or(0));
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
+    if let Err(error) = pool {
+        return Err(match arguments.threads {
+            Some(threads) => usage(format!("--threads {threads}: {error}")),
+            None => anyhow::anyhow!(
+                "cannot start the threads to compute on: {error}; give fewer with --threads N"
+            ),
+        });
     }
     execute(
         arguments.command,

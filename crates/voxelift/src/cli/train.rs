@@ -9,7 +9,7 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use voxelift_model::config::{Config, Mode};
 use voxelift_model::device::{Device, DeviceChoice, Precision};
-use voxelift_model::error::Result;
+use voxelift_model::error::{ModelError, Result};
 use voxelift_model::memory;
 use voxelift_model::run::{Record, RunDir, ValidationScores};
 use voxelift_model::scoring::SR;
@@ -18,6 +18,7 @@ use voxelift_volume::baseline::Baseline;
 use voxelift_volume::files::write_atomically;
 
 use super::report;
+use super::words::counted;
 use crate::failure::Outcome;
 use crate::picture::comparison;
 use crate::report::of_run;
@@ -65,26 +66,30 @@ pub fn run(arguments: &TrainArguments, terminal: &Terminal) -> anyhow::Result<Ou
     let begun = RunDir::open(&arguments.run).and_then(|run| run.list_checkpoints());
     let fresh = begun.map_or(true, |checkpoints| checkpoints.is_empty());
     let mut say = |note| terminal.say(note);
-    let prepared = if arguments.check || fresh {
-        let (prepared, found) = train::prepare_and_examine(&config, &mut say)?;
-        found.warnings.iter().for_each(|warning| terminal.warn(warning));
-        if arguments.check {
-            terminal::print(plan(&config, &prepared, &found.lines, &place)?)?;
-            return Ok(Outcome::Done);
+    let examine = arguments.check || fresh;
+    let earlier = Some(arguments.run.as_path());
+    let (prepared, found) = match train::prepare_until(&config, earlier, examine, &stop, &mut say) {
+        Err(ModelError::Stopped) => {
+            terminal.warn(ModelError::Stopped);
+            return Ok(Outcome::Interrupted);
         }
-        found.lines.iter().for_each(|line| terminal.say(line));
-        prepared
-    } else {
-        train::prepare(&config, &mut say)?
+        prepared => prepared?,
     };
-    into_folder(
-        &config,
-        &RunDir::create(&arguments.run)?,
-        &prepared,
-        &place,
-        &stop,
-        terminal,
-    )
+    let warnings = prepared
+        .warnings
+        .iter()
+        .chain(found.warnings.iter().filter(|_| examine));
+    warnings.for_each(|warning| terminal.warn(warning));
+    if arguments.check {
+        terminal::print(plan(&config, &prepared, &found.lines, &place)?)?;
+        return Ok(Outcome::Done);
+    }
+    if fresh {
+        found.lines.iter().for_each(|line| terminal.say(line));
+    }
+    let run = RunDir::create(&arguments.run)?;
+    prepared.keep_findings(&run);
+    into_folder(&config, &run, &prepared, &place, &stop, terminal)
 }
 
 /// Where it is computed, and in words.
@@ -315,10 +320,10 @@ fn plan(config: &Config, prepared: &Prepared, domains: &[String], place: &Place)
             config.patch.batch, config.patch.size
         ),
         format!(
-            "network: {} features, {} groups of {} blocks; losses: {}",
-            network.n_feats,
-            network.n_resgroups,
-            network.n_resblocks,
+            "network: {}, {} of {}; losses: {}",
+            counted(network.n_feats, "feature"),
+            counted(network.n_resgroups, "group"),
+            counted(network.n_resblocks, "block"),
             if config.mode == Mode::Supervised {
                 format!("reconstruction 1, ssim {}", loss.ssim)
             } else {

@@ -34,6 +34,11 @@ pub fn orientation(geometry: &Geometry) -> String {
         .collect()
 }
 
+/// A count with its noun: 1 group, 2 groups.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

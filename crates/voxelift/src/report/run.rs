@@ -110,8 +110,11 @@ fn card_facts(card: &ModelCard) -> Vec<(&'static str, String)> {
         (
             "network",
             format!(
-                "{} features, {} groups of {} blocks, tile {}",
-                card.network.n_feats, card.network.n_resgroups, card.network.n_resblocks, card.tile
+                "{}, {} of {}, tile {}",
+                counted(card.network.n_feats, "feature"),
+                counted(card.network.n_resgroups, "group"),
+                counted(card.network.n_resblocks, "block"),
+                card.tile
             ),
         ),
         (
@@ -287,4 +290,8 @@ fn display(name: &str) -> String {
     } else {
         name.replace('_', "-")
     }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

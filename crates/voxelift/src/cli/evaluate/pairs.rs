@@ -1,5 +1,6 @@
 //! Many pairs from a table, and their summary by method.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -218,10 +219,10 @@ impl ScoredPairs {
                     if let Some(value) = score.of(of_region) {
                         let value = value.to_string();
                         out.write_record([
-                            &*reference,
-                            &*image,
-                            subject,
-                            row.method(),
+                            &*inert(&reference),
+                            &*inert(&image),
+                            &*inert(subject),
+                            &*inert(row.method()),
                             region,
                             score.key(),
                             &value,
@@ -233,7 +234,15 @@ impl ScoredPairs {
         for (method, set) in &self.sets {
             for score in Score::OF_SETS {
                 if let Some(value) = score.of_sets(set) {
-                    out.write_record(["", "", "", method, "set", score.key(), &value.to_string()])?;
+                    out.write_record([
+                        "",
+                        "",
+                        "",
+                        &*inert(method),
+                        "set",
+                        score.key(),
+                        &value.to_string(),
+                    ])?;
                 }
             }
         }
@@ -275,4 +284,13 @@ fn summary(rows: &[(&str, &Scores)]) -> Value {
             .collect()
     };
     json!({"whole": of(|scores| &scores.whole), "masked": of(|scores| &scores.masked)})
+}
+
+/// A cell that no spreadsheet takes for a formula: an apostrophe before what begins like one.
+fn inert(cell: &str) -> Cow<'_, str> {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        Cow::Owned(format!("'{cell}"))
+    } else {
+        Cow::Borrowed(cell)
+    }
 }

@@ -37,6 +37,11 @@ impl AuditFiles {
         }
     }
 
+    /// All of them.
+    pub fn all(&self) -> [&PathBuf; 3] {
+        [&self.json, &self.null_space, &self.spread]
+    }
+
     /// The maps among them.
     pub fn maps(&self) -> [&PathBuf; 2] {
         [&self.null_space, &self.spread]
@@ -178,7 +183,7 @@ impl Audit {
                 .to_string_lossy()
                 .into_owned()
         };
-        self.found["source"] = json!(input);
+        self.found["source"] = json!(input.to_string_lossy());
         self.found["voxelift"] = json!(env!("CARGO_PKG_VERSION"));
         self.found["null_space"]["map"] = json!(name(&files.null_space));
         self.found["null_space"]["spread"] = json!(name(&files.spread));

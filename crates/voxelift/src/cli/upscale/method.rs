@@ -20,6 +20,9 @@ use crate::terminal::Terminal;
 /// Voxel sizes within this factor of those of training are taken for the same.
 const SPACING_TOLERANCE: f64 = 1.1;
 
+/// Operators that a card may name; a training run has a few.
+const MOST_OPERATORS: usize = 1000;
+
 /// How the finer voxels are made.
 #[derive(Debug)]
 pub enum Method {
@@ -37,6 +40,8 @@ pub struct Model {
     content: String,
     options: UpscaleOptions,
     allow_out_of_range: bool,
+    /// Where it computes, without how many threads do.
+    device: String,
 }
 
 impl Model {
@@ -62,6 +67,10 @@ impl Model {
             content: file.content(),
             options,
             allow_out_of_range,
+            device: match name.split_once(", ") {
+                Some(("cpu", _)) => "cpu".to_owned(),
+                _ => name.trim_end_matches(", the first GPU found").to_owned(),
+            },
         })
     }
 
@@ -79,11 +88,13 @@ impl Model {
     fn sidecar(&self, tile: Option<usize>) -> Value {
         json!({
             "method": "model",
-            "model": self.origin,
+            "model": self.origin.to_string_lossy(),
             "model_sha256": self.content,
             "scale": self.card.scale,
             "tile": tile.unwrap_or(self.resolver.tile()),
             "ensemble": self.options.ensemble,
+            "allow_out_of_range": self.allow_out_of_range,
+            "device": self.device,
             "grid": self.card.grid,
             "normalization": self.card.normalization,
             "trained": {"method": self.card.method, "steps": self.card.steps, "seed": self.card.seed, "notes": self.card.notes},
@@ -110,8 +121,19 @@ impl Model {
     /// # Errors
     /// When the card names none that this version knows.
     pub fn operators(&self) -> anyhow::Result<Vec<Operators>> {
-        let operators = self.card.operators();
-        operators.with_context(|| format!("model {}: source_operators in its card", self.origin.display()))
+        let of_card = || format!("model {}: source_operators in its card", self.origin.display());
+        let count = self.card.source_operators.len();
+        if count > MOST_OPERATORS {
+            anyhow::bail!("{}: are {count}; expected at most {MOST_OPERATORS}", of_card());
+        }
+        let mut distinct: Vec<Operators> = Vec::new();
+        for operator in self.card.operators().with_context(of_card)? {
+            // A card names one as often as it was drawn.
+            if !distinct.contains(&operator) {
+                distinct.push(operator);
+            }
+        }
+        Ok(distinct)
     }
 
     /// The answer to one mirroring of the scan.
@@ -257,13 +279,11 @@ impl Method {
         }
     }
 
-    /// What stands beside an output, so that it can be made again; the interpolations need none.
-    pub fn sidecar(&self, tile: Option<usize>) -> Option<Value> {
+    /// What stands beside an output, so that it can be made again.
+    pub fn sidecar(&self, tile: Option<usize>) -> Value {
         match self {
-            Self::Model(model) => Some(model.sidecar(tile)),
-            Self::Baseline(baseline) => baseline
-                .keeps_kspace()
-                .then(|| json!({"method": baseline.name()})),
+            Self::Model(model) => model.sidecar(tile),
+            Self::Baseline(baseline) => json!({"method": baseline.name()}),
         }
     }
 }

@@ -21,7 +21,7 @@ use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
 use voxelift_volume::scan;
 use voxelift_volume::{Geometry, Scale, Volume, VolumeError};
 
-use super::files::{self, Job};
+use super::files::{self, Inputs, Job};
 use super::options::{ReadArguments, Spacing, WriteArguments};
 use super::{batch, words};
 use crate::failure::{Outcome, usage};
@@ -30,15 +30,16 @@ use audit::{Audit, AuditFiles, Place};
 use consistency::Consistency;
 use memory::{Budget, Bytes, Extras, Work, voxels};
 use method::{Method, Model};
+use sidecar::{Claim, Standing};
 use target::Target;
 
 #[derive(Debug, Args)]
 pub struct UpscaleArguments {
-    /// Scans: NIfTI, MGH or MGZ files, folders of such, or folders of one DICOM series each
+    /// Scans: NIfTI, MGH or MGZ files, folders of one DICOM series each, or folders of all these, however deep
     #[arg(required = true, value_name = "IN")]
     inputs: Vec<PathBuf>,
-    /// For one input a file or an existing folder; for several a folder, files named <stem>_sr.nii.gz; of several, what is there
-    /// and was made alike is left as it is
+    /// For one input a file or an existing folder; for several a folder, files named <stem>_sr.nii.gz, in the folders that the
+    /// scans lie in; of several, what is there and a fresh run would make alike is left as it is
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     /// A trained model [default: the built-in one, for T1-weighted brains of about 2 mm; see info --model]
@@ -85,7 +86,7 @@ pub struct UpscaleArguments {
     /// Apply the model to voxel sizes, contrasts, sizes or noise that it was not trained on
     #[arg(long)]
     allow_out_of_range: bool,
-    /// Where to compute: auto or cpu
+    /// Where to compute: auto, cpu, cuda:N or wgpu:N
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     #[command(flatten)]
@@ -135,6 +136,7 @@ struct Plan {
     consistency: Consistency,
     audit: bool,
     labels: Option<PathBuf>,
+    like: Option<PathBuf>,
     budget: Budget,
     read: ReadOptions,
     write: WriteOptions,
@@ -143,32 +145,41 @@ struct Plan {
 /// # Errors
 /// When the arguments are refused, or the only input fails; of several, those that fail are listed.
 pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    let (inputs, batch) = files::scans(&arguments.inputs, &arguments.output)?;
+    let (inputs, batch) = files::scans(&arguments.inputs, &arguments.output, terminal)?;
+    let mut protected = Inputs::of(inputs.iter().map(|found| found.path.as_path()));
+    let beside = [&arguments.labels, &arguments.like, &arguments.model];
+    beside.into_iter().flatten().for_each(|file| protected.add(file));
     // What is there already of a batch is looked at when it is its turn.
     let force = arguments.write.force || batch;
-    let jobs = files::jobs(&inputs, batch, &arguments.output, "_sr", force)?;
-    if let Some(labels) = &arguments.labels {
+    let jobs = files::jobs_within(&inputs, &protected, batch, &arguments.output, "_sr", force)?;
+    if arguments.labels.is_some() {
         let [job] = jobs.as_slice() else {
             return Err(usage(
                 "--labels L goes with one IN; bring the maps of several scans one by one",
             ));
         };
         let force = arguments.write.force;
-        let inputs = [labels.clone(), job.input.clone()];
         for output in [&job.output, &labels::output(&job.output)] {
-            files::check_output(output, &inputs, force)?;
+            files::check_output_beside(output, &protected, force)?;
         }
     }
     let method = arguments.method()?;
-    let plan = Plan::new(arguments, &inputs, method, terminal)?;
+    let plan = Plan::new(arguments, method, terminal)?;
     if !batch {
         for job in &jobs {
-            arguments.refuse_existing(&plan.method, job, &inputs)?;
+            arguments.refuse_existing(&plan, job, &protected)?;
         }
     }
+    files::sweep(&jobs, |output| {
+        let audit = AuditFiles::beside(output);
+        let audit = audit.all().map(Clone::clone).into_iter();
+        audit
+            .chain([sidecar::beside(output), labels::output(output)])
+            .collect()
+    })?;
     let side_by_side = rayon::current_num_threads();
-    let outcome = batch::run(&jobs, "upscale", side_by_side, terminal, |job| {
-        plan.carry_out(job, batch, arguments, terminal)
+    let outcome = batch::run(&jobs, "upscale", side_by_side, terminal, |job, waits| {
+        plan.carry_out(job, batch, waits, terminal)
     })?;
     if let Method::Model(model) = &plan.method
         && !model.notes().is_empty()
@@ -180,17 +191,17 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
 
 impl UpscaleArguments {
     /// Refuses to write over what is beside an output.
-    fn refuse_existing(&self, method: &Method, job: &Job, inputs: &[PathBuf]) -> anyhow::Result<()> {
+    fn refuse_existing(&self, plan: &Plan, job: &Job, protected: &Inputs) -> anyhow::Result<()> {
         let force = self.write.force;
-        if matches!(method, Method::Model(_)) || self.consistency != Consistency::Off {
-            files::refuse_existing(&sidecar::beside(&job.output), force)?;
+        if sidecar::is_kept(plan, false) {
+            sidecar::refuse_existing(&job.output, force)?;
         }
         if self.audit {
             let beside = AuditFiles::beside(&job.output);
             beside
                 .maps()
                 .into_iter()
-                .try_for_each(|map| files::check_output(map, inputs, force))?;
+                .try_for_each(|map| files::check_output_beside(map, protected, force))?;
             files::refuse_existing(&beside.json, force)?;
         }
         Ok(())
@@ -223,7 +234,6 @@ impl UpscaleArguments {
 impl Plan {
     fn new(
         arguments: &UpscaleArguments,
-        inputs: &[PathBuf],
         method: MethodArgument,
         terminal: &Terminal,
     ) -> anyhow::Result<Self> {
@@ -266,22 +276,25 @@ impl Plan {
             consistency: arguments.consistency,
             audit: arguments.audit,
             labels: arguments.labels.clone(),
+            like: arguments.like.clone(),
             budget: Budget::new(arguments.memory)?,
             read: arguments.read.options(),
-            write: arguments.write.options(inputs),
+            write: arguments.write.options(&[]),
         })
     }
 
-    /// Reads, makes finer, writes. Returns what was written, in words; of a batch a scan that is there already is left.
+    /// Reads, makes finer, writes. Returns what was written, in words; of a batch a scan that is there already is left, and
+    /// nothing is returned of one that another process is at, unless that one is waited for.
     fn carry_out(
         &self,
         job: &Job,
         batch: bool,
-        arguments: &UpscaleArguments,
+        waits: bool,
         terminal: &Terminal,
-    ) -> anyhow::Result<String> {
+    ) -> anyhow::Result<Option<String>> {
         let input = job.input.display();
         let name = job.input.file_name().unwrap_or_default().to_string_lossy();
+        files::refuse_dangling(&job.input)?;
         let scan = files::open(&job.input, &self.read, terminal)?;
         let geometry = scan.header.geometry();
         let grid = self
@@ -289,13 +302,26 @@ impl Plan {
             .with_context(|| input.to_string())?;
         let work = self.work(&geometry, &grid);
         let tile = self.budget.tile(&work)?;
-        let sidecar = sidecar::described(self, job, tile);
-        if batch && !self.write.force {
-            if sidecar::is_done(job, sidecar.as_ref())? {
-                return Ok("there already".to_owned());
+        // Each scan has its own files: all outputs were compared with all inputs before the first.
+        let mut write = WriteOptions {
+            inputs: vec![job.input.clone()],
+            ..self.write.clone()
+        };
+        let mut claim = None;
+        if sidecar::is_kept(self, batch) {
+            let how = sidecar::described(self, job, tile)?;
+            if batch && !write.force {
+                match sidecar::standing(job, &how, waits)? {
+                    Standing::Done => return Ok(Some("there already".to_owned())),
+                    Standing::Busy => return Ok(None),
+                    Standing::Ours => write.force = true,
+                }
+            } else {
+                sidecar::refuse_existing(&job.output, write.force)?;
             }
-            arguments.refuse_existing(&self.method, job, &self.write.inputs)?;
+            claim = Some(Claim::new(job, how)?);
         }
+        let mut written = vec![job.output.clone()];
         if let (Some(tile), Some(network)) = (tile, work.network)
             && tile != network.tile
         {
@@ -323,12 +349,13 @@ impl Plan {
             self.finer(&frame?, &grid, tile, job, &mut found, terminal)
                 .with_context(|| input.to_string())
         });
-        files::write(&job.output, &header, fine, &self.write, terminal)?;
+        files::write(&job.output, &header, fine, &write, terminal)?;
         if let Some(labels) = labels {
-            let (output, options) = (labels::output(&job.output), labels::write_options(&self.write));
+            let (output, options) = (labels::output(&job.output), labels::write_options(&write));
             let frames = labels.frames.into_iter().map(Ok);
             files::write(&output, &labels.header, frames, &options, terminal)?;
             terminal.say(format!("{}: labels", output.display()));
+            written.push(output);
         }
         let mut said = vec![words::grid(&grid)];
         said.extend(found.consistency.iter().map(consistency::told));
@@ -340,15 +367,17 @@ impl Plan {
                 header,
                 write: WriteOptions {
                     dtype: OutputType::Float32,
-                    ..self.write.clone()
+                    ..write
                 },
             };
-            audit.write(&AuditFiles::beside(&job.output), &place, &job.input, terminal)?;
+            let files = AuditFiles::beside(&job.output);
+            audit.write(&files, &place, &job.input, terminal)?;
+            written.extend(files.all().map(Clone::clone));
         }
-        if let Some(how) = sidecar {
-            sidecar::write(how, job, &found.consistency, self.write.force)?;
+        if let Some(claim) = claim {
+            claim.done(&written, &found.consistency)?;
         }
-        Ok(said.join("\n"))
+        Ok(Some(said.join("\n")))
     }
 
     /// What a scan takes in memory.

@@ -1,9 +1,15 @@
-//! The JSON file beside an output: how it was made.
+//! The JSON file beside an output: from what and how it was made, and what it holds.
+//!
+//! It is written twice. Before the work it says that an output is under way, and is locked as long as the process lives:
+//! another batch passes over the scan, and after a kill the next one makes it anew. After the work it holds the hashes of
+//! everything that was written, so that "there already" is said of nothing else.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use anyhow::Context;
+use serde_json::{Map, Value, json};
+use voxelift_model::cache;
 use voxelift_volume::VolumeError;
 use voxelift_volume::files::write_atomically;
 
@@ -12,76 +18,252 @@ use super::Plan;
 use super::consistency::Consistency;
 use super::method::Method;
 
+/// The key that says that the work is under way, or was cut off.
+const UNDER_WAY: &str = "under_way";
+/// The key of what was written: file names and their SHA-256.
+const OUTPUTS: &str = "outputs";
+
 /// Its name.
 pub fn beside(output: &Path) -> PathBuf {
     output.with_file_name(format!("{}.json", files::stem(output)))
 }
 
-/// What an output depends on, as its sidecar tells it: for a model always, for zero-filling where data consistency is asked
-/// for. What needs nothing but the command has none.
-pub(super) fn described(plan: &Plan, job: &Job, tile: Option<usize>) -> Option<Value> {
-    let mut how = plan.method.sidecar(tile)?;
-    if plan.consistency == Consistency::Off && !matches!(plan.method, Method::Model(_)) {
-        return None;
-    }
-    how["source"] = json!(job.input);
+/// Whether an output has one: in a batch each, so that it can go on; alone those that need more than the command to be made
+/// again: a model's, and what data consistency was asked for.
+pub(super) fn is_kept(plan: &Plan, batch: bool) -> bool {
+    batch || plan.consistency != Consistency::Off || matches!(plan.method, Method::Model(_))
+}
+
+/// What an output depends on, as its sidecar tells it.
+///
+/// # Errors
+/// When a file that it depends on cannot be read.
+pub(super) fn described(plan: &Plan, job: &Job, tile: Option<usize>) -> anyhow::Result<Value> {
+    let mut how = plan.method.sidecar(tile);
+    how["source"] = json!(job.input.to_string_lossy());
+    how["source_sha256"] = json!(cache::content(&job.input)?);
     how["target"] = json!(plan.target.to_string());
     how["voxelift"] = json!(env!("CARGO_PKG_VERSION"));
     how["consistency"] = json!({"mode": plan.consistency.name()});
-    Some(how)
+    how["dtype"] = json!(format!("{:?}", plan.write.dtype).to_lowercase());
+    how["nan"] = json!(format!("{:?}", plan.read.nan).to_lowercase());
+    how["audit"] = json!(plan.audit);
+    for (key, file) in [("labels", &plan.labels), ("like", &plan.like)] {
+        if let Some(file) = file {
+            how[key] = json!({"file": file.to_string_lossy(), "sha256": cache::content(file)?});
+        }
+    }
+    Ok(how)
 }
 
-/// Whether the output of a job is there and was made as `how` says. A sidecar that lost its output is removed.
+/// What a batch finds where an output is to be.
+pub(super) enum Standing {
+    /// The output, as a fresh run would write it.
+    Done,
+    /// Nothing, or what a killed process of the same command left: ours to write over.
+    Ours,
+    /// Another process is at it.
+    Busy,
+}
+
+/// What stands where the output of a job is to be; with `wait` another process's work is waited for.
 ///
 /// # Errors
-/// When there is an output that was made otherwise, or nobody knows how.
-pub fn is_done(job: &Job, how: Option<&Value>) -> anyhow::Result<bool> {
-    let path = beside(&job.output);
-    let text = fs::read(&path).ok();
-    let there: Option<Value> = text.and_then(|text| serde_json::from_slice(&text).ok());
-    let there = there.filter(|there| there.get("voxelift").is_some());
-    if !job.output.exists() {
-        if there.is_some() {
-            fs::remove_file(&path).map_err(|error| VolumeError::io(&path, "remove", error))?;
+/// When there is an output that was made otherwise, changed since, or nobody knows how it was made, or a sidecar that is
+/// not ours.
+pub(super) fn standing(job: &Job, how: &Value, wait: bool) -> anyhow::Result<Standing> {
+    loop {
+        let path = beside(&job.output);
+        let there = read(&path)?;
+        let is_under_way = there
+            .as_ref()
+            .is_some_and(|there| there[UNDER_WAY] == json!(true));
+        if is_under_way && is_locked(&path, wait) {
+            if wait {
+                continue;
+            }
+            return Ok(Standing::Busy);
         }
-        return Ok(false);
+        if !job.output.exists() {
+            return Ok(Standing::Ours);
+        }
+        let Some(there) = there else {
+            return Err(VolumeError::Exists {
+                path: job.output.clone(),
+            }
+            .into());
+        };
+        let output = job.output.display();
+        let other = differing(how, &there);
+        anyhow::ensure!(
+            other.is_empty(),
+            "{output}: exists, and was made with another {}; pass --force to make it anew",
+            other.join(", ")
+        );
+        if is_under_way {
+            return Ok(Standing::Ours);
+        }
+        let Some(outputs) = there[OUTPUTS].as_object() else {
+            anyhow::bail!(
+                "{output}: exists, and its sidecar does not say what it held; pass --force to make it anew"
+            );
+        };
+        for (name, sum) in outputs {
+            let file = job.output.with_file_name(name);
+            let found = if file.is_file() {
+                cache::content(&file).ok()
+            } else {
+                None
+            };
+            match found {
+                Some(found) if json!(found) == *sum => {}
+                Some(_) => anyhow::bail!(
+                    "{}: exists, and is not what was written (cut, damaged or edited); pass --force to make it anew",
+                    file.display()
+                ),
+                None => anyhow::bail!(
+                    "{output}: exists, but {} beside it is gone; pass --force to make both anew",
+                    file.display()
+                ),
+            }
+        }
+        return Ok(Standing::Done);
     }
-    let (Some(how), Some(there)) = (how, there) else {
-        return Err(VolumeError::Exists {
-            path: job.output.clone(),
-        }
-        .into());
-    };
+}
+
+/// The settings that differ, by their keys.
+fn differing<'a>(how: &'a Value, there: &Value) -> Vec<&'a str> {
     let modes = |consistency: &Value| match consistency {
         Value::Array(frames) => frames.first().map(|frame| frame["mode"].clone()),
         one => Some(one["mode"].clone()),
     };
     let keys = how.as_object().into_iter().flatten();
     let other = keys.filter(|(key, value)| match key.as_str() {
+        // Where a scan lies does not matter, what it holds does.
+        "source" | "model" => false,
         "consistency" => modes(value) != modes(&there["consistency"]),
+        "labels" | "like" => there[key]["sha256"] != value["sha256"],
+        // An audit more than was asked for does not change the output.
+        "audit" => **value == json!(true) && there[key] != json!(true),
+        // What was in range needs no permission; what was not is refused without.
+        "allow_out_of_range" => **value == json!(false) && there[key] == json!(true),
         key => there.get(key) != Some(value),
     });
-    let other: Vec<&str> = other.map(|(key, _)| key.as_str()).collect();
-    anyhow::ensure!(
-        other.is_empty(),
-        "{}: exists, and was made with another {}; pass --force to make it anew",
-        job.output.display(),
-        other.join(", ")
-    );
-    Ok(true)
+    let word = |key: &'a str| {
+        if key == "source_sha256" {
+            "content of the input"
+        } else {
+            key
+        }
+    };
+    other.map(|(key, _)| word(key)).collect()
 }
 
-/// Writes it, with what was done for data consistency.
+/// The sidecar of this path; none where there is none.
 ///
 /// # Errors
-/// When it cannot be written.
-pub fn write(mut how: Value, job: &Job, consistency: &[Value], force: bool) -> anyhow::Result<()> {
-    match consistency {
-        [] => {}
-        [one] => how["consistency"] = one.clone(),
-        several => how["consistency"] = json!(several),
+/// When there is a file that this program did not write.
+fn read(path: &Path) -> anyhow::Result<Option<Value>> {
+    let Ok(text) = fs::read(path) else {
+        return Ok(None);
+    };
+    let there: Option<Value> = serde_json::from_slice(&text).ok();
+    let there = there.filter(|there| there.get("voxelift").is_some());
+    let foreign = || {
+        VolumeError::Argument {
+        name: "output",
+        value: path.display().to_string(),
+        expected: "exists and is not of voxelift's making, so that it is never written over; give the output another name".into(),
     }
-    let text = serde_json::to_string_pretty(&how)?;
-    write_atomically(&beside(&job.output), force, |out| writeln!(out, "{text}"))?;
-    Ok(())
+    };
+    Ok(Some(there.ok_or_else(foreign)?))
+}
+
+/// Refuses an output whose sidecar would replace a file that this program did not write, or, without `force`, one that it wrote
+/// and finished.
+///
+/// # Errors
+/// As said.
+pub fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
+    let path = beside(output);
+    match read(&path)? {
+        Some(there) if there[UNDER_WAY] == json!(true) && !is_locked(&path, false) => Ok(()),
+        _ => files::refuse_existing(&path, force),
+    }
+}
+
+/// Whether another process holds a sidecar; with `wait` only after it was let go.
+fn is_locked(path: &Path, wait: bool) -> bool {
+    let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else {
+        return false;
+    };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            if wait {
+                let _ = file.lock();
+            }
+            true
+        }
+        // Some network file systems cannot lock.
+        Ok(()) | Err(TryLockError::Error(_)) => false,
+    }
+}
+
+/// An output under way; given up when it is dropped.
+pub(super) struct Claim {
+    path: PathBuf,
+    how: Value,
+    /// Locked as long as it is open.
+    _held: File,
+}
+
+impl Claim {
+    /// Writes the sidecar that says so.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn new(job: &Job, how: Value) -> anyhow::Result<Self> {
+        let path = beside(&job.output);
+        files::make_parent(&path)?;
+        let mut under_way = how.clone();
+        under_way[UNDER_WAY] = json!(true);
+        put(&path, &under_way)?;
+        let held = OpenOptions::new().read(true).write(true).open(&path);
+        let held = held.map_err(|error| VolumeError::io(&path, "open", error))?;
+        let _ = held.try_lock();
+        Ok(Self {
+            path,
+            how,
+            _held: held,
+        })
+    }
+
+    /// Says what was written, and what was done for data consistency.
+    ///
+    /// # Errors
+    /// When a written file cannot be read again, or the sidecar cannot be written.
+    pub fn done(mut self, written: &[PathBuf], consistency: &[Value]) -> anyhow::Result<()> {
+        match consistency {
+            [] => {}
+            [one] => self.how["consistency"] = one.clone(),
+            several => self.how["consistency"] = json!(several),
+        }
+        let mut outputs = Map::new();
+        for file in written {
+            let name = file
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let sum = cache::content(file).with_context(|| file.display().to_string())?;
+            outputs.insert(name, json!(sum));
+        }
+        self.how[OUTPUTS] = Value::Object(outputs);
+        put(&self.path, &self.how)
+    }
+}
+
+fn put(path: &Path, what: &Value) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(what)?;
+    Ok(write_atomically(path, true, |out| writeln!(out, "{text}"))?)
 }

@@ -1,8 +1,13 @@
 //! File names of a batch: what is read, what is written, and what is never overwritten.
 
+mod folder;
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use voxelift_volume::files::{folder_of, remove_unfinished};
 use voxelift_volume::nifti::{self, Header, NiftiImage, ReadOptions, WriteOptions};
 use voxelift_volume::scan::{self, Scan};
 use voxelift_volume::{Volume, VolumeError};
@@ -19,6 +24,41 @@ pub struct Job {
     pub output: PathBuf,
 }
 
+/// A scan that was found, and the folder below the output's where its output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The scan.
+    pub path: PathBuf,
+    /// Empty but for a scan deeper in a folder that was given.
+    pub within: PathBuf,
+}
+
+/// Files that are never written over, however many: each looked up at once, through links too.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    names: HashSet<PathBuf>,
+}
+
+impl Inputs {
+    /// Of these files.
+    pub fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        let mut inputs = Self::default();
+        paths.into_iter().for_each(|path| inputs.add(path));
+        inputs
+    }
+
+    /// One more.
+    pub fn add(&mut self, path: &Path) {
+        self.names.insert(path.to_owned());
+        self.names.extend(fs::canonicalize(path));
+    }
+
+    fn hold(&self, output: &Path) -> bool {
+        self.names.contains(output)
+            || fs::canonicalize(output).is_ok_and(|output| self.names.contains(&output))
+    }
+}
+
 /// Pairs inputs with outputs: one input goes to the file `out`, or into an existing folder; a batch goes into a
 /// folder, made where it is missing, each as `<stem><suffix>.nii.gz`.
 ///
@@ -31,6 +71,26 @@ pub fn jobs(
     suffix: &str,
     force: bool,
 ) -> anyhow::Result<Vec<Job>> {
+    let found = inputs.iter().map(|path| Found {
+        path: path.clone(),
+        within: PathBuf::new(),
+    });
+    let protected = Inputs::of(inputs.iter().map(PathBuf::as_path));
+    jobs_within(&found.collect::<Vec<_>>(), &protected, batch, out, suffix, force)
+}
+
+/// As [`jobs`], each output in the folder below `out` that its scan goes with, and none of them over a `protected` file.
+///
+/// # Errors
+/// As [`jobs`].
+pub fn jobs_within(
+    inputs: &[Found],
+    protected: &Inputs,
+    batch: bool,
+    out: &Path,
+    suffix: &str,
+    force: bool,
+) -> anyhow::Result<Vec<Job>> {
     let into_folder = batch || out.is_dir();
     if into_folder && out.exists() && !out.is_dir() {
         return Err(usage(format!(
@@ -38,18 +98,19 @@ pub fn jobs(
             out.display()
         )));
     }
-    let mut jobs: Vec<Job> = Vec::new();
-    for input in inputs {
+    let mut jobs: Vec<Job> = Vec::with_capacity(inputs.len());
+    let mut taken: HashMap<PathBuf, usize> = HashMap::with_capacity(inputs.len());
+    for Found { path: input, within } in inputs {
         let name = format!("{}{suffix}.nii.gz", stem(input));
         let output = if into_folder {
-            out.join(name)
+            out.join(within).join(name)
         } else {
             out.to_owned()
         };
-        if let Some(other) = jobs.iter().find(|job| job.output == output) {
-            let (a, b) = (other.input.display(), input.display());
+        if let Some(other) = taken.insert(output.clone(), jobs.len()) {
+            let (a, b) = (jobs[other].input.display(), input.display());
             return Err(usage(format!(
-                "{a} and {b} would both be written to {}; rename one",
+                "{a} and {b} would both be written to {}; rename one, or bring them to two -o folders by two calls",
                 output.display()
             )));
         }
@@ -59,59 +120,63 @@ pub fn jobs(
         });
     }
     for job in &jobs {
-        check_output(&job.output, inputs, force)?;
+        check_output_beside(&job.output, protected, force)?;
     }
     Ok(jobs)
 }
 
-/// The scans that are meant, and whether they are a batch: a folder that holds image files stands for these, however many;
-/// one that holds none is itself a scan (a DICOM series).
+/// The scans that are meant, and whether they are a batch: a folder stands for the image files in it and in the folders below,
+/// however many; a folder that holds DICOM files and no image file is one scan.
 ///
 /// # Errors
-/// When a folder cannot be listed, or the outputs would go into it: the next call would take them for scans.
-pub fn scans(inputs: &[PathBuf], out: &Path) -> anyhow::Result<(Vec<PathBuf>, bool)> {
+/// When a folder cannot be listed or holds no scan, or the outputs would go into it: the next call would take them for scans.
+pub fn scans(inputs: &[PathBuf], out: &Path, terminal: &Terminal) -> anyhow::Result<(Vec<Found>, bool)> {
     let (mut scans, mut batch) = (Vec::new(), inputs.len() > 1);
     for input in inputs {
-        let mut inside = if input.is_dir() {
-            images(input)?
-        } else {
-            Vec::new()
-        };
+        if !input.is_dir() {
+            scans.push(Found {
+                path: input.clone(),
+                within: PathBuf::new(),
+            });
+            continue;
+        }
+        let inside = folder::scans(input, out, terminal)?;
+        let is_series = matches!(inside.as_slice(), [one] if one.path == *input);
         if inside.is_empty() {
-            inside.push(input.clone());
-        } else if same_file(input, out) {
+            anyhow::bail!(
+                "{}: holds no scan: no NIfTI, MGH or MGZ file and no DICOM series, in the folders below neither",
+                input.display()
+            );
+        }
+        if same_file(input, out) {
             return Err(usage(format!(
                 "-o {}: is the folder of the scans; name another",
                 out.display()
             )));
-        } else {
-            batch = true;
         }
+        batch |= !is_series;
         scans.extend(inside);
     }
     Ok((scans, batch))
 }
 
-/// The image files of a folder, in the order of their names.
-fn images(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let failed = |error| VolumeError::io(folder, "list", error);
-    let mut images = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
-        let is_image = [".nii", ".nii.gz", ".hdr", ".mgh", ".mgz"]
-            .iter()
-            .any(|ending| name.ends_with(ending));
-        if is_image && !name.starts_with('.') && path.is_file() {
-            images.push(path);
+/// Removes what killed processes left half-written of these outputs and of what goes with them (`beside` one).
+///
+/// # Errors
+/// When such a file cannot be removed.
+pub fn sweep(jobs: &[Job], beside: impl Fn(&Path) -> Vec<PathBuf>) -> anyhow::Result<()> {
+    let mut folders: HashMap<&Path, HashSet<OsString>> = HashMap::new();
+    for job in jobs {
+        let names = folders.entry(folder_of(&job.output)).or_default();
+        let all = beside(&job.output).into_iter().chain([job.output.clone()]);
+        names.extend(all.filter_map(|path| path.file_name().map(ToOwned::to_owned)));
+    }
+    for (folder, names) in folders {
+        if folder.is_dir() {
+            remove_unfinished(folder, |name| names.contains(OsStr::new(name)))?;
         }
     }
-    images.sort();
-    Ok(images)
+    Ok(())
 }
 
 /// Refuses a name that is no NIfTI name, an output that is one of the inputs, and an existing one without `force`.
@@ -119,6 +184,14 @@ fn images(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// # Errors
 /// As said.
 pub fn check_output(output: &Path, inputs: &[PathBuf], force: bool) -> anyhow::Result<()> {
+    check_output_beside(output, &Inputs::of(inputs.iter().map(PathBuf::as_path)), force)
+}
+
+/// As [`check_output`], for many inputs.
+///
+/// # Errors
+/// As [`check_output`].
+pub fn check_output_beside(output: &Path, inputs: &Inputs, force: bool) -> anyhow::Result<()> {
     let name = output
         .file_name()
         .unwrap_or_default()
@@ -130,10 +203,10 @@ pub fn check_output(output: &Path, inputs: &[PathBuf], force: bool) -> anyhow::R
             output.display()
         )));
     }
-    if let Some(input) = inputs.iter().find(|input| same_file(input, output)) {
+    if inputs.hold(output) {
         return Err(usage(format!(
             "output {}: is the input; inputs are never overwritten",
-            input.display()
+            output.display()
         )));
     }
     refuse_existing(output, force)
@@ -152,6 +225,30 @@ pub fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
         .into());
     }
     Ok(())
+}
+
+/// Refuses a link that leads nowhere, with what it leads to.
+///
+/// # Errors
+/// When the file is such a link.
+pub fn refuse_dangling(path: &Path) -> anyhow::Result<()> {
+    let Ok(target) = fs::read_link(path) else {
+        return Ok(());
+    };
+    if path.exists() {
+        return Ok(());
+    }
+    let annexed = target.components().any(|part| part.as_os_str() == "annex");
+    let advice = if annexed {
+        "its content was not fetched: `datalad get` or `git annex get` it"
+    } else {
+        "bring back the file, or remove the link"
+    };
+    anyhow::bail!(
+        "{}: is a link to {}, which is not there; {advice}",
+        path.display(),
+        target.display()
+    )
 }
 
 /// Reads a file and says what was odd about it.
@@ -230,7 +327,7 @@ pub fn stem(path: &Path) -> String {
 }
 
 /// Whether both names lead to the same file, through links too.
-fn same_file(a: &Path, b: &Path) -> bool {
+pub fn same_file(a: &Path, b: &Path) -> bool {
     a == b || matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 

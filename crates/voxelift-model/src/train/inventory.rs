@@ -1,0 +1,231 @@
+//! Which scans a run has seen, by content: what tells a resumed run that its data changed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use voxelift_volume::cohort::Role;
+
+use super::sources::Source;
+use crate::config::DataConfig;
+use crate::error::{ModelError, Result};
+
+/// A scan in its role.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Entry {
+    /// What it is used for.
+    pub role: Role,
+    /// Whose head it is.
+    pub subject: String,
+    /// Where it is, from `data.root`.
+    pub path: PathBuf,
+    /// What it holds: the hash of its content.
+    pub content: String,
+}
+
+/// The scans of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Those that it uses now.
+    pub scans: Vec<Entry>,
+    /// Those that an earlier part of it used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Entry>,
+}
+
+/// Changes that are told one by one; of more it is said how many there are.
+const TOLD: usize = 8;
+
+impl Inventory {
+    /// Hashes the scans of all roles.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn of(roles: &[(Role, &[Source])], data: &DataConfig) -> Result<Self> {
+        let all = roles
+            .iter()
+            .flat_map(|(role, sources)| sources.iter().map(move |scan| (*role, scan)));
+        let entry = |(role, scan): (Role, &Source)| {
+            let path = scan.path();
+            Ok(Entry {
+                role,
+                subject: scan.person.clone(),
+                path: path.strip_prefix(&data.root).unwrap_or(path).to_owned(),
+                content: scan.content(data)?,
+            })
+        };
+        let scans = all.collect::<Vec<_>>().into_par_iter().map(entry);
+        Ok(Self {
+            scans: scans.collect::<Result<_>>()?,
+            earlier: Vec::new(),
+        })
+    }
+
+    /// The same run's inventory with what `then`, its state in a checkpoint, had used; and what changed since, a sentence each.
+    ///
+    /// # Errors
+    /// When a subject, or a scan by its content, has another role than in the earlier part of the run: its scores would be of a
+    /// subject that was trained on, or its training of one that the run was chosen by.
+    pub fn after(mut self, then: &Self, run: &Path) -> Result<(Self, Vec<String>)> {
+        let known: Vec<&Entry> = then.scans.iter().chain(&then.earlier).collect();
+        for now in &self.scans {
+            let other = known.iter().find(|before| {
+                let same = before.subject == now.subject || before.content == now.content;
+                same && before.role != now.role
+            });
+            if let Some(before) = other {
+                return Err(ModelError::Run {
+                    path: run.to_owned(),
+                    what: format!(
+                        "{} is {} now, and the earlier part of this run had {} as {}: a subject stays in its role, or the scores mean \
+                         nothing; give another --run folder, or bring it back to its role",
+                        now.path.display(),
+                        now.role,
+                        before.path.display(),
+                        before.role
+                    ),
+                });
+            }
+        }
+        let changes = self.changes(then);
+        let here: BTreeSet<&str> = self.scans.iter().map(|scan| scan.content.as_str()).collect();
+        let gone = known
+            .into_iter()
+            .filter(|before| !here.contains(before.content.as_str()));
+        self.earlier = gone.cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        Ok((self, changes))
+    }
+
+    fn changes(&self, then: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        for now in &self.scans {
+            let named = |scan: &&Entry| scan.path == now.path && scan.role == now.role;
+            let what = if then
+                .scans
+                .iter()
+                .any(|before| before.content == now.content && before.role == now.role)
+            {
+                continue;
+            } else if then.scans.iter().any(|before| named(&before)) {
+                "holds other voxels or another header"
+            } else {
+                "was added"
+            };
+            changes.push(format!("{} ({}) {what}", now.path.display(), now.role));
+        }
+        for before in &then.scans {
+            let there = |now: &Entry| {
+                now.role == before.role && (now.content == before.content || now.path == before.path)
+            };
+            if !self.scans.iter().any(there) {
+                changes.push(format!("{} ({}) is gone", before.path.display(), before.role));
+            }
+        }
+        let more = changes.len().saturating_sub(TOLD);
+        changes.truncate(TOLD);
+        if more > 0 {
+            changes.push(format!("and {more} more changed"));
+        }
+        changes
+            .into_iter()
+            .map(|change| format!("the data changed since the earlier part of this run: {change}; going on with the new data"))
+            .collect()
+    }
+
+    /// The names of all scans that the run has used in a role, each once: those of now, then those of before.
+    pub fn names(&self, role: Role) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for scan in self
+            .scans
+            .iter()
+            .chain(&self.earlier)
+            .filter(|scan| scan.role == role)
+        {
+            let name = scan
+                .path
+                .file_name()
+                .unwrap_or(scan.path.as_os_str())
+                .to_string_lossy();
+            if self.earlier.is_empty() || !names.iter().any(|known| *known == name) {
+                names.push(name.into_owned());
+            }
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(role: Role, subject: &str, content: &str) -> Entry {
+        Entry {
+            role,
+            subject: subject.to_owned(),
+            path: format!("{role}/{subject}_T1w.nii.gz").into(),
+            content: content.to_owned(),
+        }
+    }
+
+    fn inventory(scans: &[Entry]) -> Inventory {
+        Inventory {
+            scans: scans.to_vec(),
+            earlier: Vec::new(),
+        }
+    }
+
+    fn after(now: &[Entry], then: &Inventory) -> std::result::Result<(Inventory, Vec<String>), String> {
+        inventory(now)
+            .after(then, Path::new("run"))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_subject_or_a_content_in_another_role_is_refused_even_after_it_was_left_out() {
+        let then = inventory(&[entry(Role::Hr, "a", "1"), entry(Role::Validation, "v", "2")]);
+        for moved in [entry(Role::Validation, "a", "9"), entry(Role::Test, "b", "1")] {
+            let message = after(&[moved], &then).unwrap_err();
+            assert!(
+                message.contains("stays in its role") && message.contains("hr"),
+                "{message}"
+            );
+        }
+        let (without, _) = after(&[entry(Role::Validation, "v", "2")], &then).unwrap();
+        assert!(after(&[entry(Role::Validation, "a", "1")], &without).is_err());
+        assert!(
+            after(&[entry(Role::Hr, "a", "1")], &without).is_ok(),
+            "back in its own role"
+        );
+    }
+
+    #[test]
+    fn changed_added_and_missing_scans_are_told_and_moved_ones_are_not() {
+        let then = inventory(&[
+            entry(Role::Hr, "a", "1"),
+            entry(Role::Hr, "b", "2"),
+            entry(Role::Lr, "c", "3"),
+        ]);
+        let mut renamed = entry(Role::Lr, "d", "3");
+        renamed.path = "elsewhere/d.nii".into();
+        let now = [
+            entry(Role::Hr, "a", "1"),
+            entry(Role::Hr, "b", "8"),
+            entry(Role::Hr, "e", "9"),
+            renamed,
+        ];
+        let (kept, told) = after(&now, &then).unwrap();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("hr/b_T1w.nii.gz (hr) holds other"), "{told:?}");
+        assert!(told[1].contains("hr/e_T1w.nii.gz (hr) was added"), "{told:?}");
+        assert_eq!(kept.earlier, [entry(Role::Hr, "b", "2")]);
+        let (kept, told) = after(&now[..2], &kept).unwrap();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(kept.earlier.len(), 3);
+        assert_eq!(
+            kept.names(Role::Hr),
+            ["a_T1w.nii.gz", "b_T1w.nii.gz", "e_T1w.nii.gz"]
+        );
+        assert!(after(&now[..2], &kept).unwrap().1.is_empty(), "told once");
+    }
+}
