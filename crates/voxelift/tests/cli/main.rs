@@ -1,11 +1,14 @@
 //! The program as its users see it: arguments in; files, words and exit codes out.
 
+mod batches;
 mod commands;
 mod consistency;
 mod interrupted;
+mod killed;
 mod models;
 mod refusals;
 mod report;
+mod resumed;
 mod scans;
 #[cfg(feature = "dicom")]
 #[path = "../../../voxelift-volume/tests/formats/series.rs"]
