@@ -380,4 +380,59 @@ mod tests {
             assert!(error.contains(said), "{from} -> {to}: {error}");
         }
     }
+
+    /// What a fuzzer does, in the plain tests: this crate is a program, which no fuzz target can link.
+    #[test]
+    fn a_damaged_study_file_is_read_or_refused_in_one_line() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+        let mut texts = vec![GOOD.to_owned()];
+        for entry in std::fs::read_dir(folder).expect("the studies") {
+            texts.push(std::fs::read_to_string(entry.expect("an entry").path()).expect("text"));
+        }
+        let words = [
+            "-1",
+            "1e400",
+            "nan",
+            "9223372036854775807",
+            "[",
+            "\"",
+            "=",
+            "{}",
+            "\u{0}",
+            "seeds = []",
+            "\n",
+        ];
+        let mut stream = voxelift_volume::random::Stream::new(7, 1);
+        let mut below = |n: usize| (stream.between(0.0, n as f64) as usize).min(n - 1);
+        let (mut read_whole, mut refused) = (0, 0);
+        for _ in 0..4000 {
+            let mut bytes = texts[below(texts.len())].clone().into_bytes();
+            for _ in 0..=below(4) {
+                let at = below(bytes.len());
+                match below(4) {
+                    0 => bytes[at] ^= 1 << below(8),
+                    1 => drop(bytes.drain(at..(at + 1 + below(40)).min(bytes.len()))),
+                    2 => drop(bytes.splice(at..at, words[below(words.len())].bytes())),
+                    _ => {
+                        let copied = bytes[at..(at + 60).min(bytes.len())].to_vec();
+                        drop(bytes.splice(at..at, copied));
+                    }
+                }
+                if bytes.is_empty() {
+                    bytes.push(b'x');
+                }
+            }
+            match read(&String::from_utf8_lossy(&bytes)) {
+                Ok(_) => read_whole += 1,
+                Err(message) => {
+                    refused += 1;
+                    assert!(!message.is_empty());
+                }
+            }
+        }
+        assert!(
+            read_whole > 0 && refused > 0,
+            "{read_whole} read, {refused} refused"
+        );
+    }
 }

@@ -398,4 +398,17 @@ mod tests {
         }
         assert!(outputs(&["a.nii"], &there, true).is_ok());
     }
+
+    #[test]
+    fn twenty_thousand_scans_are_paired_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs: Vec<PathBuf> = (0..20_000)
+            .map(|i| folder.path().join(format!("s{i}.nii")))
+            .collect();
+        let begin = std::time::Instant::now();
+        let jobs = jobs(&inputs, true, &folder.path().join("out"), "_sr", true).unwrap();
+        assert_eq!(jobs.len(), inputs.len());
+        // Pair by pair it took minutes.
+        assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+    }
 }
