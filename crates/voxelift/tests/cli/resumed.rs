@@ -133,7 +133,7 @@ fn scans_that_do_not_belong_to_their_cohort_are_named() {
     mask.data_mut()
         .iter_mut()
         .for_each(|v| *v = f32::from(u8::from(*v > 300.0)));
-    bench.write("p/lr/p7_other.nii.gz", &mask);
+    bench.write("p/hr/p7_other.nii.gz", &mask);
     let mut turned = hr.geometry().clone();
     turned.world_from_voxel = turned.world_from_voxel.map(|[x, y, z, o]| [y, x, z, o]);
     turned.extent.swap(0, 1);
@@ -216,7 +216,9 @@ fn every_number_out_of_its_range_is_refused_with_the_range() {
     ] {
         bench.refuses(
             2,
-            &["train", "p/c.toml", "--run", "fresh", "--check", "--set", set],
+            &[
+                "-q", "train", "p/c.toml", "--run", "fresh", "--check", "--set", set,
+            ],
             &words,
         );
     }

@@ -311,15 +311,29 @@ impl Plan {
         if sidecar::is_kept(self, batch) {
             let how = sidecar::described(self, job, tile)?;
             if batch && !write.force {
-                match sidecar::standing(job, &how, waits)? {
-                    Standing::Done => return Ok(Some("there already".to_owned())),
-                    Standing::Busy => return Ok(None),
-                    Standing::Ours => write.force = true,
+                while claim.is_none() {
+                    let first = match sidecar::standing(job, &how, waits)? {
+                        Standing::Done => return Ok(Some("there already".to_owned())),
+                        Standing::Busy => return Ok(None),
+                        Standing::Free => true,
+                        Standing::Ours => false,
+                    };
+                    if first && self.audit {
+                        let audit = AuditFiles::beside(&job.output);
+                        let mut files = audit.all().into_iter();
+                        files.try_for_each(|file| files::refuse_existing(file, false))?;
+                    }
+                    claim = Claim::new(job, &how, first)?;
+                    if claim.is_none() && !waits {
+                        return Ok(None);
+                    }
                 }
+                // Nothing was there but what is ours, and another process may come to the same end.
+                write.force = true;
             } else {
                 sidecar::refuse_existing(&job.output, write.force)?;
+                claim = Claim::new(job, &how, false)?;
             }
-            claim = Some(Claim::new(job, how)?);
         }
         let mut written = vec![job.output.clone()];
         if let (Some(tile), Some(network)) = (tile, work.network)

@@ -60,7 +60,9 @@ pub(super) fn described(plan: &Plan, job: &Job, tile: Option<usize>) -> anyhow::
 pub(super) enum Standing {
     /// The output, as a fresh run would write it.
     Done,
-    /// Nothing, or what a killed process of the same command left: ours to write over.
+    /// Nothing.
+    Free,
+    /// What a killed process of the same command left, or a sidecar that lost its output: ours to write over.
     Ours,
     /// Another process is at it.
     Busy,
@@ -85,7 +87,11 @@ pub(super) fn standing(job: &Job, how: &Value, wait: bool) -> anyhow::Result<Sta
             return Ok(Standing::Busy);
         }
         if !job.output.exists() {
-            return Ok(Standing::Ours);
+            return Ok(if there.is_some() {
+                Standing::Ours
+            } else {
+                Standing::Free
+            });
         }
         let Some(there) = there else {
             return Err(VolumeError::Exists {
@@ -209,33 +215,41 @@ fn is_locked(path: &Path, wait: bool) -> bool {
     }
 }
 
-/// An output under way; given up when it is dropped.
+/// An output under way. Dropped before it is done, what stood there before comes back.
 pub(super) struct Claim {
     path: PathBuf,
     how: Value,
+    before: Option<Vec<u8>>,
+    is_done: bool,
     /// Locked as long as it is open.
     _held: File,
 }
 
 impl Claim {
-    /// Writes the sidecar that says so.
+    /// Writes the sidecar that says so; nothing where a `first` one comes second, after another process.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn new(job: &Job, how: Value) -> anyhow::Result<Self> {
+    pub fn new(job: &Job, how: &Value, first: bool) -> anyhow::Result<Option<Self>> {
         let path = beside(&job.output);
         files::make_parent(&path)?;
+        let before = fs::read(&path).ok();
         let mut under_way = how.clone();
         under_way[UNDER_WAY] = json!(true);
-        put(&path, &under_way)?;
+        match put(&path, &under_way, !first) {
+            Err(VolumeError::Exists { .. }) if first => return Ok(None),
+            written => written?,
+        }
         let held = OpenOptions::new().read(true).write(true).open(&path);
         let held = held.map_err(|error| VolumeError::io(&path, "open", error))?;
         let _ = held.try_lock();
-        Ok(Self {
+        Ok(Some(Self {
             path,
-            how,
+            how: how.clone(),
+            before,
+            is_done: false,
             _held: held,
-        })
+        }))
     }
 
     /// Says what was written, and what was done for data consistency.
@@ -259,11 +273,26 @@ impl Claim {
             outputs.insert(name, json!(sum));
         }
         self.how[OUTPUTS] = Value::Object(outputs);
-        put(&self.path, &self.how)
+        put(&self.path, &self.how, true)?;
+        self.is_done = true;
+        Ok(())
     }
 }
 
-fn put(path: &Path, what: &Value) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(what)?;
-    Ok(write_atomically(path, true, |out| writeln!(out, "{text}"))?)
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        // A scan that failed has said so; where this fails too, the sidecar says that nothing was finished.
+        let _ = match &self.before {
+            Some(before) => write_atomically(&self.path, true, |out| out.write_all(before)),
+            None => fs::remove_file(&self.path).map_err(|error| VolumeError::io(&self.path, "remove", error)),
+        };
+    }
+}
+
+fn put(path: &Path, what: &Value, force: bool) -> Result<(), VolumeError> {
+    let text = serde_json::to_string_pretty(what).expect("plain data");
+    write_atomically(path, force, |out| writeln!(out, "{text}"))
 }
