@@ -98,7 +98,7 @@ fn killed(times: usize) -> (BTreeMap<&'static str, usize>, usize) {
 
 #[test]
 fn a_run_killed_in_any_phase_ends_in_the_bytes_of_one_that_was_not() {
-    let (phases, _) = killed(14);
+    let (phases, _) = killed(8);
     assert!(phases.len() > 1, "{phases:?}");
 }
 

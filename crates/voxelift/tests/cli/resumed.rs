@@ -45,6 +45,7 @@ fn a_subject_that_changes_its_role_is_refused_and_other_changes_are_told() {
     let hr = |name: &str| bench.path(&format!("p/hr/{name}_T1w.nii.gz"));
     // The same scans are nothing to speak of.
     assert!(!train(&bench, "p", 3, 0).contains("changed"));
+    fs::remove_file(hr("p2")).expect("removed");
     bench.phantom("p/hr/p2_T1w.nii.gz", [32, 36, 32], 22);
     bench.phantom("p/hr/p6_T1w.nii.gz", [32, 36, 32], 6);
     fs::remove_file(bench.path("p/lr/p4_T1w.nii.gz")).expect("removed");
@@ -130,9 +131,10 @@ fn scans_that_do_not_belong_to_their_cohort_are_named() {
     let hr = bench.read("p/hr/p1_T1w.nii.gz");
     // A mask, another voxel size, another orientation.
     let mut mask = hr.clone();
+    let half = hr.data().iter().copied().fold(0.0, f32::max) / 2.0;
     mask.data_mut()
         .iter_mut()
-        .for_each(|v| *v = f32::from(u8::from(*v > 300.0)));
+        .for_each(|v| *v = f32::from(u8::from(*v > half)));
     bench.write("p/hr/p7_other.nii.gz", &mask);
     let mut turned = hr.geometry().clone();
     turned.world_from_voxel = turned.world_from_voxel.map(|[x, y, z, o]| [y, x, z, o]);
