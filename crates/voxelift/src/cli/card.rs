@@ -47,8 +47,8 @@ pub fn in_words(path: &Path, card: &ModelCard) -> String {
     rows.push((
         "trained on",
         format!(
-            "{} and {}",
-            counted(card.hr_scans.len(), "HR scan"),
+            "{} HR and {}",
+            card.hr_scans.len(),
             counted(card.lr_scans.len(), "LR scan")
         ),
     ));
