@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use voxelift_volume::VolumeError;
+use voxelift_volume::consistency::Acquisition;
 use voxelift_volume::files::write_atomically;
 
 use super::super::files::{self, Job};
@@ -17,10 +18,15 @@ pub fn beside(output: &Path) -> PathBuf {
     output.with_file_name(format!("{}.json", files::stem(output)))
 }
 
-/// What an output depends on, as its sidecar tells it: for a model always, for zero-filling where data consistency is asked
+/// What an output depends on, as its sidecar tells it: for a model always, for others where data consistency is asked
 /// for. What needs nothing but the command has none.
-pub(super) fn described(plan: &Plan, job: &Job, tile: Option<usize>) -> Option<Value> {
-    let mut how = plan.method.sidecar(tile)?;
+pub(super) fn described(
+    plan: &Plan,
+    job: &Job,
+    tile: Option<usize>,
+    acquisition: Option<&Acquisition>,
+) -> Option<Value> {
+    let mut how = plan.method.sidecar(tile);
     if plan.consistency == Consistency::Off && !matches!(plan.method, Method::Model(_)) {
         return None;
     }
@@ -28,6 +34,9 @@ pub(super) fn described(plan: &Plan, job: &Job, tile: Option<usize>) -> Option<V
     how["target"] = json!(plan.target.to_string());
     how["voxelift"] = json!(env!("CARGO_PKG_VERSION"));
     how["consistency"] = json!({"mode": plan.consistency.name()});
+    if let Some(acquisition) = acquisition {
+        how["acquired"] = json!(acquisition);
+    }
     Some(how)
 }
 
