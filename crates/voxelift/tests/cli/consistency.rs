@@ -173,9 +173,8 @@ fn what_made_a_scan_is_stated_or_known_and_not_the_card_of_a_model() {
         format!("kspace/kspace/slice:gaussian,{share}")
     );
     // What goes with the scan is believed, and another statement makes another output.
-    let bids = format!(
-        r#"{{"MRAcquisitionType": "2D", "SliceThickness": 3, "SpacingBetweenSlices": {spacing}}}"#
-    );
+    let bids =
+        format!(r#"{{"MRAcquisitionType": "2D", "SliceThickness": 3, "SpacingBetweenSlices": {spacing}}}"#);
     fs::write(bench.path("lr.json"), bids).expect("written");
     assert!(made_by("bids.nii", &[]).contains("slice:gaussian"));
     assert_ne!(bench.read("auto.nii").data(), bench.read("box.nii").data());

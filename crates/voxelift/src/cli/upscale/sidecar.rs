@@ -35,7 +35,8 @@ pub(super) fn described(
     how["voxelift"] = json!(env!("CARGO_PKG_VERSION"));
     how["consistency"] = json!({"mode": plan.consistency.name()});
     if let Some(acquisition) = acquisition {
-        how["acquired"] = json!(acquisition);
+        let (operators, because) = (acquisition.operators.to_string(), &acquisition.because);
+        how["acquired"] = json!({"operators": operators, "because": because});
     }
     Some(how)
 }
