@@ -247,7 +247,7 @@ impl Protocol {
                 let axis = self
                     .axis
                     .or_else(|| thick_axis(spacing))
-                    .or_else(|| (0..3).filter(as_long).last())?;
+                    .or_else(|| (0..3).rev().find(as_long))?;
                 let thickness = self.thickness_mm.filter(|t| *t > 0.0).unwrap_or(spacing[axis]);
                 // A slice that is far thicker or thinner than the distance is not that of this file.
                 let share = (thickness / spacing[axis]).clamp(0.05, 8.0);
