@@ -344,18 +344,13 @@ impl Plan {
                 scan.header.frames()
             );
         }
-        let mut found = Found::default();
+        let mut found = Found {
+            acquisition,
+            ..Found::default()
+        };
         let fine = scan.frames.map(|frame| {
-            self.finer(
-                &frame?,
-                &grid,
-                tile,
-                job,
-                acquisition.as_ref(),
-                &mut found,
-                terminal,
-            )
-            .with_context(|| input.to_string())
+            self.finer(&frame?, &grid, tile, job, &mut found, terminal)
+                .with_context(|| input.to_string())
         });
         files::write(&job.output, &header, fine, &self.write, terminal)?;
         if let Some(labels) = labels {
@@ -365,7 +360,12 @@ impl Plan {
             terminal.say(format!("{}: labels", output.display()));
         }
         let mut said = vec![words::grid(&grid)];
-        said.extend(acquisition.as_ref().map(|made_by| format!("acquired: {made_by}")));
+        said.extend(
+            found
+                .acquisition
+                .as_ref()
+                .map(|made_by| format!("acquired: {made_by}")),
+        );
         said.extend(found.consistency.iter().map(consistency::told));
         if let Some(audit) = found.audit {
             said.extend(audit.lines());
@@ -435,7 +435,6 @@ impl Plan {
         grid: &Geometry,
         tile: Option<usize>,
         job: &Job,
-        acquisition: Option<&Acquisition>,
         found: &mut Found,
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
@@ -450,7 +449,7 @@ impl Plan {
             }
             method => (method.apply(frame, &self.target, tile, &name, terminal)?, None),
         };
-        let (fine, done) = match acquisition {
+        let (fine, done) = match &found.acquisition {
             Some(made_by) => self.consistency.apply(answer, frame, made_by)?,
             None => (answer, None),
         };
@@ -473,6 +472,8 @@ struct Found {
     looked_at: bool,
     /// Whether it was said how the first volume came onto the grid.
     placed: bool,
+    /// What made the scan, where data consistency is asked for.
+    acquisition: Option<Acquisition>,
     /// Of each volume, where it was asked for.
     consistency: Vec<Value>,
     audit: Option<Audit>,
