@@ -1,13 +1,17 @@
 //! What data consistency promises, on random volumes of every parity and on degraded heads.
 
-use voxelift_volume::consistency::{NoiseLevel, NoiseSource, hard, soft, unmeasured};
-use voxelift_volume::degrade::{Degradation, rician};
+use voxelift_volume::consistency::{
+    NoiseLevel, NoiseSource, hard, measured, residual, soft, soft_with, unmeasured,
+};
+use voxelift_volume::degrade::{Degradation, Operator, Operators, rician};
 use voxelift_volume::kspace::zero_fill;
 use voxelift_volume::metrics::data_consistency;
 use voxelift_volume::phantom::{self, PhantomConfig};
 use voxelift_volume::random::Stream;
 use voxelift_volume::resample::pad_to_scale;
 use voxelift_volume::{Geometry, Scale, Volume};
+
+const KSPACE: Operators = Operators::isotropic(Operator::KSpace);
 
 /// Fine and coarse extents: even, odd, mixed factors, fractional factors, one axis untouched.
 const GRIDS: [([usize; 3], [usize; 3]); 6] = [
@@ -31,6 +35,11 @@ fn pair((fine, coarse): ([usize; 3], [usize; 3]), seed: u64) -> (Volume, Volume)
     (noise(grid, seed), lr)
 }
 
+fn difference(a: &Volume, b: &Volume) -> Volume {
+    let pairs = a.data().iter().zip(b.data());
+    Volume::new(pairs.map(|(a, b)| a - b).collect(), a.geometry().clone())
+}
+
 fn largest_difference(a: &Volume, b: &Volume) -> f64 {
     let pairs = a.data().iter().zip(b.data());
     pairs.map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max)
@@ -41,7 +50,7 @@ fn after_the_hard_projection_the_scan_is_met_on_every_grid() {
     for (seed, grid) in GRIDS.into_iter().enumerate() {
         let (image, lr) = pair(grid, seed as u64);
         let before = data_consistency(&image, &lr).unwrap();
-        let projected = hard(&image, &lr).unwrap();
+        let projected = hard(&image, &lr, &KSPACE).unwrap();
         let after = data_consistency(&projected, &lr).unwrap();
         assert!(before > 0.1, "{grid:?}: {before}");
         assert!(after <= 1e-5, "{grid:?}: {after}");
@@ -52,8 +61,8 @@ fn after_the_hard_projection_the_scan_is_met_on_every_grid() {
 fn the_hard_projection_is_idempotent_and_touches_no_other_frequency() {
     for (seed, grid) in GRIDS.into_iter().enumerate() {
         let (image, lr) = pair(grid, seed as u64);
-        let once = hard(&image, &lr).unwrap();
-        let twice = hard(&once, &lr).unwrap();
+        let once = hard(&image, &lr, &KSPACE).unwrap();
+        let twice = hard(&once, &lr, &KSPACE).unwrap();
         assert!(largest_difference(&once, &twice) < 1e-4, "{grid:?}");
         let [before, after] = [&image, &once].map(|v| unmeasured(v, grid.1));
         assert!(largest_difference(&before, &after) < 1e-4, "{grid:?}");
@@ -77,7 +86,10 @@ fn a_truth_that_was_truncated_stays_what_it_is() {
             let lr = degradation.apply(&truth, 0).unwrap();
             let truth = pad_to_scale(&truth, scale);
             let peak = f64::from(truth.data().iter().copied().fold(0.0, f32::max));
-            for kept in [hard(&truth, &lr).unwrap(), soft(&truth, &lr).unwrap().image] {
+            for kept in [
+                hard(&truth, &lr, &KSPACE).unwrap(),
+                soft(&truth, &lr, &KSPACE).unwrap().image,
+            ] {
                 let moved = largest_difference(&truth, &kept) / peak;
                 assert!(moved < 1e-6, "{extent:?} {scale}: {moved}");
             }
@@ -90,7 +102,7 @@ fn only_band_limited_volumes_have_nothing_unmeasured() {
     for (fine, coarse) in GRIDS {
         let (image, lr) = pair((fine, coarse), 9);
         // Random numbers have an unpaired plane, which comes back as half of it: still within the band.
-        let filled = hard(&zero_fill(&lr, fine), &lr).unwrap();
+        let filled = hard(&zero_fill(&lr, fine), &lr, &KSPACE).unwrap();
         let band_limited = Volume::new(
             filled
                 .data()
@@ -178,7 +190,7 @@ fn soft_weighs_the_scan_by_its_noise() {
         zero_fill(&wrong, fine)
     };
     let power = NoiseLevel::of(&lr).power / lr.data().len() as f64;
-    let softened = soft(&other((3.0 * power).sqrt()), &lr).unwrap();
+    let softened = soft(&other((3.0 * power).sqrt()), &lr, &KSPACE).unwrap();
     // An error of three times the noise's power, and D is the error alone, since image and scan share their noise here:
     // W = 1 - N / D = 2/3 of it are taken back.
     assert!((softened.weight - 2.0 / 3.0).abs() < 0.03, "{}", softened.weight);
@@ -187,9 +199,9 @@ fn soft_weighs_the_scan_by_its_noise() {
     assert!((after / before - 1.0 / 3.0).abs() < 0.05, "{before} {after}");
     // A disagreement below the noise stays.
     let near = other((0.5 * power).sqrt());
-    let softened = soft(&near, &lr).unwrap();
+    let softened = soft(&near, &lr, &KSPACE).unwrap();
     assert!(softened.weight < 0.05, "{}", softened.weight);
-    assert_eq!(soft(&exact, &lr).unwrap().image.data(), exact.data());
+    assert_eq!(soft(&exact, &lr, &KSPACE).unwrap().image.data(), exact.data());
 }
 
 #[test]
@@ -198,6 +210,207 @@ fn grids_of_another_field_of_view_are_refused() {
     let mut shifted = lr.geometry().clone();
     shifted.world_from_voxel[0][3] += 0.5;
     let shifted = Volume::new(lr.data().to_vec(), shifted);
-    assert!(hard(&image, &shifted).is_err() && soft(&image, &shifted).is_err());
-    assert!(hard(&lr, &image).is_err());
+    assert!(hard(&image, &shifted, &KSPACE).is_err() && soft(&image, &shifted, &KSPACE).is_err());
+    assert!(hard(&lr, &image, &KSPACE).is_err());
+}
+
+/// Averages, a gap and overlap, a window, and a mixture along the axes.
+const OPERATORS: [&str; 8] = [
+    "kspace",
+    "box",
+    "gaussian:0.45",
+    "slice:gaussian,1",
+    "slice:box,0.7",
+    "slice:box,1.3",
+    "window:0.9,0.3",
+    "kspace/cubic/slice:gaussian,1.2",
+];
+
+fn each_operator_and_grid(mut check: impl FnMut(&Operators, [usize; 3], &Volume, &Volume, &str)) {
+    for text in OPERATORS {
+        let operators: Operators = text.parse().unwrap();
+        for (seed, grid) in GRIDS.into_iter().enumerate() {
+            let (image, scan) = pair(grid, seed as u64 + 30);
+            check(&operators, grid.1, &image, &scan, &format!("{text} {grid:?}"));
+        }
+    }
+}
+
+#[test]
+fn every_operator_is_met_and_met_only_once() {
+    each_operator_and_grid(|operators, _, image, scan, case| {
+        let before = residual(image, scan, operators).unwrap();
+        let once = hard(image, scan, operators).unwrap();
+        let after = residual(&once, scan, operators).unwrap();
+        assert!(before > 0.02 && after <= 1e-5, "{case}: {before} {after}");
+        let twice = hard(&once, scan, operators).unwrap();
+        assert!(largest_difference(&once, &twice) < 1e-3, "{case}");
+        if operators.is_kspace() {
+            assert!(
+                (before - data_consistency(image, scan).unwrap()).abs() < 1e-6,
+                "{case}"
+            );
+        }
+    });
+}
+
+#[test]
+fn what_an_operator_does_not_see_is_not_touched() {
+    each_operator_and_grid(|operators, coarse, image, scan, case| {
+        let moved = difference(&hard(image, scan, operators).unwrap(), image);
+        // Another image, less all that the operator sees of it.
+        let other = noise(image.geometry().clone(), 77);
+        let nothing = Volume::filled(0.0, scan.geometry().clone());
+        let unseen = hard(&other, &nothing, operators).unwrap();
+        let seen = measured(&unseen, coarse, operators);
+        let dot = |a: &Volume, b: &Volume| -> f64 {
+            let pairs = a.data().iter().zip(b.data());
+            pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
+        let size = |v: &Volume| dot(v, v).sqrt();
+        let cosine = dot(&moved, &unseen) / (size(&moved) * size(&unseen));
+        assert!(cosine.abs() < 1e-5, "{case}: {cosine}");
+        assert!(
+            size(&seen) < 0.2 * size(&measured(&other, coarse, operators)),
+            "{case}"
+        );
+    });
+}
+
+#[test]
+fn without_noise_soft_is_hard() {
+    each_operator_and_grid(|operators, _, image, scan, case| {
+        let none = |power: f64| NoiseLevel {
+            sigma: 0.0,
+            power,
+            from: NoiseSource::Background,
+        };
+        let hard = hard(image, scan, operators).unwrap();
+        let mut last = f64::INFINITY;
+        for power in [1e6, 1e3, 1.0, 0.0] {
+            let soft = soft_with(image, scan, operators, none(power)).unwrap();
+            let apart = largest_difference(&soft.image, &hard);
+            assert!(apart <= last, "{case}: {apart} after {last}");
+            last = apart;
+        }
+        assert!(last < 1e-4, "{case}: {last}");
+    });
+}
+
+#[test]
+fn a_head_that_was_degraded_stays_what_it_is_under_its_own_operator() {
+    let config = PhantomConfig {
+        seed: 6,
+        extent: [48, 54, 42],
+        spacing_mm: [4.0; 3],
+    };
+    let mut head = phantom::head(&config).unwrap();
+    // Air at the ends of lines, so that it does not matter how they go on.
+    let extent = head.extent();
+    for (i, voxel) in head.data_mut().iter_mut().enumerate() {
+        let at = [i % 48, i / 48 % 54, i / (48 * 54)];
+        if (0..3).any(|a| at[a] < 9 || at[a] >= extent[a] - 9) {
+            *voxel = 0.0;
+        }
+    }
+    let peak = f64::from(head.data().iter().copied().fold(0.0, f32::max));
+    for text in OPERATORS {
+        let operators: Operators = text.parse().unwrap();
+        for scale in [Scale([2, 2, 2]), Scale([3, 1, 3])] {
+            let scan = Degradation::new(operators, scale).apply(&head, 0).unwrap();
+            let before = residual(&head, &scan, &operators).unwrap();
+            let moved = largest_difference(&head, &hard(&head, &scan, &operators).unwrap()) / peak;
+            assert!(before < 2e-5 && moved < 5e-4, "{text} {scale}: {before} {moved}");
+        }
+    }
+}
+
+/// How far the operators here are from those of `degrade` where they are not the same: at the ends of lines, and for
+/// averages over voxels that are no whole number of times smaller.
+#[test]
+fn operators_differ_from_those_of_degrade_at_the_ends_of_lines_only() {
+    let apart = |operator: &str, fine: [usize; 3], coarse: [usize; 3], margin: usize| {
+        let operators: Operators = operator.parse().unwrap();
+        let image = noise(Geometry::axis_aligned(fine, [1.0; 3]), 3);
+        let [a, b] = [
+            operators.apply(&image, coarse),
+            measured(&image, coarse, &operators),
+        ];
+        let inner = |v: &Volume| v.crop([margin; 3], coarse.map(|n| n - 2 * margin));
+        let (a, b) = (inner(&a), inner(&b));
+        let mean = a.data().iter().sum::<f32>() / a.data().len() as f32;
+        let spread = a.clone().map(|v| (v - mean).powi(2)).data().iter().sum::<f32>();
+        let error = difference(&a, &b).map(|v| v * v).data().iter().sum::<f32>();
+        f64::from((error / spread).sqrt())
+    };
+    for operator in OPERATORS {
+        for (fine, coarse) in [([36; 3], [18; 3]), ([42; 3], [14; 3])] {
+            let inside = apart(operator, fine, coarse, 4);
+            assert!(inside < 1e-5, "{operator} {fine:?}: {inside}");
+        }
+    }
+    // White noise up to the last voxel: the worst there is. A box of whole voxels has no end to differ at.
+    assert!(apart("box", [36; 3], [18; 3], 0) < 1e-6);
+    let ends = apart("slice:gaussian,1", [36; 3], [18; 3], 0);
+    assert!((0.01..0.25).contains(&ends), "{ends}");
+    let fractional = apart("box", [36; 3], [24; 3], 4);
+    assert!((0.01..0.25).contains(&fractional), "{fractional}");
+    assert!(apart("kspace", [36; 3], [23; 3], 0) < 1e-6);
+}
+
+#[derive(serde::Deserialize)]
+struct Golden {
+    fine: [usize; 3],
+    coarse: [usize; 3],
+    spacing_mm: [f64; 3],
+    noise_power: f64,
+    cases: Vec<GoldenCase>,
+}
+
+#[derive(serde::Deserialize)]
+struct GoldenCase {
+    operators: Operators,
+    image: Vec<f32>,
+    scan: Vec<f32>,
+    measured: Vec<f32>,
+    hard: Vec<f32>,
+    soft: Vec<f32>,
+    weight: f64,
+    residual: f64,
+}
+
+#[test]
+fn dense_matrices_say_the_same() {
+    let golden: Golden = serde_json::from_str(include_str!("golden/consistency.json")).unwrap();
+    for case in golden.cases {
+        let grid = Geometry::axis_aligned(golden.coarse, golden.spacing_mm);
+        let fine = grid.with_extent(golden.fine);
+        let on = |values: &[f32]| Volume::new(values.to_vec(), fine.clone());
+        let (image, scan) = (on(&case.image), Volume::new(case.scan, grid.clone()));
+        let operators = case.operators;
+        let known = NoiseLevel {
+            sigma: 1.0,
+            power: golden.noise_power,
+            from: NoiseSource::Background,
+        };
+        let soft = soft_with(&image, &scan, &operators, known).unwrap();
+        let again = measured(&image, golden.coarse, &operators);
+        assert!(
+            largest_difference(&again, &Volume::new(case.measured, grid)) < 1e-5,
+            "{operators}"
+        );
+        let hard = hard(&image, &scan, &operators).unwrap();
+        assert!(largest_difference(&hard, &on(&case.hard)) < 1e-4, "{operators}");
+        assert!(
+            largest_difference(&soft.image, &on(&case.soft)) < 1e-4,
+            "{operators}"
+        );
+        assert!(
+            (soft.weight - case.weight).abs() < 1e-6,
+            "{operators}: {}",
+            soft.weight
+        );
+        let residual = residual(&image, &scan, &operators).unwrap();
+        assert!((residual - case.residual).abs() < 1e-6, "{operators}: {residual}");
+    }
 }

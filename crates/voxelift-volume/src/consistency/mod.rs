@@ -1,57 +1,81 @@
 //! Floor 4 · Data consistency: what a scan measured, put back into the image made from it.
 //!
-//! A is k-space truncation to the LR grid and A+ zero-filling, both on the field-of-view grid ([`crate::kspace::truncate`],
-//! [`crate::kspace::zero_fill`]); `A A+ = 1` on the frequencies that both grids hold, the unpaired plane `-M/2` of an even
-//! side left out. With y the scan and x the image made from it,
+//! A brings an image to the scan's grid as the scan was made: per axis a blur of transfer function h
+//! ([`Transfer`]) and a sampling at the scan's voxels, both on the field-of-view grid. Truncation of k-space is the h
+//! that is 1 up to the Nyquist frequency of the scan and 0 from there on. In the Fourier domain of the scan `A A*`
+//! multiplies by `g(k) = sum over the aliases k + j m of |h|^2` ([`Sampling`], where `A*` is the adjoint times the ratio of
+//! the voxels), so that with y the scan and x the image
 //!
 //! ```text
-//! hard    x + A+ (y - A x)            the frequencies of the scan are the scan's own, the others the image's
-//! soft    x + A+ W (y - A x)          W(shell) = max(0, 1 - N / D(shell))
+//! hard    x + A* g^-1 (y - A x)          the least change after which A x = y
+//! soft    x + A* g^-1 W (y - A x)        W = g E / (g E + N)
 //! ```
 //!
-//! *Hard* is the orthogonal projection onto all images that would have been measured as y. *Soft* is what remains of
-//! it where the scan is noisy: the best linear estimate of a frequency from `y = z + n` and `x = z + e` with
-//! independent errors of power N and E is `x + (y - x) E / (E + N)`. `E + N` is measured: it is D, the mean of
-//! `|y - A x|^2` over the shell; N is the scan's noise ([`NoiseLevel`]). Without noise soft is hard, and where the
-//! image differs from the scan by no more than the noise does, the image stays as it is.
+//! *Hard* is the orthogonal projection onto all images that would have been measured as y. Frequencies that the
+//! scan hardly holds (`g` below [`SEEN`]) are left to the image, since y says little about them but noise. *Soft* is what
+//! remains of hard where the scan is noisy: with `y = A z + n` and `x = z + e`, independent errors of power N in
+//! each frequency of the scan and E in each of the image, it is the best linear estimate, `(A A* + N/E)^-1`. N is the
+//! scan's noise ([`NoiseLevel`]); E is measured, since `y - A x = n - A e` has the power `N + g E`: per shell
+//! `E = max(0, sum (|y - A x|^2 - N) / sum g)`. Without noise soft is hard, and where the image differs from the scan by
+//! no more than the noise does, the image stays as it is. For truncation, where g is 1, W is `max(0, 1 - N / D)` with D
+//! the mean of `|y - A x|^2` over the shell.
 //!
-//! Source: the weighted replacement of sampled frequencies is Schlemper et al., *A Deep Cascade of Convolutional
-//! Neural Networks for Dynamic MR Image Reconstruction*, IEEE TMI 2018, eq. 6, whose `lambda = E / N` is learned or
-//! given; estimating it from the data, with the positive part, is the shrinkage of James and Stein (Efron, Morris,
-//! JASA 1973), which signal processing knows as the empirical Wiener filter.
+//! Ends of lines: frequencies that a scanner acquires see a field of view that begins again behind its end
+//! ([`Boundary::Periodic`]: `kspace`, `window`), averages see nothing from the other side and are mirrored at the
+//! outer edges (all others). The operators of [`degrade`](crate::degrade) that average over voxels repeat or drop what lies
+//! beyond the ends instead; they differ from these within the reach of the average from the ends, and nowhere else.
+//! Where fine voxels are no whole number of times the coarse ones, the averages of `degrade` are not the same
+//! at each coarse voxel, and A is their mean ([`Transfer::is_exact`]).
 //!
-//! Limits: both mean something only where the scan was made by truncation. Hard puts the scan's noise and artefacts
-//! back with its signal. Soft takes the errors of scan and image for independent; an image that a network made from
-//! the scan shares some of its noise, so that D is too small and the image keeps more than its share.
+//! Source: replacing sampled frequencies by a weighted mean is Schlemper et al., *A Deep Cascade of Convolutional
+//! Neural Networks for Dynamic MR Image Reconstruction*, IEEE TMI 2018, eq. 6, whose `lambda = N / E` is learned or
+//! given; that blur and decimation are diagonal in the Fourier domain but for the aliases is Zhao et al., *Fast
+//! Single Image Super-Resolution Using a New Analytical Solution for l2-l2 Problems*, IEEE TIP 2016. Estimating E from
+//! the data, with the positive part, is the shrinkage of James and Stein (Efron, Morris, JASA 1973), which signal
+//! processing knows as the empirical Wiener filter.
+//!
+//! Limits: all of it means something only where the scan was made by A. Hard puts the scan's noise and artefacts back
+//! with its signal. Soft takes the errors of scan and image for independent; an image that a network made from the
+//! scan shares some of its noise, so that E is too small and the image keeps more than its share.
 
+mod acquired;
 mod noise;
 
+pub use acquired::{Acquired, Acquisition, Dimensions, Protocol};
 pub use noise::{NoiseLevel, NoiseSource};
 
+use crate::degrade::{Operator, Operators, Transfer};
 use crate::error::Result;
-use crate::kspace::{ShellGrid, Spectrum, bin_at, filter, truncate, zero_fill};
+use crate::kspace::{AxisSampling, Boundary, Coefficients, Sampling, ShellGrid, truncate, zero_fill};
 use crate::metrics::check_field_of_view;
 use crate::volume::Volume;
 
-/// The orthogonal projection of an image onto all those that truncation brings to `lr`: `x + A+ (y - A x)`.
+/// The least `g` of a frequency that is put back: a tenth of its height in the image is in the scan.
+pub const SEEN: f64 = 1e-2;
+
+/// The orthogonal projection of an image onto all those that `operators` bring to `scan`: `x + A* g^-1 (y - A x)`.
 ///
-/// Afterwards [`data_consistency`](crate::metrics::data_consistency) is at most 1e-5, of which all is rounding to f32.
+/// Afterwards [`residual`] is at most 1e-5, of which all is rounding to f32. An axis on which both have as many voxels
+/// is left as it is by every operator.
 ///
 /// # Errors
 /// As [`check_field_of_view`]: unless both cover the same field of view and the image is at least as fine.
-pub fn hard(image: &Volume, lr: &Volume) -> Result<Volume> {
-    check_field_of_view(image, lr)?;
-    Ok(corrected(image, &disagreement(image, lr)))
+pub fn hard(image: &Volume, scan: &Volume, operators: &Operators) -> Result<Volume> {
+    check_field_of_view(image, scan)?;
+    let sampling = sampling(image.extent(), scan.extent(), operators);
+    let mut difference = sampling.coefficients(&difference_of(scan, &sampling.measured(image)));
+    weigh(&mut difference, &sampling, scan.extent(), |_, _| 1.0);
+    Ok(corrected(image, scan, &sampling, difference))
 }
 
 /// An image pulled towards its scan, and by how much.
 #[derive(Clone, Debug)]
 pub struct Softened {
-    /// `x + A+ W (y - A x)`.
+    /// `x + A* g^-1 W (y - A x)`.
     pub image: Volume,
     /// The scan's noise.
     pub noise: NoiseLevel,
-    /// The mean of W over the measured frequencies: 1 is hard, 0 leaves the image as it is.
+    /// The mean of W over the frequencies that the scan holds: 1 is hard, 0 leaves the image as it is.
     pub weight: f64,
 }
 
@@ -59,43 +83,80 @@ pub struct Softened {
 ///
 /// # Errors
 /// As [`hard`].
-pub fn soft(image: &Volume, lr: &Volume) -> Result<Softened> {
-    check_field_of_view(image, lr)?;
-    let noise = NoiseLevel::of(lr);
-    let mut difference = Spectrum::of(&disagreement(image, lr));
-    let extent = lr.extent();
-    let shells = ShellGrid::new(extent, lr.geometry().spacing_mm());
-    let fine = image.extent();
-    let unpaired = |axis: usize, i: usize| is_dropped(fine[axis], extent[axis]) && 2 * i == extent[axis];
-    let mut sums = vec![(0.0, 0.0); shells.count()];
+pub fn soft(image: &Volume, scan: &Volume, operators: &Operators) -> Result<Softened> {
+    soft_with(image, scan, operators, NoiseLevel::of(scan))
+}
+
+/// As [`soft`], with a noise level that is known.
+///
+/// # Errors
+/// As [`hard`].
+pub fn soft_with(
+    image: &Volume,
+    scan: &Volume,
+    operators: &Operators,
+    noise: NoiseLevel,
+) -> Result<Softened> {
+    check_field_of_view(image, scan)?;
+    let extent = scan.extent();
+    let sampling = sampling(image.extent(), extent, operators);
+    let mut difference = sampling.coefficients(&difference_of(scan, &sampling.measured(image)));
+    let shells = ShellGrid::of_frequencies(sampling.frequencies(), scan.geometry().spacing_mm());
+    let mut sums = vec![Shell::default(); shells.count()];
     for (i, value) in difference.data().iter().enumerate() {
-        let bin = bin_at(extent, i);
-        if !(0..3).any(|a| unpaired(a, bin[a])) {
-            let (power, count) = &mut sums[shells.shell(bin)];
-            *power += value.norm_sqr();
-            *count += 1.0;
+        let bin = Coefficients::bin(extent, i);
+        let gain = sampling.gain(bin);
+        if gain >= SEEN {
+            sums[shells.shell(bin)].add(value.norm_sqr(), gain);
         }
     }
-    let weights: Vec<f64> = sums
-        .iter()
-        .map(|(power, count)| shrinkage(power / count, noise.power))
-        .collect();
-    for (i, value) in difference.data_mut().iter_mut().enumerate() {
-        *value *= weights[shells.shell(bin_at(extent, i))];
-    }
-    let total: f64 = sums.iter().map(|(_, count)| count).sum();
-    let weight = sums
-        .iter()
-        .zip(&weights)
-        .map(|((_, count), weight)| if *count > 0.0 { weight * count } else { 0.0 })
-        .sum::<f64>()
-        / total;
-    let difference = difference.into_volume(lr.geometry().clone());
+    let errors: Vec<f64> = sums.iter().map(|shell| shell.error(noise.power)).collect();
+    let (mut total, mut count) = (0.0, 0.0);
+    weigh(&mut difference, &sampling, extent, |bin, gain| {
+        let signal = gain * errors[shells.shell(bin)];
+        let weight = if signal > 0.0 {
+            signal / (signal + noise.power)
+        } else {
+            0.0
+        };
+        total += weight;
+        count += 1.0;
+        weight
+    });
     Ok(Softened {
-        image: corrected(image, &difference),
+        image: corrected(image, scan, &sampling, difference),
         noise,
-        weight,
+        weight: if count > 0.0 { total / count } else { 0.0 },
     })
+}
+
+/// How far an image is from the scan that it was made from: `||A x - y|| / ||y||` over the frequencies that the scan
+/// holds. For truncation this is [`data_consistency`](crate::metrics::data_consistency).
+///
+/// # Errors
+/// As [`hard`].
+pub fn residual(image: &Volume, scan: &Volume, operators: &Operators) -> Result<f64> {
+    check_field_of_view(image, scan)?;
+    let extent = scan.extent();
+    let sampling = sampling(image.extent(), extent, operators);
+    let difference = sampling.coefficients(&difference_of(scan, &sampling.measured(image)));
+    let measured = sampling.coefficients(scan);
+    let (mut error, mut total) = (0.0, 0.0);
+    for (i, (d, y)) in difference.data().iter().zip(measured.data()).enumerate() {
+        if sampling.gain(Coefficients::bin(extent, i)) >= SEEN {
+            error += d.norm_sqr();
+            total += y.norm_sqr();
+        }
+    }
+    Ok((error / total).sqrt())
+}
+
+/// `A x`: the image as `operators` would have measured it on a grid of `extent` voxels, by the transfer functions alone.
+///
+/// # Panics
+/// Unless `1 <= extent <= image.extent()` on each axis.
+pub fn measured(image: &Volume, extent: [usize; 3], operators: &Operators) -> Volume {
+    sampling(image.extent(), extent, operators).measured(image)
 }
 
 /// What an image holds beyond the frequencies of a scan of `measured` voxels over its field of view: `x - A+ A x`,
@@ -108,35 +169,70 @@ pub fn unmeasured(image: &Volume, measured: [usize; 3]) -> Volume {
     difference_of(image, &held)
 }
 
-/// `max(0, 1 - N / D)`.
-fn shrinkage(disagreement: f64, noise: f64) -> f64 {
-    if disagreement > noise {
-        1.0 - noise / disagreement
-    } else {
-        0.0
+/// What a shell of frequencies shows of `y - A x`.
+#[derive(Clone, Copy, Default)]
+struct Shell {
+    power: f64,
+    gain: f64,
+    count: f64,
+}
+
+impl Shell {
+    fn add(&mut self, power: f64, gain: f64) {
+        self.power += power;
+        self.gain += gain;
+        self.count += 1.0;
+    }
+
+    /// E, the power of the image's error in one of its frequencies.
+    fn error(&self, noise: f64) -> f64 {
+        if self.gain > 0.0 {
+            ((self.power - self.count * noise) / self.gain).max(0.0)
+        } else {
+            0.0
+        }
     }
 }
 
-/// Whether truncation from `fine` to `coarse` voxels drops an unpaired frequency.
-fn is_dropped(fine: usize, coarse: usize) -> bool {
-    coarse < fine && coarse.is_multiple_of(2)
+/// A, for these operators.
+fn sampling(fine: [usize; 3], coarse: [usize; 3], Operators(operators): &Operators) -> Sampling {
+    let transfers: [Transfer; 3] = std::array::from_fn(|a| Transfer::new(operators[a], fine[a], coarse[a]));
+    let responses: [_; 3] = std::array::from_fn(|a| {
+        let transfer = &transfers[a];
+        move |f: f64| transfer.at(f)
+    });
+    let axes = std::array::from_fn(|a| AxisSampling {
+        boundary: match operators[a] {
+            Operator::KSpace | Operator::Window { .. } => Boundary::Periodic,
+            Operator::Cubic | Operator::Gaussian { .. } | Operator::Box | Operator::Slice { .. } => {
+                Boundary::Mirrored
+            }
+        },
+        response: &responses[a],
+    });
+    Sampling::new(fine, coarse, axes)
 }
 
-/// `y - A x` on the LR grid, without the unpaired frequencies, of which A knows nothing.
-fn disagreement(image: &Volume, lr: &Volume) -> Volume {
-    let difference = difference_of(lr, &truncate(image, lr.extent()));
-    let (fine, coarse) = (image.extent(), lr.extent());
-    filter(&difference, |axis, f| {
-        if f >= 0.5 && is_dropped(fine[axis], coarse[axis]) {
-            0.0
+/// Multiplies what the scan holds by `weight(bin, g) / g`, and what it does not hold by 0.
+fn weigh(
+    difference: &mut Coefficients,
+    sampling: &Sampling,
+    extent: [usize; 3],
+    mut weight: impl FnMut([usize; 3], f64) -> f64,
+) {
+    for (i, value) in difference.data_mut().iter_mut().enumerate() {
+        let bin = Coefficients::bin(extent, i);
+        let gain = sampling.gain(bin);
+        *value *= if gain >= SEEN {
+            weight(bin, gain) / gain
         } else {
-            1.0
-        }
-    })
+            0.0
+        };
+    }
 }
 
-fn corrected(image: &Volume, difference: &Volume) -> Volume {
-    let correction = zero_fill(difference, image.extent());
+fn corrected(image: &Volume, scan: &Volume, sampling: &Sampling, difference: Coefficients) -> Volume {
+    let correction = sampling.spread(&sampling.volume(difference, scan));
     let mut image = image.clone();
     image
         .data_mut()

@@ -18,14 +18,30 @@ const NEGATIVE: f64 = 0.05;
 const GAUSSIAN_MEDIAN: f64 = 0.674_489_750_196_082;
 const RAYLEIGH_MEDIAN: f64 = 1.177_410_022_515_475;
 
+/// Voxels along a block of background.
+const BLOCK: usize = 4;
+
+/// Fewer blocks of background than this are too few to take the quiet ones among them.
+const FEWEST_BLOCKS: usize = 50;
+
+/// The share of blocks that are quieter than what counts, in percent.
+const QUIET: f64 = 10.0;
+
+/// The mean of 64 squares of Gaussian and of Rayleigh variables, in units of its expectation, that one in ten stays
+/// below: a tenth of chi-squared of 64 and of 128 degrees of freedom, over these.
+const GAUSSIAN_QUIET: f64 = 0.7812;
+const RAYLEIGH_QUIET: f64 = 0.8437;
+
 /// The variance of a Rayleigh variable in units of sigma squared, `2 - pi/2`.
 const RAYLEIGH_VARIANCE: f64 = 0.429_203_673_205_103;
 
 /// The noise of a scan.
 ///
 /// From the background where there is one: far from the head a magnitude image holds the magnitude of complex
-/// Gaussian noise (Rayleigh, median 1.1774 sigma; Gudbjartsson, Patz, MRM 1995), an image with signs the noise itself
-/// (median of the magnitude 0.6745 sigma). In a scan whose background was set to 0 only the foreground is left: the
+/// Gaussian noise (Rayleigh, median 1.1774 sigma, mean square 2 sigma^2; Gudbjartsson, Patz, MRM 1995), an image with
+/// signs the noise itself (median of the magnitude 0.6745 sigma). Noise is everywhere in the background, and what the head
+/// throws into it, ringing and ghosts, is not: the smaller counts of two, the median over all of its voxels and the
+/// mean square of its blocks of 4 x 4 x 4 voxels, of which the tenth of a hundred counts from the quietest on. In a scan whose background was set to 0 only the foreground is left: the
 /// median difference of a voxel from the mean of its six neighbours, which takes the finest texture for noise and is an
 /// upper bound.
 ///
@@ -72,17 +88,45 @@ impl NoiseLevel {
         let signed = negative > NEGATIVE * alive.len() as f64;
         alive.iter_mut().for_each(|v| *v = v.abs());
         let median = percentile(&mut alive, 50.0).unwrap_or(0.0);
-        let (sigma, variance_in_air) = if signed {
-            (median / GAUSSIAN_MEDIAN, 1.0)
+        let (by_median, per_square, variance_in_air) = if signed {
+            (median / GAUSSIAN_MEDIAN, GAUSSIAN_QUIET, 1.0)
         } else {
-            (median / RAYLEIGH_MEDIAN, RAYLEIGH_VARIANCE)
+            (median / RAYLEIGH_MEDIAN, 2.0 * RAYLEIGH_QUIET, RAYLEIGH_VARIANCE)
         };
+        let mut blocks = background_blocks(scan, &near);
+        let by_blocks = (blocks.len() >= FEWEST_BLOCKS)
+            .then(|| percentile(&mut blocks, QUIET))
+            .flatten()
+            .map(|square| (square / per_square).sqrt());
+        let sigma = by_blocks.map_or(by_median, |quiet| quiet.min(by_median));
         Self {
             sigma,
             power: sigma * sigma * (inside + variance_in_air * air),
             from: NoiseSource::Background,
         }
     }
+}
+
+/// The mean squares of the blocks that lie in the background as a whole and are not empty.
+fn background_blocks(scan: &Volume, near: &Mask) -> Vec<f32> {
+    let extent = scan.extent();
+    let [across, rows, slices] = extent.map(|n| n / BLOCK);
+    let mut blocks = Vec::new();
+    for block in 0..across * rows * slices {
+        let start = [block % across, block / across % rows, block / (across * rows)].map(|b| b * BLOCK);
+        let voxels = (0..BLOCK.pow(3)).map(|i| {
+            let at = [i % BLOCK, i / BLOCK % BLOCK, i / (BLOCK * BLOCK)];
+            scan.index(std::array::from_fn(|a| start[a] + at[a]))
+        });
+        if voxels.clone().any(|i| near.data()[i]) {
+            continue;
+        }
+        let sum: f64 = voxels.map(|i| f64::from(scan.data()[i]).powi(2)).sum();
+        if sum > 0.0 {
+            blocks.push((sum / BLOCK.pow(3) as f64) as f32);
+        }
+    }
+    blocks
 }
 
 fn outside(scan: &Volume, mask: &Mask) -> Vec<f32> {

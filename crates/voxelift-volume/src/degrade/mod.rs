@@ -3,10 +3,12 @@
 mod effects;
 mod operator;
 mod operators;
+mod transfer;
 
 pub use effects::{Axis, Ghosting, Motion, rician};
 pub use operator::{Operator, Profile};
 pub use operators::Operators;
+pub use transfer::Transfer;
 
 use crate::error::{Result, VolumeError};
 use crate::intensity::foreground_peak;

@@ -2,13 +2,13 @@
 
 use crate::error::{Result, VolumeError};
 use crate::kspace;
-use crate::resample::{self, Edge, Taps};
+use crate::resample;
 use crate::volume::Volume;
 use std::fmt;
 use std::str::FromStr;
 
 /// Full width at half maximum of a Gaussian over its sigma, `2 sqrt(2 ln 2)`.
-const FWHM_PER_SIGMA: f64 = 2.354_820_045_030_949;
+pub(super) const FWHM_PER_SIGMA: f64 = 2.354_820_045_030_949;
 
 /// A linear operator from a fine line of voxels to a coarse one over the same field of view.
 ///
@@ -111,19 +111,7 @@ impl Operator {
             Self::Slice {
                 profile: Profile::Box,
                 thickness,
-            } => {
-                let taps = std::array::from_fn(|a| {
-                    let (n, m) = (volume.extent()[a], extent[a]);
-                    let half = 0.5 * thickness * n as f64 / m as f64;
-                    let overlap = |d: f64| ((d + 0.5).min(half) - (d - 0.5).max(-half)).max(0.0);
-                    if n == m {
-                        Taps::identity(n)
-                    } else {
-                        Taps::around(n, m, half + 0.5, Edge::Drop, overlap)
-                    }
-                });
-                resample::apply(volume, &taps)
-            }
+            } => resample::slab_down(volume, extent, thickness),
         }
     }
 
@@ -150,7 +138,7 @@ impl Operator {
 }
 
 /// 1 below `cutoff - edge/2`, 0 above `cutoff + edge/2`, half a cosine between.
-fn flank(u: f64, cutoff: f64, edge: f64) -> f64 {
+pub(super) fn flank(u: f64, cutoff: f64, edge: f64) -> f64 {
     if edge == 0.0 {
         return if u <= cutoff { 1.0 } else { 0.0 };
     }

@@ -17,6 +17,8 @@ struct Transform {
     forward: Arc<dyn Fft<f64>>,
     inverse: Arc<dyn Fft<f64>>,
     bins: Vec<Bin>,
+    /// Whether the transforms are of the lines with their mirror images behind them, twice as long.
+    mirrored: bool,
 }
 
 /// Bin `from` of the line's spectrum, times `factor`, is added to bin `to` of the result's.
@@ -82,9 +84,53 @@ impl Line {
         Self::with_bins(n, n, weights.into_iter().enumerate().map(bin).collect())
     }
 
+    /// From `fine` to `coarse` voxels over the same field of view by a blur of transfer function `response(cycles per
+    /// fine voxel)` and a sampling at the coarse voxels' centres, or the adjoint of that, times `fine / coarse`.
+    ///
+    /// Frequency `k` of the fine line reaches frequency `k mod coarse` of the coarse one; the unpaired frequency of a
+    /// fine line of even length reaches none.
+    pub fn sampled(
+        fine: usize,
+        coarse: usize,
+        mirrored: bool,
+        adjoint: bool,
+        response: impl Fn(f64) -> f64,
+    ) -> Self {
+        let times = if mirrored { 2 } else { 1 };
+        let (n, m) = ((times * fine) as i64, (times * coarse) as i64);
+        let highest = (n - 1) / 2;
+        let bins = (-highest..=highest).filter_map(|k| {
+            let height = response(k.abs() as f64 / n as f64);
+            let turn = PI * k as f64 * (n as f64 - m as f64) / (n as f64 * m as f64);
+            let (at_fine, at_coarse) = (k.rem_euclid(n) as usize, k.rem_euclid(m) as usize);
+            let bin = if adjoint {
+                Bin {
+                    from: at_coarse,
+                    to: at_fine,
+                    factor: Complex::from_polar(height / m as f64, -turn),
+                }
+            } else {
+                Bin {
+                    from: at_fine,
+                    to: at_coarse,
+                    factor: Complex::from_polar(height / n as f64, turn),
+                }
+            };
+            (height != 0.0).then_some(bin)
+        });
+        let (source, target) = if adjoint { (coarse, fine) } else { (fine, coarse) };
+        Self::transformed(source, target, mirrored, bins.collect())
+    }
+
     fn with_bins(source: usize, target: usize, bins: Vec<Bin>) -> Self {
+        Self::transformed(source, target, false, bins)
+    }
+
+    fn transformed(source: usize, target: usize, mirrored: bool, bins: Vec<Bin>) -> Self {
         let mut planner = FftPlanner::new();
-        let (forward, inverse) = (planner.plan_fft_forward(source), planner.plan_fft_inverse(target));
+        let times = if mirrored { 2 } else { 1 };
+        let forward = planner.plan_fft_forward(times * source);
+        let inverse = planner.plan_fft_inverse(times * target);
         Self {
             source,
             target,
@@ -92,6 +138,7 @@ impl Line {
                 forward,
                 inverse,
                 bins,
+                mirrored,
             }),
         }
     }
@@ -127,6 +174,7 @@ impl Line {
             forward,
             inverse,
             bins,
+            mirrored,
         }) = &self.transform
         else {
             out.iter_mut()
@@ -136,24 +184,31 @@ impl Line {
         };
         // The operator is real, so two lines travel through one complex transform, one as the imaginary part.
         let pairs = (lines.len() / n).div_ceil(2);
+        let times = if *mirrored { 2 } else { 1 };
+        let (long, made) = (times * n, times * m);
         let Scratch { source, target, fft } = scratch;
-        source.resize(pairs * n, Complex::default());
-        for (pair, source) in lines.chunks(2 * n).zip(source.chunks_exact_mut(n)) {
+        source.resize(pairs * long, Complex::default());
+        for (pair, source) in lines.chunks(2 * n).zip(source.chunks_exact_mut(long)) {
             let (re, im) = pair.split_at(n);
             for (i, (source, &re)) in source.iter_mut().zip(re).enumerate() {
                 *source = Complex::new(re.into(), im.get(i).map_or(0.0, |&v| v.into()));
             }
+            let (line, mirror) = source.split_at_mut(n);
+            mirror
+                .iter_mut()
+                .zip(line.iter().rev())
+                .for_each(|(to, from)| *to = *from);
         }
         forward.process_with_scratch(source, fft);
         target.clear();
-        target.resize(pairs * m, Complex::default());
-        for (source, target) in source.chunks_exact(n).zip(target.chunks_exact_mut(m)) {
+        target.resize(pairs * made, Complex::default());
+        for (source, target) in source.chunks_exact(long).zip(target.chunks_exact_mut(made)) {
             for bin in bins {
                 target[bin.to] += source[bin.from] * bin.factor;
             }
         }
         inverse.process_with_scratch(target, fft);
-        for (pair, target) in out.chunks_mut(2 * m).zip(target.chunks_exact(m)) {
+        for (pair, target) in out.chunks_mut(2 * m).zip(target.chunks_exact(made)) {
             let (re, im) = pair.split_at_mut(m);
             re.iter_mut().zip(target).for_each(|(out, value)| *out = value.re);
             im.iter_mut().zip(target).for_each(|(out, value)| *out = value.im);

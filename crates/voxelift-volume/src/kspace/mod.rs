@@ -10,6 +10,7 @@ mod line;
 mod pair;
 mod plane;
 mod power;
+mod sampling;
 mod shells;
 mod spectrum;
 
@@ -17,6 +18,7 @@ pub use pair::SpectrumPair;
 pub use plane::PlaneTransform;
 pub use power::mean_power;
 pub use rustfft::num_complex::Complex;
+pub use sampling::{AxisSampling, Boundary, Coefficients, Sampling};
 pub use shells::{ShellGrid, is_measured};
 pub use spectrum::{Spectrum, bin_at, signed_frequency};
 

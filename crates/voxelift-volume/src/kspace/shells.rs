@@ -25,6 +25,13 @@ pub struct ShellGrid {
 impl ShellGrid {
     /// The shells of a volume of this extent and voxel size.
     pub fn new(extent: [usize; 3], spacing_mm: [f64; 3]) -> Self {
+        let cycles = extent.map(|n| (0..n).map(|i| signed_frequency(n, i) as f64 / n as f64).collect());
+        Self::of_frequencies(cycles, spacing_mm)
+    }
+
+    /// The shells of bins of given frequencies along x, y, z, in cycles per voxel.
+    pub fn of_frequencies(cycles: [Vec<f64>; 3], spacing_mm: [f64; 3]) -> Self {
+        let extent = [0, 1, 2].map(|a: usize| cycles[a].len());
         let axes = || (0..3).filter(|&a| extent[a] > 1);
         let width = axes()
             .map(|a| 1.0 / (extent[a] as f64 * spacing_mm[a]))
@@ -34,7 +41,7 @@ impl ShellGrid {
         let count = (corner / width).round() as usize + 1;
         Self {
             spacing_mm,
-            cycles: extent.map(|n| (0..n).map(|i| signed_frequency(n, i) as f64 / n as f64).collect()),
+            cycles,
             width,
             count,
             // The shells whose whole thickness lies below the Nyquist frequency.
@@ -57,13 +64,13 @@ impl ShellGrid {
         shell as f64 * self.width
     }
 
-    /// The shell that a bin lies on.
+    /// The shell that a bin lies on; halfway between two it is the outer one.
     pub fn shell(&self, bin: [usize; 3]) -> usize {
         let radius = (0..3)
             .map(|a| (self.cycles[a][bin[a]] / self.spacing_mm[a]).powi(2))
             .sum::<f64>()
             .sqrt();
-        (radius / self.width).round() as usize
+        (radius / self.width + ROUNDING).round() as usize
     }
 
     /// Whether a bin lies outside the box of frequencies that voxels of `measured_mm` hold, and below the grid's own

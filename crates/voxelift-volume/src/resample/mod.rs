@@ -12,7 +12,7 @@ mod size;
 mod spline;
 mod taps;
 
-pub use down::{box_down, cubic_down, gaussian_down};
+pub use down::{box_down, cubic_down, cubic_taps, gaussian_down, gaussian_taps, slab_down, slab_taps};
 pub use edge::Edge;
 pub use kernel::{Interpolation, PhaseWeights, lanczos_weights};
 pub use like::resample_like;

@@ -83,8 +83,8 @@ fn a_run_leaves_one_person_out_and_says_what_to_expect() {
     bench.write("hr.nii", &hr.expect("a phantom"));
     bench.run(&["degrade", "hr.nii", "lr.nii"]).code(0);
     for (method, arguments) in [
-        ("sr", ["--model", "run/model.safetensors"]),
-        ("zero-fill", ["--method", "zero-fill"]),
+        ("sr", ["--model", "run/model.safetensors", "--consistency", "off"]),
+        ("zero-fill", ["--method", "zero-fill", "--consistency", "off"]),
     ] {
         let words = [&["upscale", "lr.nii", "-o", "sr.nii", "--force"], &arguments[..]].concat();
         bench.run(&words).code(0);
@@ -313,6 +313,8 @@ fn the_tile_follows_the_memory_that_is_given() {
         "run/model.safetensors",
         "--threads",
         "2",
+        "--consistency",
+        "off",
         "--allow-out-of-range",
     ];
     let with =

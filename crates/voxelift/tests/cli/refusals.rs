@@ -90,8 +90,10 @@ fn arguments_are_refused_with_exit_code_2() {
                 "cubic",
                 "--consistency",
                 "hard",
+                "--acquired",
+                "slice:hat,3",
             ],
-            &["--consistency hard", "k-space truncation", "interpolation"],
+            &["acquired", "slice:hat,3", "slice:gaussian,MM"],
         ),
         (
             &[

@@ -1,58 +1,46 @@
-//! `--consistency`: whether the scan's own k-space is put back, and what that did.
+//! `--consistency`: whether what the scan measured is put back, and what that did.
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use voxelift_volume::consistency::{hard, soft};
-use voxelift_volume::metrics::data_consistency;
+use voxelift_volume::consistency::{Acquisition, hard, residual, soft};
 use voxelift_volume::{Result, Volume};
-
-use super::method::Method;
-use crate::failure::usage;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Consistency {
-    /// The answer stays as the method made it
+    /// The output stays as the method made it
     Off,
-    /// The scan's frequencies come back as far as its noise allows
+    /// What the scan measured comes back as far as its noise allows
     Soft,
-    /// The scan's frequencies are the scan's own, to the last digit
+    /// What the scan measured is the scan's own, to five digits
     Hard,
 }
 
 impl Consistency {
-    /// # Errors
-    /// When something is to be put back, and nothing says that the scan was made by k-space truncation.
-    pub fn check(self, method: &Method) -> anyhow::Result<()> {
-        if self == Self::Off {
-            return Ok(());
-        }
-        method.known_truncation().map_err(|instead| {
-            usage(format!(
-                "--consistency {}: needs k-space truncation as the known operator, but {instead}; leave it out",
-                self.name()
-            ))
-        })
-    }
-
     /// The image as asked for, and in words and numbers what was done to it; nothing when it is off.
     ///
     /// # Errors
     /// When the image does not cover the scan's field of view.
-    pub fn apply(self, image: Volume, scan: &Volume) -> Result<(Volume, Option<Value>)> {
+    pub fn apply(
+        self,
+        image: Volume,
+        scan: &Volume,
+        acquisition: &Acquisition,
+    ) -> Result<(Volume, Option<Value>)> {
+        let operators = &acquisition.operators;
         let (consistent, noise) = match self {
             Self::Off => return Ok((image, None)),
-            Self::Hard => (hard(&image, scan)?, Value::Null),
+            Self::Hard => (hard(&image, scan, operators)?, Value::Null),
             Self::Soft => {
-                let softened = soft(&image, scan)?;
+                let softened = soft(&image, scan, operators)?;
                 let said = json!({"noise": softened.noise, "mean_weight": softened.weight});
                 (softened.image, said)
             }
         };
         let mut done = json!({
             "mode": self.name(),
-            "operator": "kspace",
-            "residual_before": data_consistency(&image, scan)?,
-            "residual_after": data_consistency(&consistent, scan)?,
+            "operator": operators.to_string(),
+            "residual_before": residual(&image, scan, operators)?,
+            "residual_after": residual(&consistent, scan, operators)?,
         });
         if let (Some(done), Some(noise)) = (done.as_object_mut(), noise.as_object()) {
             done.extend(noise.clone());
@@ -77,7 +65,7 @@ pub fn told(done: &Value) -> String {
         .as_f64()
         .map_or_else(String::new, |weight| format!(", mean weight {weight:.3}"));
     format!(
-        "{} data consistency: ||D(x) - y|| / ||y|| {:.2e} before, {:.2e} after{weight}",
+        "{} data consistency: ||A(x) - y|| / ||y|| {:.2e} before, {:.2e} after{weight}",
         done["mode"].as_str().unwrap_or_default(),
         number("residual_before"),
         number("residual_after"),

@@ -260,23 +260,12 @@ impl Method {
         }
     }
 
-    /// Nothing where it is known that the scan was made by k-space truncation.
-    ///
-    /// # Errors
-    /// In words, what is known instead.
-    pub fn known_truncation(&self) -> Result<(), String> {
-        match self {
-            Self::Baseline(baseline) if baseline.keeps_kspace() => Ok(()),
-            Self::Baseline(_) => Err("an interpolation assumes none".to_owned()),
-            Self::Model(model) => {
-                let operators = model.operators().map_err(|error| format!("{error:#}"))?;
-                if !operators.is_empty() && operators.iter().all(Operators::is_kspace) {
-                    return Ok(());
-                }
-                let said = model.card.operators_in_words();
-                Err(format!("the card of {} says \"{said}\"", model.origin.display()))
-            }
-        }
+    /// The operator that a model was trained for, where its card names a single one.
+    pub fn trained_through(&self) -> Option<Operators> {
+        let Self::Model(model) = self else { return None };
+        let operators = model.card.operators().ok()?;
+        let (first, others) = operators.split_first()?;
+        others.iter().all(|other| other == first).then_some(*first)
     }
 
     /// What stands beside an output, so that it can be made again.

@@ -1,5 +1,6 @@
 //! `voxelift upscale`: scans on a finer grid.
 
+mod acquired;
 mod audit;
 mod consistency;
 mod labels;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
 use voxelift_volume::baseline::Baseline;
+use voxelift_volume::consistency::{Acquired, Acquisition};
 use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
 use voxelift_volume::scan;
 use voxelift_volume::{Geometry, Scale, Volume, VolumeError};
@@ -76,9 +78,18 @@ pub struct UpscaleArguments {
     /// Average the model's answers over the eight mirrorings of the scan: eight times the time
     #[arg(long)]
     ensemble: bool,
-    /// Put the scan's own k-space back into the answer; needs k-space truncation as the known operator
-    #[arg(long, value_enum, default_value_t = Consistency::Off)]
-    consistency: Consistency,
+    /// Put what the scan measured back into the output [default: soft for a model, off for the other methods]
+    #[arg(long, value_enum)]
+    consistency: Option<Consistency>,
+    /// What made the scan, for --consistency: auto, kspace, window:CUTOFF,EDGE, box, cubic, gaussian:SIGMA (in voxels of the
+    /// scan), slice:gaussian,MM[,GAP] or slice:box,MM[,GAP] (thickness and gap of the slices in mm), or three of them as x/y/z
+    #[arg(
+        long,
+        value_name = "OPERATOR",
+        default_value = "auto",
+        allow_hyphen_values = true
+    )]
+    acquired: Acquired,
     /// Also write what the model added to the scan and how sure it is of that: <stem>_audit.json, and as maps
     /// <stem>_null-space.nii.gz and <stem>_null-space-spread.nii.gz beside the output; eight times the time
     #[arg(long)]
@@ -134,6 +145,7 @@ struct Plan {
     method: Method,
     target: Target,
     consistency: Consistency,
+    acquired: Acquired,
     audit: bool,
     labels: Option<PathBuf>,
     like: Option<PathBuf>,
@@ -269,11 +281,16 @@ impl Plan {
             }
             (scale, None, None) => Target::Scale(scale.unwrap_or(default_scale)),
         };
-        arguments.consistency.check(&method)?;
+        let by_default = match &method {
+            Method::Model(_) => Consistency::Soft,
+            Method::Baseline(_) => Consistency::Off,
+        };
+        let consistency = arguments.consistency.unwrap_or(by_default);
         Ok(Self {
             method,
             target,
-            consistency: arguments.consistency,
+            consistency,
+            acquired: arguments.acquired,
             audit: arguments.audit,
             labels: arguments.labels.clone(),
             like: arguments.like.clone(),
@@ -302,6 +319,14 @@ impl Plan {
             .with_context(|| input.to_string())?;
         let work = self.work(&geometry, &grid);
         let tile = self.budget.tile(&work)?;
+        let acquisition = (self.consistency != Consistency::Off)
+            .then(|| {
+                let protocol = acquired::protocol(&job.input, &scan.header);
+                self.acquired
+                    .of(&geometry, &protocol, self.method.trained_through())
+            })
+            .transpose()
+            .with_context(|| input.to_string())?;
         // Each scan has its own files: all outputs were compared with all inputs before the first.
         let mut write = WriteOptions {
             inputs: vec![job.input.clone()],
@@ -309,7 +334,7 @@ impl Plan {
         };
         let mut claim = None;
         if sidecar::is_kept(self, batch) {
-            let how = sidecar::described(self, job, tile)?;
+            let how = sidecar::described(self, job, tile, acquisition.as_ref())?;
             if batch && !write.force {
                 while claim.is_none() {
                     let first = match sidecar::standing(job, &how, waits)? {
@@ -358,7 +383,10 @@ impl Plan {
                 scan.header.frames()
             );
         }
-        let mut found = Found::default();
+        let mut found = Found {
+            acquisition,
+            ..Found::default()
+        };
         let fine = scan.frames.map(|frame| {
             self.finer(&frame?, &grid, tile, job, &mut found, terminal)
                 .with_context(|| input.to_string())
@@ -372,6 +400,12 @@ impl Plan {
             written.push(output);
         }
         let mut said = vec![words::grid(&grid)];
+        said.extend(
+            found
+                .acquisition
+                .as_ref()
+                .map(|made_by| format!("acquired: {made_by}")),
+        );
         said.extend(found.consistency.iter().map(consistency::told));
         if let Some(audit) = found.audit {
             said.extend(audit.lines());
@@ -457,7 +491,10 @@ impl Plan {
             }
             method => (method.apply(frame, &self.target, tile, &name, terminal)?, None),
         };
-        let (fine, done) = self.consistency.apply(answer, frame)?;
+        let (fine, done) = match &found.acquisition {
+            Some(made_by) => self.consistency.apply(answer, frame, made_by)?,
+            None => (answer, None),
+        };
         found.consistency.extend(done);
         if let Some((model, agreement)) = gathered {
             found.audit = Some(Audit::of(model, agreement, &fine, frame)?);
@@ -477,6 +514,8 @@ struct Found {
     looked_at: bool,
     /// Whether it was said how the first volume came onto the grid.
     placed: bool,
+    /// What made the scan, where data consistency is asked for.
+    acquisition: Option<Acquisition>,
     /// Of each volume, where it was asked for.
     consistency: Vec<Value>,
     audit: Option<Audit>,

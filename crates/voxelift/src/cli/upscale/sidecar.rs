@@ -11,6 +11,7 @@ use anyhow::Context;
 use serde_json::{Map, Value, json};
 use voxelift_model::cache;
 use voxelift_volume::VolumeError;
+use voxelift_volume::consistency::Acquisition;
 use voxelift_volume::files::write_atomically;
 
 use super::super::files::{self, Job};
@@ -38,13 +39,22 @@ pub(super) fn is_kept(plan: &Plan, batch: bool) -> bool {
 ///
 /// # Errors
 /// When a file that it depends on cannot be read.
-pub(super) fn described(plan: &Plan, job: &Job, tile: Option<usize>) -> anyhow::Result<Value> {
+pub(super) fn described(
+    plan: &Plan,
+    job: &Job,
+    tile: Option<usize>,
+    acquisition: Option<&Acquisition>,
+) -> anyhow::Result<Value> {
     let mut how = plan.method.sidecar(tile);
     how["source"] = json!(job.input.to_string_lossy());
     how["source_sha256"] = json!(cache::content(&job.input)?);
     how["target"] = json!(plan.target.to_string());
     how["voxelift"] = json!(env!("CARGO_PKG_VERSION"));
     how["consistency"] = json!({"mode": plan.consistency.name()});
+    if let Some(acquisition) = acquisition {
+        let (operators, because) = (acquisition.operators.to_string(), &acquisition.because);
+        how["acquired"] = json!({"operators": operators, "because": because});
+    }
     how["dtype"] = json!(format!("{:?}", plan.write.dtype).to_lowercase());
     how["nan"] = json!(format!("{:?}", plan.read.nan).to_lowercase());
     how["audit"] = json!(plan.audit);
