@@ -10,6 +10,7 @@ mod refusals;
 mod report;
 mod resumed;
 mod scans;
+mod self_learning;
 #[cfg(feature = "dicom")]
 #[path = "../../../voxelift-volume/tests/formats/series.rs"]
 mod series;

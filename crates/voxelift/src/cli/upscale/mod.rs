@@ -6,6 +6,7 @@ mod consistency;
 mod labels;
 mod memory;
 mod method;
+mod self_learning;
 pub mod sidecar;
 mod target;
 
@@ -17,6 +18,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
+use voxelift_model::self_learning::SelfModel;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::consistency::{Acquired, Acquisition};
 use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
@@ -32,6 +34,7 @@ use audit::{Audit, AuditFiles, Place};
 use consistency::Consistency;
 use memory::{Budget, Bytes, Extras, Work, voxels};
 use method::{Method, Model};
+use self_learning::SelfArguments;
 use sidecar::{Claim, Standing};
 use target::Target;
 
@@ -91,7 +94,8 @@ pub struct UpscaleArguments {
     )]
     acquired: Acquired,
     /// Also write what the model added to the scan and how sure it is of that: <stem>_audit.json, and as maps
-    /// <stem>_null-space.nii.gz and <stem>_null-space-spread.nii.gz beside the output; eight times the time
+    /// <stem>_null-space.nii.gz and <stem>_null-space-spread.nii.gz beside the output; eight times the time. With --method
+    /// self: half the difference of its two orientations, as <stem>_orientations.nii.gz
     #[arg(long)]
     audit: bool,
     /// Apply the model to voxel sizes, contrasts, sizes or noise that it was not trained on
@@ -100,6 +104,8 @@ pub struct UpscaleArguments {
     /// Where to compute: auto, cpu, cuda:N or wgpu:N
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
+    #[command(flatten)]
+    learning: SelfArguments,
     #[command(flatten)]
     read: ReadArguments,
     #[command(flatten)]
@@ -110,15 +116,17 @@ pub struct UpscaleArguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MethodArgument {
     Model,
+    SelfLearned,
     Baseline(Baseline),
 }
 
 impl MethodArgument {
-    const ALL: [Self; Baseline::ALL.len() + 1] = {
-        let mut all = [Self::Model; Baseline::ALL.len() + 1];
+    const ALL: [Self; Baseline::ALL.len() + 2] = {
+        let mut all = [Self::Model; Baseline::ALL.len() + 2];
+        all[1] = Self::SelfLearned;
         let mut i = 0;
         while i < Baseline::ALL.len() {
-            all[i + 1] = Self::Baseline(Baseline::ALL[i]);
+            all[i + 2] = Self::Baseline(Baseline::ALL[i]);
             i += 1;
         }
         all
@@ -133,6 +141,10 @@ impl ValueEnum for MethodArgument {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
             Self::Model => ("model", "The network of --model, or the built-in one"),
+            Self::SelfLearned => (
+                "self",
+                "A network learned from the slices of the scan itself, which must be thick along one axis",
+            ),
             Self::Baseline(baseline) => (baseline.name(), baseline.description()),
         };
         Some(PossibleValue::new(name).help(help))
@@ -176,6 +188,9 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
         }
     }
     let method = arguments.method()?;
+    if method == MethodArgument::SelfLearned {
+        return self_learning::run(arguments, &inputs, &jobs, batch, terminal);
+    }
     let plan = Plan::new(arguments, method, terminal)?;
     if !batch {
         for job in &jobs {
@@ -221,15 +236,45 @@ impl UpscaleArguments {
 
     /// The method, when the other arguments go with it.
     fn method(&self) -> anyhow::Result<MethodArgument> {
-        let method = self.method.unwrap_or(MethodArgument::Model);
+        let self_learned = || self.model.as_deref().is_some_and(SelfModel::is_one);
+        let method = self.method.unwrap_or_else(|| {
+            if self_learned() {
+                MethodArgument::SelfLearned
+            } else {
+                MethodArgument::Model
+            }
+        });
+        if let Some(argument) = self.learning.given()
+            && method != MethodArgument::SelfLearned
+        {
+            return Err(usage(format!("{argument} goes with --method self only")));
+        }
         if method == MethodArgument::Model {
             return Ok(method);
         }
+        let learned = method == MethodArgument::SelfLearned;
+        if learned && (self.scale.is_some() || self.memory.is_some()) {
+            let argument = if self.scale.is_some() {
+                "--scale"
+            } else {
+                "--memory"
+            };
+            return Err(usage(format!(
+                "{argument} does not go with --method self, which makes voxels as long in each direction as in plane; \
+                 --spacing MM asks for others"
+            )));
+        }
+        if learned && self.consistency.is_some_and(|mode| mode != Consistency::Soft) {
+            return Err(usage(
+                "--consistency: --method self always puts back what the scan measured as far as its noise allows (soft); \
+                 leave it out",
+            ));
+        }
         let only_for_models = [
-            ("--model", self.model.is_some()),
+            ("--model", self.model.is_some() && !learned),
             ("--tile", self.tile.is_some()),
             ("--ensemble", self.ensemble),
-            ("--audit", self.audit),
+            ("--audit", self.audit && !learned),
             ("--allow-out-of-range", self.allow_out_of_range),
         ];
         if let Some((argument, _)) = only_for_models.iter().find(|(_, given)| *given) {
@@ -266,6 +311,7 @@ impl Plan {
                 )?))
             }
             MethodArgument::Baseline(baseline) => Method::Baseline(baseline),
+            MethodArgument::SelfLearned => unreachable!("it goes its own way"),
         };
         let default_scale = match &method {
             Method::Model(model) => model.scale(),

@@ -1,0 +1,202 @@
+//! Learning from one scan: it gains, it is reproducible, and it can be interrupted.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use voxelift_model::device::DeviceChoice;
+use voxelift_model::self_learning::{
+    Event, Keeping, Learned, LearningConfig, Length, SelfModel, SliceProtocol, apply, baseline, calibrate,
+    gaussian, learn, state_key,
+};
+use voxelift_volume::Volume;
+use voxelift_volume::degrade::{Operator, Operators};
+use voxelift_volume::intensity::Mask;
+use voxelift_volume::phantom::{self, PhantomConfig};
+
+/// A head, and a scan of it in slices four times as thick across `axis`.
+fn scanned(axis: usize) -> (Volume, Volume, SliceProtocol) {
+    let config = PhantomConfig {
+        seed: 3,
+        extent: [64, 68, 64],
+        spacing_mm: [2.5; 3],
+    };
+    let head = phantom::head(&config).expect("a phantom");
+    let mut extent = head.extent();
+    extent[axis] /= 4;
+    let mut operators = [Operator::KSpace; 3];
+    operators[axis] = gaussian(1.0);
+    let scan = Operators(operators).apply(&head, extent);
+    let protocol =
+        SliceProtocol::new(scan.geometry(), gaussian(1.0), "stated".to_owned()).expect("thick slices");
+    (head, scan, protocol)
+}
+
+fn small(steps: u64) -> LearningConfig {
+    LearningConfig {
+        length: Length::Steps(steps),
+        n_feats: 16,
+        n_resblocks: 2,
+        patch_rows: 8,
+        patch_columns: 32,
+        batch: 4,
+        learning_rate: 4e-3,
+        ..LearningConfig::default()
+    }
+}
+
+fn psnr_db(reference: &Volume, image: &Volume) -> f64 {
+    let mask = Mask::foreground(reference);
+    let inside = |i: usize| mask.data()[i];
+    let (mut error, mut count) = (0.0, 0.0);
+    for (i, (r, x)) in reference.data().iter().zip(image.data()).enumerate() {
+        if inside(i) {
+            error += f64::from(r - x).powi(2);
+            count += 1.0;
+        }
+    }
+    let peak = reference.data().iter().copied().fold(0.0, f32::max);
+    10.0 * (f64::from(peak).powi(2) * count / error).log10()
+}
+
+fn learned(scan: &Volume, protocol: &SliceProtocol, config: &LearningConfig) -> SelfModel {
+    let (device, _) = DeviceChoice::Cpu.open().expect("the CPU");
+    let stop = AtomicBool::new(false);
+    match learn(scan, protocol, config, None, &device, &stop, &mut |_| Ok(())).expect("learned") {
+        Learned::Done(model) => *model,
+        Learned::Interrupted { .. } => panic!("nobody asked to stop"),
+    }
+}
+
+#[test]
+fn what_a_scan_teaches_beats_the_consistent_cubic_across_its_slices() {
+    for axis in [2, 0] {
+        let (head, scan, protocol) = scanned(axis);
+        assert_eq!((protocol.axis, protocol.scale), (axis, 4));
+        let model = learned(&scan, &protocol, &small(120));
+        let (device, _) = DeviceChoice::Cpu.open().expect("the CPU");
+        let applied = apply(&model.network, &scan, &protocol, &device, &mut |_, _| Ok(())).expect("applied");
+        let cubic = baseline(&scan, &protocol).expect("a baseline");
+        let (gained, base) = (psnr_db(&head, &applied.image), psnr_db(&head, &cubic));
+        assert_eq!(applied.image.geometry(), head.geometry());
+        assert!(
+            gained > base + 0.2,
+            "axis {axis}: {gained:.2} dB, consistent cubic {base:.2} dB"
+        );
+        let test = model.card.self_test.expect("slices were kept out");
+        assert!(test.gains() && test.slices[1] - test.slices[0] == 2, "{test:?}");
+    }
+}
+
+#[test]
+fn the_same_steps_give_the_same_bytes_interrupted_or_not() {
+    let (_, scan, protocol) = scanned(2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = small(8);
+    let whole = learned(&scan, &protocol, &config);
+    let (device, _) = DeviceChoice::Cpu.open().expect("the CPU");
+    let mut keeping = Keeping {
+        path: folder.path().join("state.safetensors"),
+        key: state_key(&scan, &protocol, &config),
+        resume: false,
+    };
+    let stop = AtomicBool::new(false);
+    let mut at_three = |event: Event| {
+        if matches!(event, Event::Step { step: 3, .. }) {
+            stop.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    let half = learn(
+        &scan,
+        &protocol,
+        &config,
+        Some(&keeping),
+        &device,
+        &stop,
+        &mut at_three,
+    )
+    .expect("learned");
+    assert!(
+        matches!(half, Learned::Interrupted { step: 3, steps: 8 }),
+        "{half:?}"
+    );
+    stop.store(false, Ordering::Relaxed);
+    keeping.resume = true;
+    let other = Keeping {
+        key: state_key(
+            &scan,
+            &protocol,
+            &LearningConfig {
+                seed: 1,
+                ..config.clone()
+            },
+        ),
+        ..keeping.clone()
+    };
+    let refused = learn(
+        &scan,
+        &protocol,
+        &config,
+        Some(&other),
+        &device,
+        &stop,
+        &mut |_| Ok(()),
+    );
+    assert!(refused.unwrap_err().to_string().contains("another scan"));
+    let rest = learn(
+        &scan,
+        &protocol,
+        &config,
+        Some(&keeping),
+        &device,
+        &stop,
+        &mut |_| Ok(()),
+    )
+    .expect("learned");
+    let Learned::Done(rest) = rest else {
+        panic!("nobody asked to stop");
+    };
+    let bytes = |model: &SelfModel, name: &str| {
+        let mut model = model.clone();
+        model.card.seconds = 0.0;
+        let path = folder.path().join(name);
+        model.write(&path).expect("written");
+        std::fs::read(path).expect("read")
+    };
+    assert!(
+        bytes(&whole, "whole") == bytes(&rest, "rest"),
+        "interrupted and whole differ"
+    );
+    let back = SelfModel::read(&folder.path().join("rest"), &device).expect("read");
+    assert_eq!(back.card.protocol, protocol);
+    assert!(SelfModel::is_one(&folder.path().join("rest")));
+    assert!(
+        SelfModel::read(&keeping.path, &device)
+            .unwrap_err()
+            .to_string()
+            .contains("not a self-learned")
+    );
+}
+
+#[test]
+fn calibration_tells_thin_slices_from_thick_ones() {
+    let config = PhantomConfig {
+        seed: 5,
+        extent: [64, 68, 64],
+        spacing_mm: [2.5; 3],
+    };
+    let head = phantom::head(&config).expect("a phantom");
+    let found = [0.6, 1.2].map(|thickness| {
+        let operators = [Operator::KSpace, Operator::KSpace, gaussian(thickness)];
+        let scan = Operators(operators).apply(&head, [64, 68, 16]);
+        let protocol =
+            SliceProtocol::new(scan.geometry(), gaussian(1.0), String::new()).expect("thick slices");
+        let calibrated = calibrate(&scan, &protocol)
+            .expect("calibrated")
+            .expect("enough slices");
+        match calibrated.operator {
+            Operator::Slice { thickness, .. } => thickness,
+            other => panic!("{other}"),
+        }
+    });
+    assert!(found[0] < found[1], "{found:?}");
+}
