@@ -46,7 +46,7 @@ pub enum Length {
 }
 
 /// Steps where nothing is asked for.
-pub const DEFAULT_STEPS: u64 = 800;
+pub const DEFAULT_STEPS: u64 = 1600;
 
 impl Default for LearningConfig {
     fn default() -> Self {

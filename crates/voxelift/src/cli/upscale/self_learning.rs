@@ -31,7 +31,7 @@ use crate::terminal::{self, Terminal};
 /// What only `--method self` takes.
 #[derive(Debug, Args)]
 pub struct SelfArguments {
-    /// Learn from the scan for so many steps [default: 800]
+    /// Learn from the scan for so many steps [default: 1600]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), conflicts_with = "budget", help_heading = HEADING)]
     steps: Option<u64>,
     /// Learn and apply within about this time, as 90s, 2m or 1h; how many steps that makes is said, and the same number of
