@@ -3,9 +3,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use voxelift_conv::Activation;
 
 use crate::batch::{patches_to_tensor, tensor_to_voxels};
-use crate::conv::Activation;
 use crate::error::Result;
 use crate::layers::{Conv, ConvConfig, Init, upsample};
 
