@@ -35,7 +35,7 @@ use consistency::Consistency;
 use memory::{Budget, Bytes, Extras, Work, voxels};
 use method::{Method, Model};
 use self_learning::SelfArguments;
-use sidecar::{Claim, Standing};
+use sidecar::Turn;
 use target::Target;
 
 #[derive(Debug, Args)]
@@ -189,7 +189,7 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
     }
     let method = arguments.method()?;
     if method == MethodArgument::SelfLearned {
-        return self_learning::run(arguments, &inputs, &jobs, batch, terminal);
+        return self_learning::run(arguments, &protected, &jobs, batch, terminal);
     }
     let plan = Plan::new(arguments, method, terminal)?;
     if !batch {
@@ -381,30 +381,18 @@ impl Plan {
         let mut claim = None;
         if sidecar::is_kept(self, batch) {
             let how = sidecar::described(self, job, tile, acquisition.as_ref())?;
-            if batch && !write.force {
-                while claim.is_none() {
-                    let first = match sidecar::standing(job, &how, waits)? {
-                        Standing::Done => return Ok(Some("there already".to_owned())),
-                        Standing::Busy => return Ok(None),
-                        Standing::Free => true,
-                        Standing::Ours => false,
-                    };
-                    if first && self.audit {
-                        let audit = AuditFiles::beside(&job.output);
-                        let mut files = audit.all().into_iter();
-                        files.try_for_each(|file| files::refuse_existing(file, false))?;
-                    }
-                    claim = Claim::new(job, &how, first)?;
-                    if claim.is_none() && !waits {
-                        return Ok(None);
-                    }
-                }
-                // Nothing was there but what is ours, and another process may come to the same end.
-                write.force = true;
-            } else {
-                sidecar::refuse_existing(&job.output, write.force)?;
-                claim = Claim::new(job, &how, false)?;
-            }
+            let audit = AuditFiles::beside(&job.output);
+            let alone: Vec<PathBuf> = match self.audit {
+                true => audit.all().map(Clone::clone).into(),
+                false => Vec::new(),
+            };
+            claim = match sidecar::turn(job, &how, batch, waits, write.force, &alone)? {
+                Turn::Done => return Ok(Some("there already".to_owned())),
+                Turn::Elsewhere => return Ok(None),
+                Turn::Ours(claim) => Some(claim),
+            };
+            // In a batch nothing was there but what is ours, and another process may come to the same end.
+            write.force |= batch;
         }
         let mut written = vec![job.output.clone()];
         if let (Some(tile), Some(network)) = (tile, work.network)

@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::{Args, value_parser};
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use voxelift_model::cache;
 use voxelift_model::device::Device;
 use voxelift_model::error::ModelError;
 use voxelift_model::self_learning::{
@@ -21,8 +22,9 @@ use voxelift_volume::nifti::{Header, OutputType, ReadOptions, WriteOptions};
 use voxelift_volume::resample::{Interpolation, resize};
 use voxelift_volume::{Geometry, Volume};
 
-use super::super::files::{self, Job};
+use super::super::files::{self, Inputs, Job};
 use super::super::{batch, words};
+use super::sidecar::Turn;
 use super::target::Target;
 use super::{UpscaleArguments, acquired, labels, sidecar};
 use crate::failure::{Outcome, usage};
@@ -127,7 +129,7 @@ struct Plan<'a> {
 /// When the arguments are refused, or the only input fails; of several, those that fail are listed.
 pub fn run(
     arguments: &UpscaleArguments,
-    inputs: &[PathBuf],
+    protected: &Inputs,
     jobs: &[Job],
     in_batch: bool,
     terminal: &Terminal,
@@ -165,30 +167,44 @@ pub fn run(
         target,
         device,
         read: arguments.read.options(),
-        write: arguments.write.options(inputs),
+        write: arguments.write.options(&[]),
         stop,
     };
     if !in_batch {
-        jobs.iter().try_for_each(|job| plan.refuse_existing(job))?;
+        jobs.iter()
+            .try_for_each(|job| plan.refuse_existing(job, protected))?;
     }
     let interrupted = AtomicBool::new(false);
     // Learning takes all threads, so scans go one after the other.
-    let outcome = batch::run(jobs, "upscale", 1, terminal, |job| {
-        let made = if plan.stop.load(Ordering::Relaxed) {
-            None
-        } else {
-            plan.carry_out(job, in_batch, terminal)?
+    let outcome = batch::run(jobs, "upscale", 1, terminal, |job, waits| {
+        let made = match plan.stop.load(Ordering::Relaxed) {
+            true => Made::Interrupted,
+            false => plan.carry_out(job, in_batch, waits, terminal)?,
         };
-        Ok(made.unwrap_or_else(|| {
-            interrupted.store(true, Ordering::Relaxed);
-            "interrupted; the same command with --resume goes on".to_owned()
-        }))
+        Ok(match made {
+            Made::Written(what) => Some(what),
+            Made::Elsewhere => None,
+            Made::Interrupted => {
+                interrupted.store(true, Ordering::Relaxed);
+                Some("interrupted; the same command with --resume goes on".to_owned())
+            }
+        })
     })?;
     Ok(if interrupted.load(Ordering::Relaxed) {
         Outcome::Interrupted
     } else {
         outcome
     })
+}
+
+/// What became of a scan.
+enum Made {
+    /// An output, now or before, in words.
+    Written(String),
+    /// Nothing: another process is at it.
+    Elsewhere,
+    /// The state from which learning goes on.
+    Interrupted,
 }
 
 /// Beside an output: the state of an interrupted call, and the map of `--audit`.
@@ -208,25 +224,36 @@ impl Beside {
 }
 
 impl Plan<'_> {
-    fn refuse_existing(&self, job: &Job) -> anyhow::Result<()> {
+    fn refuse_existing(&self, job: &Job, protected: &Inputs) -> anyhow::Result<()> {
         let force = self.write.force;
-        files::refuse_existing(&sidecar::beside(&job.output), force)?;
+        sidecar::refuse_existing(&job.output, force)?;
         if self.arguments.audit {
-            files::check_output(&Beside::of(&job.output).orientations, &self.write.inputs, force)?;
+            files::check_output_beside(&Beside::of(&job.output).orientations, protected, force)?;
         }
         Ok(())
     }
 
-    /// Reads, learns, applies, writes; answers with what was written, in words, or with nothing when interrupted.
-    fn carry_out(&self, job: &Job, in_batch: bool, terminal: &Terminal) -> anyhow::Result<Option<String>> {
+    /// Reads, learns, applies, writes.
+    fn carry_out(&self, job: &Job, in_batch: bool, waits: bool, terminal: &Terminal) -> anyhow::Result<Made> {
         let input = job.input.display().to_string();
-        let mut how = self.described(job);
-        if in_batch && !self.write.force {
-            if sidecar::is_done(job, Some(&how))? {
-                return Ok(Some("there already".to_owned()));
-            }
-            self.refuse_existing(job)?;
-        }
+        files::refuse_dangling(&job.input)?;
+        let how = self.described(job)?;
+        let beside = Beside::of(&job.output);
+        let mut write = WriteOptions {
+            inputs: vec![job.input.clone()],
+            ..self.write.clone()
+        };
+        let alone = match self.arguments.audit {
+            true => vec![beside.orientations.clone()],
+            false => Vec::new(),
+        };
+        let mut claim = match sidecar::turn(job, &how, in_batch, waits, write.force, &alone)? {
+            Turn::Done => return Ok(Made::Written("there already".to_owned())),
+            Turn::Elsewhere => return Ok(Made::Elsewhere),
+            Turn::Ours(claim) => claim,
+        };
+        write.force |= in_batch;
+        let mut written = vec![job.output.clone()];
         let scan = files::open(&job.input, &self.read, terminal)?;
         let geometry = scan.header.geometry();
         thick_axis(&geometry).with_context(|| input.clone())?;
@@ -246,9 +273,8 @@ impl Plan<'_> {
             .as_ref()
             .map(|path| labels::on_grid(path, &header, &self.read, terminal))
             .transpose()?;
-        let beside = Beside::of(&job.output);
         let Some(model) = self.learned(&first, &protocol, job, &beside.state, terminal)? else {
-            return Ok(None);
+            return Ok(Made::Interrupted);
         };
         let gains = model.card.self_test.as_ref().is_none_or(|test| test.gains());
         let replaced = !gains && !self.arguments.learning.allow_no_gain;
@@ -284,9 +310,9 @@ impl Plan<'_> {
             };
             Ok(self.placed(fine, &grid))
         });
-        files::write(&job.output, &header, finer, &self.write, terminal)?;
+        files::write(&job.output, &header, finer, &write, terminal)?;
         if let Some(labels) = labels {
-            let (output, options) = (labels::output(&job.output), labels::write_options(&self.write));
+            let (output, options) = (labels::output(&job.output), labels::write_options(&write));
             files::write(
                 &output,
                 &labels.header,
@@ -294,14 +320,16 @@ impl Plan<'_> {
                 &options,
                 terminal,
             )?;
+            written.push(output);
         }
         if let Some(map) = map {
             let options = WriteOptions {
                 dtype: OutputType::Float32,
-                ..self.write.clone()
+                ..write
             };
             let placed = self.placed(map, &grid);
             files::write(&beside.orientations, &header, [Ok(placed)], &options, terminal)?;
+            written.push(beside.orientations.clone());
         }
         let mut said = vec![words::grid(&grid)];
         said.push(format!(
@@ -322,39 +350,47 @@ impl Plan<'_> {
                 100.0 * agreement
             ));
         }
-        how["protocol"] = json!(protocol);
-        how["learned"] = json!({
-            "steps": model.card.steps,
-            "seconds": model.card.seconds,
-            "seed": model.card.seed,
-            "from": model.card.scan,
-            "network": model.card.network,
-        });
-        how["self_test"] = json!(model.card.self_test);
-        how["applied"] = json!(if replaced { "cubic, consistent" } else { "self" });
-        how["frames"] = json!(found);
-        sidecar::write(how, job, &[], self.write.force)?;
+        claim.add("protocol", json!(protocol));
+        claim.add(
+            "learned",
+            json!({
+                "steps": model.card.steps,
+                "seconds": model.card.seconds,
+                "seed": model.card.seed,
+                "from": model.card.scan,
+                "network": model.card.network,
+            }),
+        );
+        claim.add("self_test", json!(model.card.self_test));
+        claim.add(
+            "applied",
+            json!(if replaced { "cubic, consistent" } else { "self" }),
+        );
+        claim.add("frames", json!(found));
+        claim.done(&written, &[])?;
         let _ = std::fs::remove_file(&beside.state);
-        Ok(Some(said.join("\n")))
+        Ok(Made::Written(said.join("\n")))
     }
 
     /// What an output depends on.
-    fn described(&self, job: &Job) -> Value {
+    fn described(&self, job: &Job) -> anyhow::Result<Value> {
         let own = &self.arguments.learning;
-        json!({
+        let model = self.arguments.model.as_deref();
+        let how = json!({
             "method": "self",
-            "source": job.input,
             "target": self.target.as_ref().map_or("isotropic".to_owned(), Target::to_string),
-            "voxelift": env!("CARGO_PKG_VERSION"),
             "acquired": self.arguments.acquired.to_string(),
-            "model": self.arguments.model,
+            "model": model,
+            "model_sha256": model.map(cache::content).transpose()?,
             "asked_for": {
                 "steps": own.steps,
                 "budget_s": own.budget.map(|Time(budget)| budget.as_secs_f64()),
                 "seed": own.seed,
                 "allow_no_gain": own.allow_no_gain,
             },
-        })
+        });
+        let beside = [&self.arguments.labels, &self.arguments.like];
+        sidecar::of_files(how, job, &self.read, &self.write, self.arguments.audit, beside)
     }
 
     /// What is thick, and by which profile: as stated, as the sidecar says, or calibrated.

@@ -13,6 +13,7 @@ use voxelift_model::cache;
 use voxelift_volume::VolumeError;
 use voxelift_volume::consistency::Acquisition;
 use voxelift_volume::files::write_atomically;
+use voxelift_volume::nifti::{ReadOptions, WriteOptions};
 
 use super::super::files::{self, Job};
 use super::Plan;
@@ -46,19 +47,41 @@ pub(super) fn described(
     acquisition: Option<&Acquisition>,
 ) -> anyhow::Result<Value> {
     let mut how = plan.method.sidecar(tile);
-    how["source"] = json!(job.input.to_string_lossy());
-    how["source_sha256"] = json!(cache::content(&job.input)?);
     how["target"] = json!(plan.target.to_string());
-    how["voxelift"] = json!(env!("CARGO_PKG_VERSION"));
     how["consistency"] = json!({"mode": plan.consistency.name()});
     if let Some(acquisition) = acquisition {
         let (operators, because) = (acquisition.operators.to_string(), &acquisition.because);
         how["acquired"] = json!({"operators": operators, "because": because});
     }
-    how["dtype"] = json!(format!("{:?}", plan.write.dtype).to_lowercase());
-    how["nan"] = json!(format!("{:?}", plan.read.nan).to_lowercase());
-    how["audit"] = json!(plan.audit);
-    for (key, file) in [("labels", &plan.labels), ("like", &plan.like)] {
+    of_files(
+        how,
+        job,
+        &plan.read,
+        &plan.write,
+        plan.audit,
+        [&plan.labels, &plan.like],
+    )
+}
+
+/// What every output depends on beside its method: the content of the files and how they are read and written.
+///
+/// # Errors
+/// When a file cannot be read.
+pub(super) fn of_files(
+    mut how: Value,
+    job: &Job,
+    read: &ReadOptions,
+    write: &WriteOptions,
+    audit: bool,
+    [labels, like]: [&Option<PathBuf>; 2],
+) -> anyhow::Result<Value> {
+    how["source"] = json!(job.input.to_string_lossy());
+    how["source_sha256"] = json!(cache::content(&job.input)?);
+    how["voxelift"] = json!(env!("CARGO_PKG_VERSION"));
+    how["dtype"] = json!(format!("{:?}", write.dtype).to_lowercase());
+    how["nan"] = json!(format!("{:?}", read.nan).to_lowercase());
+    how["audit"] = json!(audit);
+    for (key, file) in [("labels", labels), ("like", like)] {
         if let Some(file) = file {
             how[key] = json!({"file": file.to_string_lossy(), "sha256": cache::content(file)?});
         }
@@ -67,7 +90,7 @@ pub(super) fn described(
 }
 
 /// What a batch finds where an output is to be.
-pub(super) enum Standing {
+enum Standing {
     /// The output, as a fresh run would write it.
     Done,
     /// Nothing.
@@ -78,12 +101,60 @@ pub(super) enum Standing {
     Busy,
 }
 
+/// Whose turn an output is.
+pub(super) enum Turn {
+    /// Nobody's: it is there, as a fresh run would write it.
+    Done,
+    /// Another process's.
+    Elsewhere,
+    /// Ours; what stands there may be written over.
+    Ours(Claim),
+}
+
+/// Claims an output. Of a batch one that is there already is left, unless it is forced; `alone` are the files that
+/// nobody may have written when the output itself is not there.
+///
+/// # Errors
+/// When what is there may not be written over, or the sidecar cannot be written.
+pub(super) fn turn(
+    job: &Job,
+    how: &Value,
+    batch: bool,
+    waits: bool,
+    force: bool,
+    alone: &[PathBuf],
+) -> anyhow::Result<Turn> {
+    let claimed = |claim: Option<Claim>| Turn::Ours(claim.expect("only a first claim can come second"));
+    if !batch || force {
+        refuse_existing(&job.output, force)?;
+        return Claim::new(job, how, false).map(claimed);
+    }
+    loop {
+        match standing(job, how, waits)? {
+            Standing::Done => return Ok(Turn::Done),
+            Standing::Busy => return Ok(Turn::Elsewhere),
+            Standing::Ours => return Claim::new(job, how, false).map(claimed),
+            Standing::Free => {
+                alone
+                    .iter()
+                    .try_for_each(|file| files::refuse_existing(file, false))?;
+                if let Some(claim) = Claim::new(job, how, true)? {
+                    return Ok(Turn::Ours(claim));
+                }
+                if !waits {
+                    return Ok(Turn::Elsewhere);
+                }
+            }
+        }
+    }
+}
+
 /// What stands where the output of a job is to be; with `wait` another process's work is waited for.
 ///
 /// # Errors
 /// When there is an output that was made otherwise, changed since, or nobody knows how it was made, or a sidecar that is
 /// not ours.
-pub(super) fn standing(job: &Job, how: &Value, wait: bool) -> anyhow::Result<Standing> {
+fn standing(job: &Job, how: &Value, wait: bool) -> anyhow::Result<Standing> {
     loop {
         let path = beside(&job.output);
         let there = read(&path)?;
@@ -260,6 +331,11 @@ impl Claim {
             is_done: false,
             _held: held,
         }))
+    }
+
+    /// Says more of how the output was made.
+    pub fn add(&mut self, key: &str, value: Value) {
+        self.how[key] = value;
     }
 
     /// Says what was written, and what was done for data consistency.
