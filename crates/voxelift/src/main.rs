@@ -9,6 +9,7 @@ mod report;
 mod study;
 mod tensorboard;
 mod terminal;
+mod view;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -13,6 +13,7 @@ mod report;
 mod study;
 mod train;
 mod upscale;
+mod view;
 mod words;
 
 use std::process::ExitCode;
@@ -72,6 +73,8 @@ enum Command {
     Study(study::StudyArguments),
     /// Write one self-contained page from a run, an evaluation or a study
     Report(report::ReportArguments),
+    /// Look at scans, outputs and maps side by side in a browser, from this machine alone
+    View(view::ViewArguments),
 }
 
 /// Reads the arguments, runs the command, and says how it ended.
@@ -144,6 +147,7 @@ fn execute(command: Command, terminal: &Terminal) -> anyhow::Result<Outcome> {
         Command::Evaluate(arguments) => evaluate::run(&arguments, terminal),
         Command::Study(arguments) => study::run(&arguments, terminal),
         Command::Report(arguments) => report::run(&arguments, terminal),
+        Command::View(arguments) => view::run(&arguments, terminal),
     }
 }
 

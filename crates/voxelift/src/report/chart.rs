@@ -1,19 +1,22 @@
 //! Line charts as SVG that takes its colours from the page.
 
+use super::axis::Axis;
 use super::escape::escaped;
 
 /// One line of a chart.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Series {
     /// Stands in the legend.
     pub name: String,
     /// From left to right.
     pub points: Vec<[f64; 2]>,
     /// Something to compare with: dashed.
-    pub is_floor: bool,
+    pub is_baseline: bool,
+    /// Drawn lightly around the line: x, and the interval there.
+    pub band: Vec<[f64; 3]>,
 }
 
-/// A place along x with a name.
+/// A place of note along x.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     /// Where.
@@ -22,116 +25,194 @@ pub struct Mark {
     pub name: &'static str,
 }
 
-const WIDTH: f64 = 480.0;
-const HEIGHT: f64 = 240.0;
-const LEFT: f64 = 52.0;
-const RIGHT: f64 = 12.0;
-const TOP: f64 = 12.0;
-const BOTTOM: f64 = 34.0;
+/// Lines over an axis.
+#[derive(Clone, Debug, Default)]
+pub struct Chart<'a> {
+    /// Stands above.
+    pub title: &'a str,
+    /// What is along x, with its unit.
+    pub x: &'a str,
+    /// What is along y, with its unit.
+    pub y: &'a str,
+    /// The lines; a legend names them where there are several.
+    pub series: &'a [Series],
+    /// An upright line.
+    pub mark: Option<Mark>,
+    /// A level line.
+    pub level: Option<f64>,
+    /// What y covers at least.
+    pub y_at_least: Option<[f64; 2]>,
+}
+
+const WIDTH: f64 = 440.0;
+const HEIGHT: f64 = 270.0;
+const LEFT: f64 = 62.0;
+const RIGHT: f64 = 14.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 44.0;
 /// Colours of the style sheet.
 const COLOURS: usize = 6;
 /// More points than this are averaged: a screen has no more columns to show them in.
 const POINTS: usize = 240;
 
-/// A chart with a title, axes, a line for each series and a legend where there are several.
-///
-/// Points that are not finite are left out; a chart without any says so.
-pub fn chart(title: &str, x_label: &str, series: &[Series]) -> String {
-    marked_chart(title, x_label, series, None)
+impl Chart<'_> {
+    /// A title, axes with ticks, a line for each series, and a legend where there are several.
+    ///
+    /// Points that are not finite are left out; a chart without any says so.
+    pub fn html(&self) -> String {
+        let series: Vec<Series> = self.series.iter().map(thinned).collect();
+        let (title, points) = (escaped(self.title), || {
+            series.iter().flat_map(|s| s.points.iter())
+        });
+        if points().next().is_none() {
+            return format!("<div class=\"chart\"><h3>{title}</h3><p>nothing was recorded</p></div>");
+        }
+        let bands = series.iter().flat_map(|s| &s.band).flat_map(|b| [b[1], b[2]]);
+        let wanted = self.y_at_least.into_iter().flatten();
+        let plot = Plot {
+            x: Axis::over(points().map(|p| p[0]), 6),
+            y: Axis::over(points().map(|p| p[1]).chain(bands).chain(wanted), 5).to_ticks(),
+        };
+        let mut svg = plot.frame(self.x, self.y);
+        if let Some(level) = self.level.filter(|l| (plot.y.low..=plot.y.high).contains(l)) {
+            let [y, right] = [plot.down(level), WIDTH - RIGHT];
+            svg.push_str(&format!(
+                "<line class=\"mark\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"
+            ));
+        }
+        svg.push_str(&self.mark.map_or_else(String::new, |mark| plot.mark(mark)));
+        for (i, one) in series.iter().enumerate() {
+            svg.push_str(&plot.line(&class(i, one), one));
+        }
+        let legend = if series.len() > 1 {
+            legend(&series)
+        } else {
+            String::new()
+        };
+        let names: Vec<&str> = series.iter().map(|s| s.name.as_str()).collect();
+        let described = escaped(&format!(
+            "{}: {} over {}; lines: {}",
+            self.title,
+            self.y,
+            self.x,
+            names.join(", ")
+        ));
+        format!(
+            "<div class=\"chart\"><h3>{title}</h3>\
+             <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{described}\">{svg}</svg>{legend}</div>\n"
+        )
+    }
 }
 
-/// A [`chart`] with an upright line at a place of note.
-pub fn marked_chart(title: &str, x_label: &str, series: &[Series], mark: Option<Mark>) -> String {
-    let series: Vec<Series> = series.iter().map(thinned).collect();
-    let points = || series.iter().flat_map(|s| s.points.iter());
-    let title = escaped(title);
-    if points().next().is_none() {
-        return format!("<div class=\"chart\"><h3>{title}</h3><p>nothing was recorded</p></div>");
-    }
-    let [x_range, y_range] = [0, 1].map(|i| range(points().map(|p| p[i])));
-    let x = |value: f64| LEFT + (value - x_range[0]) / (x_range[1] - x_range[0]) * (WIDTH - LEFT - RIGHT);
-    let y = |value: f64| {
-        HEIGHT - BOTTOM - (value - y_range[0]) / (y_range[1] - y_range[0]) * (HEIGHT - TOP - BOTTOM)
-    };
+/// The axes of a chart.
+struct Plot {
+    x: Axis,
+    y: Axis,
+}
 
-    let mut svg = String::new();
-    for tick in ticks(y_range, 5) {
-        let (at, right, before) = (y(tick), WIDTH - RIGHT, LEFT - 6.0);
-        svg.push_str(&format!(
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>"
-        ));
-        let (at, label) = (at + 4.0, label(tick, y_range));
-        svg.push_str(&format!(
-            "<text x=\"{before}\" y=\"{at:.1}\" text-anchor=\"end\">{label}</text>"
-        ));
+impl Plot {
+    fn across(&self, x: f64) -> f64 {
+        LEFT + self.x.share(x) * (WIDTH - LEFT - RIGHT)
     }
-    for tick in ticks(x_range, 6) {
-        let (at, below, label) = (x(tick), HEIGHT - BOTTOM + 16.0, label(tick, x_range));
-        svg.push_str(&format!(
-            "<text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>"
-        ));
+
+    fn down(&self, y: f64) -> f64 {
+        HEIGHT - BOTTOM - self.y.share(y) * (HEIGHT - TOP - BOTTOM)
     }
-    let (end, foot, x_label) = (WIDTH - RIGHT, HEIGHT - 3.0, escaped(x_label));
-    svg.push_str(&format!(
-        "<text x=\"{end}\" y=\"{foot}\" text-anchor=\"end\">{x_label}</text>"
-    ));
-    if let Some(Mark { x: at, name }) = mark.filter(|m| (x_range[0]..=x_range[1]).contains(&m.x)) {
-        let (at, foot, name) = (x(at), HEIGHT - BOTTOM, escaped(name));
+
+    fn frame(&self, x_name: &str, y_name: &str) -> String {
+        let (right, foot) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        let mut svg = String::new();
+        for tick in self.y.ticks() {
+            let (at, before, label) = (self.down(tick), LEFT - 7.0, self.y.label(tick));
+            svg.push_str(&format!(
+                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+                 <text x=\"{before}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+                at + 4.0
+            ));
+        }
+        for tick in self.x.ticks() {
+            let (at, end, below, label) = (self.across(tick), foot + 5.0, foot + 18.0, self.x.label(tick));
+            svg.push_str(&format!(
+                "<line class=\"axis\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{foot}\" y2=\"{end}\"/>\
+                 <text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>"
+            ));
+        }
+        let (middle, centre) = ((LEFT + right) / 2.0, (TOP + foot) / 2.0);
+        svg.push_str(&format!(
+            "<path class=\"axis\" d=\"M{LEFT} {TOP}V{foot}H{right}\"/>\
+             <text class=\"name\" x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">{}</text>\
+             <text class=\"name\" transform=\"translate(14 {centre}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            HEIGHT - 6.0,
+            escaped(x_name),
+            escaped(y_name)
+        ));
+        svg
+    }
+
+    fn mark(&self, mark: Mark) -> String {
+        if !(self.x.low..=self.x.high).contains(&mark.x) {
+            return String::new();
+        }
+        let (at, foot, name) = (self.across(mark.x), HEIGHT - BOTTOM, escaped(mark.name));
         // The name stands where there is more room.
-        let (side, anchor) = if at < WIDTH / 2.0 {
+        let (side, anchor) = if at < (LEFT + WIDTH) / 2.0 {
             (at + 5.0, "start")
         } else {
             (at - 5.0, "end")
         };
-        svg.push_str(&format!(
+        format!(
             "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{foot}\"/>\
              <text x=\"{side:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{name}</text>",
-            foot - 6.0
-        ));
+            foot - 7.0
+        )
     }
-    for (i, one) in series.iter().enumerate() {
-        let class = class(i, one);
-        let path: Vec<String> = one
-            .points
-            .iter()
-            .map(|p| format!("{:.1},{:.1}", x(p[0]), y(p[1])))
-            .collect();
-        svg.push_str(&match one.points.as_slice() {
+
+    fn line(&self, class: &str, series: &Series) -> String {
+        let place = |x: f64, y: f64| format!("{:.1},{:.1}", self.across(x), self.down(y));
+        let mut svg = String::new();
+        if !series.band.is_empty() {
+            let above = series.band.iter().map(|[x, _, high]| place(*x, *high));
+            let below = series.band.iter().rev().map(|[x, low, _]| place(*x, *low));
+            let around: Vec<String> = above.chain(below).collect();
+            svg.push_str(&format!(
+                "<g class=\"{class}\"><polygon class=\"band\" points=\"{}\"/></g>",
+                around.join(" ")
+            ));
+        }
+        let path: Vec<String> = series.points.iter().map(|p| place(p[0], p[1])).collect();
+        svg.push_str(&match series.points.as_slice() {
             [p] => format!(
                 "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"none\"/>",
-                x(p[0]),
-                y(p[1])
+                self.across(p[0]),
+                self.down(p[1])
             ),
             _ => format!(
                 "<polyline class=\"{class}\" points=\"{}\" fill=\"none\" stroke-width=\"2\"/>",
                 path.join(" ")
             ),
         });
+        svg
     }
-    let legend: String = series
+}
+
+fn legend(series: &[Series]) -> String {
+    let items: String = series
         .iter()
         .enumerate()
         .map(|(i, one)| {
             format!(
-                "<li><span class=\"{}\"><i></i>{}</span></li>",
+                "<li class=\"{}\"><i></i><span>{}</span></li>",
                 class(i, one),
                 escaped(&one.name)
             )
         })
         .collect();
-    let legend = if series.len() > 1 {
-        format!("<ul class=\"legend\">{legend}</ul>")
-    } else {
-        String::new()
-    };
-    format!(
-        "<div class=\"chart\"><h3>{title}</h3>\
-         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">{svg}</svg>{legend}</div>\n"
-    )
+    format!("<ul class=\"legend\">{items}</ul>")
 }
 
 fn class(i: usize, series: &Series) -> String {
-    format!("s{}{}", i % COLOURS, if series.is_floor { " floor" } else { "" })
+    let dashed = if series.is_baseline { " baseline" } else { "" };
+    format!("s{}{dashed}", i % COLOURS)
 }
 
 /// The finite points, averaged in runs where there are many.
@@ -140,53 +221,11 @@ fn thinned(series: &Series) -> Series {
     let points: Vec<[f64; 2]> = series.points.iter().filter(finite).copied().collect();
     let run = points.len().div_ceil(POINTS).max(1);
     let mean = |run: &[[f64; 2]]| [0, 1].map(|i| run.iter().map(|p| p[i]).sum::<f64>() / run.len() as f64);
+    let band = series.band.iter().filter(|b| b.iter().all(|v| v.is_finite()));
     Series {
         points: points.chunks(run).map(mean).collect(),
+        band: band.copied().collect(),
         ..series.clone()
-    }
-}
-
-/// Least and greatest, with room where they are the same.
-fn range(values: impl Iterator<Item = f64>) -> [f64; 2] {
-    let [low, high] = values.fold([f64::INFINITY, f64::NEG_INFINITY], |[l, h], v| {
-        [l.min(v), h.max(v)]
-    });
-    let room = if high > low {
-        0.0
-    } else {
-        low.abs().max(1.0) * 0.05
-    };
-    [low - room, high + room]
-}
-
-/// The distance between ticks: 1, 2 or 5 times a power of ten, for about `count` of them.
-fn step([low, high]: [f64; 2], count: usize) -> f64 {
-    let rough = (high - low) / count as f64;
-    let power = 10f64.powf(rough.log10().floor());
-    let factor = [1.0, 2.0, 5.0]
-        .into_iter()
-        .find(|f| f * power >= rough * 0.999)
-        .unwrap_or(10.0);
-    factor * power
-}
-
-fn ticks(range: [f64; 2], count: usize) -> Vec<f64> {
-    let step = step(range, count);
-    let first = (range[0] / step - 1e-6).ceil();
-    let last = (range[1] / step + 1e-6).floor();
-    (0..=(last - first).max(0.0) as usize)
-        .map(|i| (first + i as f64) * step)
-        .collect()
-}
-
-/// As many digits as the range needs.
-fn label(tick: f64, range: [f64; 2]) -> String {
-    let digits = (-(step(range, 5).log10().floor())).clamp(0.0, 6.0) as usize;
-    let text = format!("{tick:.digits$}");
-    if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') {
-        "0".to_owned()
-    } else {
-        text
     }
 }
 
@@ -198,23 +237,28 @@ mod tests {
         Series {
             name: "a".to_owned(),
             points: points.to_vec(),
-            is_floor: false,
+            ..Series::default()
         }
     }
 
-    #[test]
-    fn ticks_are_round_and_inside() {
-        assert_eq!(ticks([0.0, 10.0], 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
-        assert_eq!(ticks([28.4, 30.1], 5), [28.5, 29.0, 29.5, 30.0]);
-        assert_eq!(label(29.5, [28.4, 30.1]), "29.5");
-        assert_eq!(label(2000.0, [0.0, 6000.0]), "2000");
-        assert_eq!(label(-0.0, [-1.0, 1.0]), "0");
+    fn html(series: &[Series], mark: Option<Mark>) -> String {
+        let chart = Chart {
+            title: "t",
+            x: "spatial frequency (cycles/mm)",
+            y: "PSNR (dB)",
+            series,
+            mark,
+            ..Chart::default()
+        };
+        chart.html()
     }
 
     #[test]
     fn a_line_spans_the_plot_from_corner_to_corner() {
-        let svg = chart("t", "step", &[series(&[[0.0, 1.0], [10.0, 3.0]])]);
-        assert!(svg.contains("points=\"52.0,206.0 468.0,12.0\""), "{svg}");
+        let svg = html(&[series(&[[0.0, 1.0], [10.0, 3.0]])], None);
+        assert!(svg.contains("points=\"62.0,226.0 426.0,10.0\""), "{svg}");
+        assert!(svg.contains(">spatial frequency (cycles/mm)</text>") && svg.contains(">PSNR (dB)</text>"));
+        assert!(!svg.contains("legend"), "one line needs no legend");
     }
 
     #[test]
@@ -229,16 +273,30 @@ mod tests {
     #[test]
     fn a_mark_stands_inside_the_plot_or_not_at_all() {
         let svg = |x: f64| {
-            let mark = Mark { x, name: "here" };
-            marked_chart("t", "f", &[series(&[[0.0, 1.0], [10.0, 3.0]])], Some(mark))
+            html(
+                &[series(&[[0.0, 1.0], [10.0, 3.0]])],
+                Some(Mark { x, name: "here" }),
+            )
         };
-        assert!(svg(5.0).contains("x1=\"260.0\"") && svg(5.0).contains("here"));
+        assert!(svg(5.0).contains("x1=\"244.0\"") && svg(5.0).contains("here"));
         assert!(!svg(11.0).contains("here"));
     }
 
     #[test]
+    fn a_band_goes_there_and_back_and_widens_the_axis() {
+        let mut one = series(&[[0.0, 1.0], [10.0, 3.0]]);
+        one.band = vec![[0.0, 0.0, 2.0], [10.0, 2.0, 4.0]];
+        let svg = html(&[one.clone(), one], None);
+        assert!(
+            svg.contains("class=\"band\" points=\"62.0,118.0 426.0,10.0 426.0,118.0 62.0,226.0\""),
+            "{svg}"
+        );
+        assert!(svg.contains("<ul class=\"legend\">"));
+    }
+
+    #[test]
     fn an_empty_or_constant_chart_is_still_a_chart() {
-        assert!(chart("t", "step", &[]).contains("nothing was recorded"));
-        assert!(!chart("t", "step", &[series(&[[1.0, 5.0]])]).contains("NaN"));
+        assert!(html(&[], None).contains("nothing was recorded"));
+        assert!(!html(&[series(&[[1.0, 5.0]])], None).contains("NaN"));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use voxelift_model::run::Record;
 
-use super::chart::{Series, chart};
+use super::chart::{Chart, Series};
 use super::page::Page;
 
 /// Terms of one kind, which share a chart; those that belong to none have one each.
@@ -67,14 +67,14 @@ pub fn add_curves(page: &mut Page, records: &[Record]) {
             .collect();
         match series.as_slice() {
             [] => {}
-            [one] => charts.push(chart(&words(&one.name), "step", &series)),
-            _ => charts.push(chart(title, "step", &series)),
+            [one] => charts.push(over_steps(&words(&one.name), &series)),
+            _ => charts.push(over_steps(title, &series)),
         }
     }
     charts.extend(
         terms
             .into_iter()
-            .map(|(name, points)| chart(&words(name), "step", &[line(name, points)])),
+            .map(|(name, points)| over_steps(&words(name), &[line(name, points)])),
     );
     page.charts(
         &charts,
@@ -85,11 +85,22 @@ pub fn add_curves(page: &mut Page, records: &[Record]) {
     );
 }
 
+fn over_steps(title: &str, series: &[Series]) -> String {
+    let chart = Chart {
+        title,
+        x: "training step",
+        y: "value",
+        series,
+        ..Chart::default()
+    };
+    chart.html()
+}
+
 fn line(name: &str, points: Vec<[f64; 2]>) -> Series {
     Series {
         name: words(name),
         points,
-        is_floor: false,
+        ..Series::default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Floor 12 · One self-contained page from a run or an evaluation.
 
+mod axis;
 mod base64;
 mod chart;
 mod compare;
@@ -7,10 +8,12 @@ mod curves;
 mod escape;
 mod evaluation;
 mod exhibit;
+mod findings;
 mod page;
 mod pairs;
 mod run;
 mod scores;
+mod shells;
 mod spread;
 
 pub use evaluation::of_evaluation;

@@ -5,6 +5,26 @@ use super::compare::{Layer, SCRIPT, compare};
 use super::escape::escaped;
 use crate::picture::Stacks;
 
+/// Which way something points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is better for it.
+    Good,
+    /// It is worse for it.
+    Bad,
+    /// It has to be known.
+    Open,
+}
+
+/// A sentence that the numbers bear out.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Which way it points.
+    pub verdict: Verdict,
+    /// The sentence.
+    pub text: String,
+}
+
 /// A page that grows section by section.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -15,6 +35,9 @@ pub struct Page {
 
 /// Nothing is fetched from anywhere; pictures, style and script stand in the page itself.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/// Columns of a table that a phone shows without scrolling.
+const FIT_A_PHONE: usize = 3;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -66,6 +89,26 @@ impl Page {
         ));
     }
 
+    /// Sentences, each marked with which way it points.
+    pub fn findings(&mut self, findings: &[Finding]) {
+        let items: String = findings
+            .iter()
+            .map(|finding| {
+                let (class, word) = match finding.verdict {
+                    Verdict::Good => ("good", "+ better"),
+                    Verdict::Bad => ("bad", "\u{2212} worse"),
+                    Verdict::Open => ("open", "note"),
+                };
+                format!(
+                    "<li class=\"{class}\"><b>{word}</b> {}</li>\n",
+                    escaped(&finding.text)
+                )
+            })
+            .collect();
+        self.body
+            .push_str(&format!("<ul class=\"findings\">{items}</ul>\n"));
+    }
+
     /// Names and what they are.
     pub fn facts(&mut self, facts: &[(&str, String)]) {
         let rows: String = facts
@@ -99,7 +142,10 @@ impl Page {
     ) {
         let header: String = header
             .iter()
-            .map(|cell| format!("<th scope=\"col\">{}</th>", escaped(cell)))
+            .map(|cell| match *cell {
+                "" => "<td></td>".to_owned(),
+                cell => format!("<th scope=\"col\">{}</th>", escaped(cell)),
+            })
             .collect();
         let mut lines = String::new();
         for (y, row) in rows.iter().enumerate() {
@@ -118,7 +164,18 @@ impl Page {
             lines.push_str("</tr>\n");
         }
         let table = format!("<table><thead><tr>{header}</tr></thead>\n<tbody>{lines}</tbody></table>");
-        self.figure(&format!("<div class=\"scroll\">{table}</div>"), how_to_read);
+        let cue = if rows.first().map_or(0, Vec::len) > FIT_A_PHONE {
+            "<p class=\"cue\">The table scrolls sideways \u{2192}</p>"
+        } else {
+            ""
+        };
+        // What scrolls can be reached by the keyboard.
+        let begin = how_to_read.split([',', ';', ':', '.']).next().unwrap_or_default();
+        let name = escaped(&format!("Table: {begin}"));
+        self.figure(
+            &format!("{cue}<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{name}\">{table}</div>"),
+            how_to_read,
+        );
     }
 
     /// Charts side by side where there is room, with one line on how to read them.
@@ -140,7 +197,9 @@ impl Page {
         let (data, alternative) = (base64(png), escaped(alternative));
         let picture = format!("<img src=\"data:image/png;base64,{data}\" alt=\"{alternative}\">");
         self.figure(
-            &format!("<div class=\"scroll picture\">{picture}</div>"),
+            &format!(
+                "<div class=\"scroll picture\" role=\"region\" tabindex=\"0\" aria-label=\"{alternative}\">{picture}</div>"
+            ),
             how_to_read,
         );
     }

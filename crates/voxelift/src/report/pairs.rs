@@ -79,7 +79,19 @@ impl Pairs {
             match values.as_slice() {
                 [] => "not recorded".to_owned(),
                 [one] => one.clone(),
-                several => format!("differs between pairs ({} values)", several.len()),
+                // Numbers by their size, texts by their letters.
+                several => {
+                    let number = |text: &String| text.parse::<f64>().ok();
+                    let numbers: Option<Vec<f64>> = several.iter().map(number).collect();
+                    match numbers {
+                        Some(numbers) => {
+                            let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+                            let high = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                            format!("{low} to {high}, by image")
+                        }
+                        None => several.join("; or "),
+                    }
+                }
             }
         };
         let people: Vec<&str> = self.people().map(|(person, _)| person).collect();

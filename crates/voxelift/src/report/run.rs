@@ -9,7 +9,7 @@ use voxelift_model::scoring::SR;
 use voxelift_model::train::Watch;
 use voxelift_volume::baseline::Baseline;
 
-use super::chart::{Series, chart};
+use super::chart::{Chart, Series};
 use super::curves::add_curves;
 use super::exhibit::Exhibit;
 use super::page::Page;
@@ -196,7 +196,7 @@ fn gains(page: &mut Page, records: &[Record]) {
     });
     let how = format!(
         "means over the validation heads after step {step}; higher is better, the best of each column is marked. \
-         On k-space-truncated input zero-fill is the floor to beat."
+         On k-space-truncated input zero-fill is the baseline to beat."
     );
     page.table(
         &header,
@@ -211,14 +211,24 @@ fn gains(page: &mut Page, records: &[Record]) {
             .iter()
             .filter_map(|(step, s)| Some([*step as f64, of(s.get(name)?)]))
             .collect(),
-        is_floor: name != SR,
+        is_baseline: name != SR,
+        ..Series::default()
+    };
+    let drawn = |title: &str, series: &[Series]| {
+        let chart = Chart {
+            title,
+            x: "training step",
+            y: title,
+            series,
+            ..Chart::default()
+        };
+        chart.html()
     };
     let mut charts: Vec<String> = COLUMNS[..2]
         .iter()
         .map(|(title, of, _)| {
-            chart(
+            drawn(
                 title,
-                "step",
                 &names.iter().map(|name| line(name, *of)).collect::<Vec<_>>(),
             )
         })
@@ -237,20 +247,21 @@ fn gains(page: &mut Page, records: &[Record]) {
             Series {
                 name: "gain".to_owned(),
                 points: gains,
-                is_floor: false,
+                ..Series::default()
             },
             Series {
                 name: "zero-fill itself".to_owned(),
                 points: nothing,
-                is_floor: true,
+                is_baseline: true,
+                ..Series::default()
             },
         ];
-        chart(&format!("{title}, over zero-fill"), "step", &series)
+        drawn(&format!("{title}, over zero-fill"), &series)
     }));
     page.charts(
         &charts,
-        "the averaged model against the floors, which do not learn (dashed); it should rise above all of them and stay. Below: the \
-         same as a gain over zero-fill, the floor that counts.",
+        "the averaged model against the baselines, which do not learn (dashed); it should rise above all of them and stay. Below: the \
+         same as a gain over zero-fill, the baseline that counts.",
     );
 }
 

@@ -1,24 +1,24 @@
 //! Scored images as tables and curves.
 
 use voxelift_volume::baseline::Baseline;
-use voxelift_volume::metrics::{ClassAgreement, Direction, Score, Scores, Summary};
+use voxelift_volume::metrics::{ClassAgreement, Direction, Score, Summary};
 
-use super::chart::{Mark, Series, marked_chart};
+use super::findings::add_findings;
 use super::page::Page;
 use super::pairs::{Pairs, Row};
+use super::shells::add_shells;
 
-/// Heads whose curves are drawn.
-const MOST_CURVES: usize = 4;
 /// What the others are measured against.
 const BASELINE: Baseline = Baseline::ZeroFill;
 
 /// Adds the tables and curves of scored images; `lr_nyquist` in cycles per mm is marked where it is known.
 pub fn add_scores(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
+    add_findings(page, pairs, lr_nyquist);
     page.heading("Scores in the mask");
     by_method(page, pairs, true);
     page.heading("Scores over the whole volume");
     by_method(page, pairs, false);
-    shells(page, pairs, lr_nyquist);
+    add_shells(page, pairs, lr_nyquist);
     against_baseline(page, pairs);
     if pairs.rows().len() > 1 {
         page.heading("Every image, in the mask");
@@ -59,7 +59,7 @@ fn by_method(page: &mut Page, pairs: &Pairs, masked: bool) {
         &cells,
         &best,
         "means over people, with the 95 % bootstrap interval over people where there are several; ↑ higher is better, ↓ lower \
-         is better, the best of each row is marked. On k-space-truncated input zero-fill is the floor to beat.",
+         is better, the best of each row is marked. On k-space-truncated input zero-fill is the baseline to beat.",
     );
 }
 
@@ -135,7 +135,11 @@ fn every_image(page: &mut Page, pairs: &Pairs) {
         .into_iter()
         .chain(shown.iter().map(|s| s.label()))
         .collect();
-    let cells = pairs.rows().iter().map(|row| {
+    // Subject by subject, the best PSNR first.
+    let mut rows: Vec<&Row> = pairs.rows().iter().collect();
+    let psnr = |row: &Row| row.scores().masked.psnr_db;
+    rows.sort_by(|a, b| a.person().cmp(b.person()).then(psnr(b).total_cmp(&psnr(a))));
+    let cells = rows.into_iter().map(|row| {
         let scores = shown
             .iter()
             .map(|score| score.format(score.of(&row.scores().masked)));
@@ -148,54 +152,7 @@ fn every_image(page: &mut Page, pairs: &Pairs) {
         &header,
         &cells.collect::<Vec<_>>(),
         &[],
-        "one row an image; the spread between people is often larger than between methods.",
-    );
-}
-
-/// The Fourier shell correlation of a region as points of a curve.
-fn curve(scores: &Scores) -> Option<Vec<[f64; 2]>> {
-    let fsc = scores.whole.fsc.as_ref()?;
-    let points = fsc.cycles_per_mm.iter().zip(&fsc.correlation);
-    let points = points.map(|(x, y)| [*x, *y]);
-    Some(points.filter(|[x, y]| x.is_finite() && y.is_finite()).collect())
-}
-
-fn shells(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
-    let mark = lr_nyquist.map(|x| Mark {
-        x,
-        name: "LR Nyquist",
-    });
-    let mut charts = Vec::new();
-    for (title, rows) in pairs.heads().into_iter().take(MOST_CURVES) {
-        let series: Vec<Series> = rows
-            .iter()
-            .filter_map(|row| {
-                Some(Series {
-                    name: row.method().to_owned(),
-                    points: curve(row.scores())?,
-                    is_floor: row.method().parse::<Baseline>().is_ok(),
-                })
-            })
-            .collect();
-        if !series.is_empty() {
-            charts.push(marked_chart(&title, "cycles per mm", &series, mark));
-        }
-    }
-    if charts.is_empty() {
-        return;
-    }
-    page.heading("Fourier shell correlation");
-    let place = if mark.is_some() {
-        "Left of the dotted line the scan measured; right of it every detail was made. "
-    } else {
-        "The LR Nyquist frequency is not marked: the scan behind the images is not known. "
-    };
-    page.charts(
-        &charts,
-        &format!(
-            "agreement with the truth at each frequency, over the whole volume: 1 is the same, 0 nothing in common, and no \
-             sharpening lifts it. {place}Where a curve falls below 0.5 the image resolves nothing finer. Floors are dashed."
-        ),
+        "one row an image, the highest PSNR of each subject first; the spread between people is often larger than between methods.",
     );
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::axis::Axis;
 use super::escape::escaped;
 
 /// One row: single values, their mean and its interval.
@@ -17,54 +18,55 @@ pub struct Spread {
     pub interval: Option<[f64; 2]>,
 }
 
-const WIDTH: f64 = 480.0;
-const MARGIN: f64 = 24.0;
-const ROW: f64 = 38.0;
-const TOP: f64 = 8.0;
-const FOOT: f64 = 20.0;
+const WIDTH: f64 = 440.0;
+const MARGIN: f64 = 26.0;
+const ROW: f64 = 42.0;
+const TOP: f64 = 4.0;
+const FOOT: f64 = 44.0;
+/// Characters that a row's name has room for, beside its mean.
+const NAME: usize = 46;
 
-/// A chart of differences; values that are not finite are left out.
+/// A chart of differences in what `title` names; values that are not finite are left out.
 pub fn spreads(title: &str, rows: &[Spread]) -> String {
     let all = rows.iter().flat_map(|row| {
         let interval = row.interval.into_iter().flatten();
         row.values.iter().copied().chain([row.mean]).chain(interval)
     });
-    let (low, high) = all
-        .filter(|value| value.is_finite())
-        .fold((0.0, 0.0), |(low, high): (f64, f64), v| (low.min(v), high.max(v)));
-    let width = if high > low { high - low } else { 1.0 };
-    let x = |value: f64| MARGIN + (value - low) / width * (WIDTH - 2.0 * MARGIN);
+    let axis = Axis::over(all.filter(|value| value.is_finite()).chain([0.0]), 5).to_ticks();
+    let x = |value: f64| MARGIN + axis.share(value) * (WIDTH - 2.0 * MARGIN);
     let height = TOP + ROW * rows.len() as f64 + FOOT;
-    let foot = height - FOOT + 4.0;
+    let foot = height - FOOT;
 
-    let mut svg = format!(
-        "<line class=\"grid\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{TOP}\" y2=\"{foot:.1}\"/>",
-        x(0.0)
-    );
-    for (at, anchor) in [(low, "start"), (0.0, "middle"), (high, "end")] {
-        // The ends are not written over the zero.
-        let near_zero = at != 0.0 && (x(at) - x(0.0)).abs() < 60.0;
-        if !near_zero {
-            let (x, y) = (x(at), height - 4.0);
-            let label = if at == 0.0 {
-                "0".to_owned()
-            } else {
-                format!("{at:+.4}")
-            };
-            let _ = write!(
-                svg,
-                "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{label}</text>"
-            );
-        }
-    }
-    for (i, row) in rows.iter().enumerate() {
-        let top = TOP + ROW * i as f64;
-        let (text, line) = (top + 12.0, top + 25.0);
+    let mut svg = String::new();
+    for tick in axis.ticks() {
+        let (at, class) = (x(tick), if tick == 0.0 { "axis" } else { "grid" });
+        let label = match axis.label(tick) {
+            label if tick > 0.0 => format!("+{label}"),
+            label => label,
+        };
         let _ = write!(
             svg,
-            "<text x=\"4\" y=\"{text:.1}\">{}: {:+.4}</text>",
-            escaped(&row.name),
-            row.mean
+            "<line class=\"{class}\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{foot:.1}\"/>\
+             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>",
+            foot + 17.0
+        );
+    }
+    let _ = write!(
+        svg,
+        "<text class=\"name\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">difference in {}</text>",
+        WIDTH / 2.0,
+        height - 7.0,
+        escaped(title)
+    );
+    for (i, row) in rows.iter().enumerate() {
+        let top = TOP + ROW * i as f64;
+        let (text, line, right) = (top + 14.0, top + 28.0, WIDTH - 4.0);
+        let _ = write!(
+            svg,
+            "<text class=\"name\" x=\"4\" y=\"{text:.1}\">{}</text>\
+             <text class=\"name\" x=\"{right}\" y=\"{text:.1}\" text-anchor=\"end\">{}</text>",
+            escaped(&cut(&row.name)),
+            format!("{:+.4}", row.mean).replace('-', "\u{2212}")
         );
         if let Some([from, to]) = row.interval {
             let _ = write!(
@@ -89,9 +91,23 @@ pub fn spreads(title: &str, rows: &[Spread]) -> String {
         );
     }
     let title = escaped(title);
+    let names: Vec<String> = rows
+        .iter()
+        .map(|row| format!("{} {:+.4}", row.name, row.mean))
+        .collect();
+    let described = escaped(&names.join(", "));
     format!(
-        "<div class=\"chart\"><h3>{title}</h3><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}\">{svg}</svg></div>"
+        "<div class=\"chart\"><h3>{title}</h3><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+         aria-label=\"Differences in {title}: {described}\">{svg}</svg></div>"
     )
+}
+
+/// A name that does not run into the mean beside it.
+fn cut(name: &str) -> String {
+    if name.chars().count() <= NAME {
+        return name.to_owned();
+    }
+    name.chars().take(NAME - 1).chain(['\u{2026}']).collect()
 }
 
 #[cfg(test)]
@@ -106,12 +122,24 @@ mod tests {
             mean: 1.0,
             interval: Some([0.0, 2.0]),
         };
-        let svg = spreads("PSNR", &[row.clone(), row]);
+        let svg = spreads("PSNR (dB)", &[row.clone(), row]);
         assert_eq!(svg.matches("<circle").count(), 4);
-        assert_eq!(svg.matches("class=\"grid\"").count(), 1);
-        assert!(svg.contains("a &lt;b&gt;: +1.0000") && !svg.contains("NaN"));
+        assert_eq!(svg.matches("class=\"axis\"").count(), 1);
+        assert!(
+            svg.contains("a &lt;b&gt;</text>") && svg.contains(">+1.0000</text>") && !svg.contains("NaN")
+        );
+        assert!(svg.contains("difference in PSNR (dB)"));
         // Zero lies a quarter of the way from -1 to 3.
-        assert!(svg.contains("x1=\"132.0\" x2=\"132.0\" y1=\"8\""), "{svg}");
+        assert!(
+            svg.contains("class=\"axis\" x1=\"123.0\" x2=\"123.0\" y1=\"4\""),
+            "{svg}"
+        );
         assert!(!spreads("none", &[]).contains("NaN"));
+    }
+
+    #[test]
+    fn a_long_name_leaves_room_for_its_mean() {
+        assert_eq!(cut(&"x".repeat(80)).chars().count(), NAME);
+        assert_eq!(cut("short"), "short");
     }
 }

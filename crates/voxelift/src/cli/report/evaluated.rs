@@ -33,7 +33,7 @@ pub fn exhibit(folder: &Path, pairs: &Pairs) -> Option<Exhibit> {
         };
         let Some(image) = volume(&file) else { continue };
         let method = row.method.as_deref().unwrap_or("image");
-        lr = lr.or_else(|| scan_behind(&file));
+        lr = lr.or_else(|| scan_behind(&file).map(|(_, scan)| scan));
         images.push((method.to_owned(), image));
     }
     // The baseline to beat first, the output of the model last.
@@ -76,16 +76,16 @@ fn volume(path: &Path) -> Option<Volume> {
     scan::read(path, &ReadOptions::default()).ok()?.into_single().ok()
 }
 
-/// The scan that an image was made from, as the sidecar of `upscale` names it.
-fn scan_behind(image: &Path) -> Option<Volume> {
+/// The scan that an image was made from, as the sidecar of `upscale` names it, and its file.
+pub fn scan_behind(image: &Path) -> Option<(PathBuf, Volume)> {
     let sidecar = sidecar::beside(image);
     let how: Value = serde_json::from_slice(&fs::read(&sidecar).ok()?).ok()?;
-    let source = how.get("source")?.as_str()?;
-    volume(&found(sidecar.parent()?, source)?)
+    let file = found(sidecar.parent()?, how.get("source")?.as_str()?)?;
+    volume(&file).map(|scan| (file, scan))
 }
 
 /// Whether a scan's voxels divide the image's field of view, so that the two share their frequencies.
-fn covers(scan: &Volume, image: &Volume) -> bool {
+pub fn covers(scan: &Volume, image: &Volume) -> bool {
     let grid = image.geometry().with_extent(scan.extent());
     let far = scan.extent().map(|n| n as f64 - 1.0);
     (0..3).all(|a| scan.extent()[a] <= image.extent()[a])

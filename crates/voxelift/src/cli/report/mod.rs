@@ -13,6 +13,7 @@ use voxelift_model::run::RunDir;
 use voxelift_volume::VolumeError;
 use voxelift_volume::files::write_atomically;
 
+pub use evaluated::{covers, scan_behind};
 pub use trial::of_prepared;
 
 use super::files;

@@ -27,10 +27,11 @@ use voxelift_volume::{Geometry, Scale, Volume, VolumeError};
 
 use super::files::{self, Inputs, Job};
 use super::options::{ReadArguments, Spacing, WriteArguments};
-use super::{batch, words};
+use super::{batch, view, words};
 use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
-use audit::{Audit, AuditFiles, Place};
+pub use audit::AuditFiles;
+use audit::{Audit, Place};
 use consistency::Consistency;
 use memory::{Budget, Bytes, Extras, Work, voxels};
 use method::{Method, Model};
@@ -98,6 +99,9 @@ pub struct UpscaleArguments {
     /// self: half the difference of its two orientations, as <stem>_orientations.nii.gz
     #[arg(long)]
     audit: bool,
+    /// At the end, show the outputs beside their scans in a browser, as `view` does, until Ctrl-C
+    #[arg(long)]
+    view: bool,
     /// Apply the model to voxel sizes, contrasts, sizes or noise that it was not trained on
     #[arg(long)]
     allow_out_of_range: bool,
@@ -212,6 +216,13 @@ pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<
         && !model.notes().is_empty()
     {
         terminal.say(format!("about the model: {}", model.notes()));
+    }
+    if arguments.view {
+        let outputs = jobs.into_iter().map(|job| job.output);
+        let there: Vec<PathBuf> = outputs.filter(|output| output.is_file()).collect();
+        if !there.is_empty() {
+            view::run(&view::ViewArguments::of(there), terminal)?;
+        }
     }
     Ok(outcome)
 }
