@@ -32,7 +32,7 @@
     canvas.setAttribute("aria-label", volume.name + ": arrow keys and the mouse move the crosshair");
     canvas.setAttribute("role", "img");
     canvas.tabIndex = 0;
-    // Only the picture that has the focus moves the crosshair of the others.
+    // Only the picture that has the focus moves and zooms the others.
     for (const kind of ["pointerdown", "mousedown", "touchstart", "wheel"]) {
       canvas.addEventListener(kind, () => canvas.focus({ preventScroll: true }), { capture: true, passive: true });
     }
@@ -59,8 +59,18 @@
     nv.setSliceType(Number(at("planes").value));
     nv.onLocationChange = (place) => tell(viewer, place);
   }
+  let linking = false;
   function tell(viewer, place) {
+    if (linking) return;
     const [x, y, z] = place.mm;
+    // The crosshair goes to the same place of the world in every picture.
+    linking = true;
+    for (const other of shown()) {
+      if (other === viewer) continue;
+      other.nv.scene.crosshairPos = other.nv.mm2frac([x, y, z]);
+      other.nv.drawScene();
+    }
+    linking = false;
     const side = (value, letters) => letters[Number(value > 0)] + " " + Math.abs(value).toFixed(1);
     const values = shown().map((other) => {
       // The voxel of each volume's own grid that is nearest in the world.
