@@ -82,7 +82,7 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// Changes with the layout of the files.
-const MAGIC: &[u8; 8] = b"vxlscan5";
+const MAGIC: &[u8; 8] = b"vxlscan6";
 /// Magic, key, extent, spacing, factor, number of starts, appearance.
 const HEADER: usize = 8 + 32 + 3 * 8 + 3 * 8 + 8 + 8 + 8 * APPEARANCE;
 /// Numbers of an appearance; none is as many that are no number.

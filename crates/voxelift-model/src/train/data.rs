@@ -87,7 +87,7 @@ fn prepare_looking(
         if let Some(gallery) = gallery.as_deref_mut() {
             gallery.look(Role::Hr, scan, whole.volume(note)?)?;
         }
-        let hr_kept = cache.scan(&format!("{identity} hr, padded to {scale}"), || {
+        let hr_kept = cache.scan(&format!("{identity} hr, mirrored to {scale}"), || {
             kept(pad_to_scale(whole.volume(note)?, scale), 1.0, Vec::new())
         })?;
         let versions = versions(config, &degradations, pairs.len());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use voxelift_volume::Volume;
 use voxelift_volume::cohort::{Cohort, Role};
+use voxelift_volume::intensity::Normalization;
 use voxelift_volume::nifti::ReadOptions;
 use voxelift_volume::phantom::{self, PhantomConfig};
 use voxelift_volume::scan;
@@ -149,6 +150,20 @@ impl Source {
         for warning in &image.warnings {
             note(format!("{}: {warning}", self.name));
         }
-        Ok(image.into_single()?)
+        let volume = image.into_single()?;
+        let scale = Normalization::of(&volume).map_err(|error| error.in_file(&self.path))?;
+        if scale.zero != 0.0 {
+            note(format!(
+                "{}: its background lies at {}, which is taken off",
+                self.name, scale.zero
+            ));
+        }
+        if let Some((count, farthest)) = scale.spikes(&volume) {
+            note(format!(
+                "{}: {count} voxels far beyond the rest, up to {farthest}: spikes, or text burnt into the image",
+                self.name
+            ));
+        }
+        Ok(scale.without_zero(volume))
     }
 }
