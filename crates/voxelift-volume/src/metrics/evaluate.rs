@@ -9,7 +9,7 @@ use super::spectral::shell_correlation;
 use super::structure::{ssim_slice, structure};
 use super::tissue::tissue_agreement;
 use crate::error::{Result, VolumeError};
-use crate::intensity::{Mask, foreground_peak, otsu};
+use crate::intensity::{Mask, Normalization, otsu};
 use crate::resample::{Interpolation, resample_like};
 use crate::volume::{Geometry, Turn, Volume};
 
@@ -62,9 +62,10 @@ pub fn evaluate(
         None => default_mask(reference)?,
     };
     let pair = Pair::new(reference, image, &mask)?;
+    let scale = Normalization::of(reference).ok();
     let range = DataRange {
         full: data_range(reference, options.data_range)?,
-        p995: foreground_peak(reference).ok().map(f64::from),
+        p995: scale.map(|scale| f64::from(scale.factor)),
     };
 
     let mut notes: Vec<String> = pair.cropped().map(str::to_owned).into_iter().collect();
@@ -72,6 +73,14 @@ pub fn evaluate(
         notes.push(format!(
             "{:.1} % of the mask lies in what both volumes cover; the scores say nothing about the rest",
             100.0 * pair.mask_share()
+        ));
+    }
+    if let Some((count, farthest)) = scale.and_then(|scale| scale.spikes(reference))
+        && options.data_range.is_none()
+    {
+        notes.push(format!(
+            "{count} spikes in the reference, up to {farthest}, make the data range {}: PSNR and SSIM flatter; give --data-range",
+            range.full
         ));
     }
     let unmatched = Regions {

@@ -260,6 +260,14 @@ impl Header {
         }
     }
 
+    /// Drops all that people and programs wrote in words: `descrip`, `aux_file`, `intent_name` and every extension.
+    pub fn anonymise(&mut self) {
+        self.descrip.clear();
+        self.aux_file.clear();
+        self.intent.name.clear();
+        self.extensions.clear();
+    }
+
     /// The extensions that stay true on another grid.
     pub fn extensions_of_any_grid(&self) -> Vec<Extension> {
         let any = self.extensions.iter().filter(|e| !e.describes_the_grid());

@@ -76,7 +76,10 @@ pub fn run(arguments: &DegradeArguments, terminal: &Terminal) -> anyhow::Result<
         let axis = ["x", "y", "z"][axis];
         terminal.say(format!("one voxel along {axis}: it stays as it is"));
     }
-    let header = scan.header.resampled(lr, &VoxelMap::field_of_view(padded, lr));
+    let mut header = scan.header.resampled(lr, &VoxelMap::field_of_view(padded, lr));
+    if arguments.write.anonymise {
+        header.anonymise();
+    }
     let made = words::grid(first.geometry());
     files::write(
         &arguments.output,

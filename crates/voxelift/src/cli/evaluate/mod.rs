@@ -123,10 +123,10 @@ fn deliver(arguments: &EvaluateArguments, json: &str, text: impl FnOnce() -> Str
     terminal::print(text())
 }
 
-/// Says the notes of an evaluation; as a warning where part of the mask was not compared.
+/// Says the notes of an evaluation; as a warning where part of the mask was not compared, or spikes make the numbers large.
 fn tell(scores: &Scores, of: &str, terminal: &Terminal) {
     for note in &scores.notes {
-        if scores.mask_share < 1.0 && note.contains("of the mask") {
+        if scores.mask_share < 1.0 && note.contains("of the mask") || note.contains("spikes") {
             terminal.warn(format!("{of}{note}"));
         } else if of.is_empty() {
             terminal.say(note);

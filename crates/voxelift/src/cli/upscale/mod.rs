@@ -306,7 +306,10 @@ impl Plan {
             ));
         }
         let _share = self.budget.share(&work, tile);
-        let header = self.target.header(&scan.header, &grid);
+        let mut header = self.target.header(&scan.header, &grid);
+        if arguments.write.anonymise {
+            header.anonymise();
+        }
         // Labels that cannot be carried are told before the work begins.
         let labels = self
             .labels
@@ -332,8 +335,11 @@ impl Plan {
         files::write(&job.output, &header, fine, &self.write, terminal)?;
         if let Some(labels) = labels {
             let (output, options) = (labels::output(&job.output), labels::write_options(&self.write));
-            let frames = labels.frames.into_iter().map(Ok);
-            files::write(&output, &labels.header, frames, &options, terminal)?;
+            let (frames, mut header) = (labels.frames.into_iter().map(Ok), labels.header);
+            if arguments.write.anonymise {
+                header.anonymise();
+            }
+            files::write(&output, &header, frames, &options, terminal)?;
             terminal.say(format!("{}: labels", output.display()));
         }
         let mut said = vec![words::grid(&grid)];
