@@ -68,7 +68,9 @@ fn words(header: &Header) -> Vec<String> {
         ("aux_file", &header.aux_file),
         ("intent_name", &header.intent.name),
     ];
-    let texts = texts.into_iter().filter(|(_, text)| !text.trim().is_empty());
+    let texts = texts
+        .into_iter()
+        .filter(|(_, text)| !text.trim().is_empty() && !is_program(text.trim()));
     let texts = texts.map(|(name, text)| {
         format!(
             "{name} holds {} characters of free text, which outputs repeat: does it name somebody? `--anonymise` drops it",
@@ -83,6 +85,30 @@ fn words(header: &Header) -> Vec<String> {
         )
     });
     texts.chain(extensions).collect()
+}
+
+/// Whether a text is the stamp of a program with its version, and nothing else: `FSL5.0`, `6.0.5:9e026117`, `SPM12`.
+fn is_program(text: &str) -> bool {
+    const PROGRAMS: [&str; 8] = [
+        "fsl",
+        "spm",
+        "afni",
+        "freesurfer",
+        "ants",
+        "itk",
+        "mrtrix",
+        "nifti-1",
+    ];
+    let lower = text.to_ascii_lowercase();
+    let version = PROGRAMS
+        .iter()
+        .find_map(|name| lower.strip_prefix(name))
+        .unwrap_or(&lower);
+    version
+        .chars()
+        .all(|c| c.is_ascii_digit() || ".:-v ".contains(c) || ('a'..='f').contains(&c))
+        && (version.len() < lower.len() || version.starts_with(|c: char| c.is_ascii_digit()))
+        && version.len() <= 24
 }
 
 /// Axes that are not at right angles, which a qform cannot say and some tools do not take.

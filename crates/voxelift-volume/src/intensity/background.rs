@@ -38,7 +38,9 @@ impl Background {
         let mut values = sample(volume.data());
         values.sort_unstable_by(f32::total_cmp);
         let all = Self::shortest_half(&values)?;
-        if all.level <= threshold && all.width <= WIDEST * (peak - f64::from(all.level)) {
+        // Half of a real part may be darker than its air, which lies at 0 all the same.
+        let at_zero = f64::from(all.level).abs() <= NO_LEVEL * peak;
+        if (all.level <= threshold || at_zero) && all.width <= WIDEST * (peak - f64::from(all.level)) {
             return Some(all);
         }
         let dark = values.partition_point(|v| *v <= threshold);

@@ -14,7 +14,7 @@ const MAX_DEFLATE_RATIO: u64 = 1032;
 
 /// A volume of this many voxels takes a gibibyte; one that is packed this tightly is blank, or made to do harm.
 const MANY_VOXELS: usize = 1 << 28;
-const MOST_SHRUNK: u64 = 200;
+const MOST_SHRUNK: u64 = 100;
 
 /// Bytes behind the expected end that are read to find the true end; more are refused.
 const SLACK: u64 = 1 << 20;

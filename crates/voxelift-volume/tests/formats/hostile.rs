@@ -34,7 +34,7 @@ fn two(change: impl Fn(&mut Plan)) -> Vec<Plan> {
     let mut plans = stack();
     for mut plan in stack() {
         plan.uid += 100;
-        plan.value += 5000;
+        plan.value += 2000;
         change(&mut plan);
         plans.push(plan);
     }
@@ -47,7 +47,7 @@ fn two(change: impl Fn(&mut Plan)) -> Vec<Plan> {
 fn echoes_that_share_their_numbers_are_kept_apart() {
     let image = attempt(&two(|plan| plan.echo_ms = "50")).unwrap();
     assert_eq!(image.frames.len(), 2);
-    for (frame, offset) in image.frames.iter().zip([0.0, 5000.0]) {
+    for (frame, offset) in image.frames.iter().zip([0.0, 2000.0]) {
         for k in 0..4 {
             assert_eq!(frame.at([0, 0, k]), 100.0 * k as f32 + offset, "slice {k}");
         }
@@ -57,7 +57,7 @@ fn echoes_that_share_their_numbers_are_kept_apart() {
     let shorter = attempt(&two(|plan| plan.echo_ms = "4")).unwrap();
     assert_eq!(
         shorter.frames[0].at([0, 0, 1]),
-        5100.0,
+        2100.0,
         "in the order of their times"
     );
 }
@@ -70,7 +70,7 @@ fn repetitions_that_share_their_numbers_go_by_their_time() {
         .filter(|plan| plan.uid < 100)
         .for_each(|plan| plan.temporal = Some("2"));
     let image = attempt(&plans).unwrap();
-    assert_eq!(image.frames[0].at([0, 0, 3]), 5300.0);
+    assert_eq!(image.frames[0].at([0, 0, 3]), 2300.0);
     assert_eq!(image.header.extra_spacing[0], 2.0);
 }
 
@@ -92,7 +92,7 @@ fn what_nothing_tells_apart_is_refused() {
     );
     let twice = two(|plan| {
         plan.number += 4;
-        plan.value -= 5000;
+        plan.value -= 2000;
     });
     let message = attempt(&twice).unwrap_err();
     assert!(message.contains("exported twice"), "{message}");

@@ -8,7 +8,7 @@ use voxelift_volume::nifti::{self, CodedAffine, Extension, NiftiImage, ReadOptio
 use voxelift_volume::{Geometry, Volume, scan};
 
 fn image() -> NiftiImage {
-    let geometry = Geometry::axis_aligned([6, 5, 4], [1.0, 1.0, 1.2]);
+    let geometry = Geometry::axis_aligned([6, 5, 4], [1.0, 1.0, 1.25]);
     NiftiImage::from_volume(Volume::new((0..120).map(|v| v as f32).collect(), geometry))
 }
 
@@ -83,8 +83,10 @@ fn a_tiny_file_that_promises_a_gibibyte_needs_a_word() {
     }
     head[70..72].copy_from_slice(&2_i16.to_le_bytes());
     head[72..74].copy_from_slice(&8_i16.to_le_bytes());
-    let mut packed =
-        flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
+    let mut packed = flate2::write::GzEncoder::new(
+        std::fs::File::create(&path).unwrap(),
+        flate2::Compression::default(),
+    );
     packed.write_all(&head).unwrap();
     let zeros = vec![0; 1 << 20];
     (0..287).for_each(|_| packed.write_all(&zeros).unwrap());
@@ -171,6 +173,15 @@ fn words_are_told_and_dropped_when_asked() {
     let here = tempfile::tempdir().unwrap();
     let (path, mended) = (here.path().join("a.nii"), here.path().join("b.nii"));
     let mut named = image();
+    for stamp in ["FSL5.0", "6.0.5:9e026117", "SPM12"] {
+        named.header.descrip = stamp.to_owned();
+        write(&path, &named);
+        assert_eq!(
+            examine(&path, &ReadOptions::default()).unwrap(),
+            Vec::<String>::new(),
+            "{stamp}"
+        );
+    }
     named.header.descrip = "DOE^JANE 1950".to_owned();
     named.header.aux_file = "jane.txt".to_owned();
     named.header.intent.name = "Jane Doe".to_owned();

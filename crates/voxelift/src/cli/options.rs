@@ -11,7 +11,7 @@ pub struct ReadArguments {
     /// What to do with NaN and infinite voxels
     #[arg(long, value_enum, default_value_t = NanArgument::Zero)]
     nan: NanArgument,
-    /// Refuse files with more voxels than this [default: 2147483648, and no volume of 2^28 and more from a file 200 times smaller]
+    /// Refuse files with more voxels than this [default: 2147483648, and no volume of 2^28 and more from a file 100 times smaller]
     #[arg(long, value_name = "N")]
     max_voxels: Option<u64>,
 }
