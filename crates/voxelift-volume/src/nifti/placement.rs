@@ -100,7 +100,10 @@ pub(super) fn affines(
         });
     if let Some((code, value, expected)) = sform_fault {
         let field = format!("sform (sform_code {code})");
-        if qform_code == 0 || usable.is_err() {
+        // Only a field that holds nothing gives way: zeros, or no numbers.
+        let columns = || affine.iter().flat_map(|row| &row[..3]);
+        let nothing = columns().all(|v| *v == 0.0) || affine.iter().flatten().any(|v| !v.is_finite());
+        if qform_code == 0 || usable.is_err() || !nothing {
             return Err(VolumeError::malformed(path, field, value, expected));
         }
         warnings.push(format!(
