@@ -6,11 +6,16 @@ use crate::volume::Volume;
 /// How far beyond the input's range an output may go, in widths of that range: the sinc overshoots an edge by a fifth along each axis.
 const REACH: f64 = 1.0;
 
+/// From here on, in the same widths, an output is no picture of its input.
+const ABSURD: f64 = 10.0;
+
 /// How an output's range lies beside its input's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Explained {
     /// Voxels that lie more than the width of the input's range beyond it.
     pub beyond: usize,
+    /// Whether one lies more than ten times that width beyond it.
+    pub absurd: bool,
     /// Least and greatest value of the output.
     pub range: [f32; 2],
     /// Least and greatest value of the input.
@@ -43,8 +48,11 @@ pub fn explained(output: &Volume, input: &Volume) -> Result<Explained> {
         .iter()
         .filter(|v| !(least..=most).contains(&f64::from(**v)))
         .count();
+    let [lowest, highest] = range(output).map(f64::from);
+    let farthest = (f64::from(low) - lowest).max(highest - f64::from(high));
     Ok(Explained {
         beyond,
+        absurd: farthest > ABSURD * (f64::from(high) - f64::from(low)),
         range: range(output),
         input: [low, high],
     })

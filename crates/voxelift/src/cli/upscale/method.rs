@@ -230,7 +230,7 @@ impl Method {
     /// Checks that an output is one that its input can explain.
     ///
     /// # Errors
-    /// When voxels are not finite, or those of a model lie far beyond the input's range.
+    /// When voxels are not finite, or those of a model lie ten times the width of the input's range beyond it.
     pub fn check_output(
         &self,
         output: &Volume,
@@ -250,7 +250,7 @@ impl Method {
                 output.data().len()
             );
             anyhow::ensure!(
-                model.allow_out_of_range,
+                model.allow_out_of_range || !found.absurd,
                 "{said}; the model does not fit the scan: try one of the interpolating methods, or pass --allow-out-of-range"
             );
             terminal.warn(format!("{name}: {said}"));
