@@ -377,10 +377,14 @@ impl Walk<'_> {
                     match (inner.tag, inner.length) {
                         (ITEM_END, _) => break,
                         (_, UNDEFINED) => self.skip_sequence(&inner, depth + 1)?,
-                        _ => drop(self.value(&inner)?),
+                        _ => {
+                            self.value(&inner)?;
+                        }
                     }
                 },
-                (ITEM, _) => drop(self.value(&item)?),
+                (ITEM, _) => {
+                    self.value(&item)?;
+                }
                 ((group, element), _) => {
                     return Err(format!(
                         "damaged: ({group:04x},{element:04x}) where an item should be"

@@ -76,7 +76,7 @@ impl Series {
             return Err(VolumeError::malformed(folder, "the series", value, expected));
         }
         let separators = separate(folder, &mut places)?;
-        let varying = |name: &str| separators.iter().any(|found| *found == name);
+        let varying = |name: &'static str| separators.contains(&name);
         let mut warnings = Vec::new();
         if volumes > 1 && (varying("EchoTime") || varying("EchoNumbers")) {
             warnings.push(format!(

@@ -92,8 +92,7 @@ fn a_tiny_file_that_promises_a_gibibyte_needs_a_word() {
     (0..287).for_each(|_| packed.write_all(&zeros).unwrap());
     packed.finish().unwrap();
     let message = scan::read(&path, &ReadOptions::default())
-        .err()
-        .expect("a refusal")
+        .expect_err("a refusal")
         .to_string();
     assert!(message.contains("--max-voxels 300000000"), "{message}");
 }
