@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::intensity::{Mask, foreground_peak, percentile, texture};
+use crate::intensity::{Mask, Normalization, percentile, texture};
 use crate::volume::Volume;
 
 /// Percentiles of the foreground that stand for a scan's contrast.
@@ -32,7 +32,8 @@ impl Appearance {
     /// # Errors
     /// For a volume without contrast.
     pub fn of(volume: &Volume) -> Result<Self> {
-        let peak = f64::from(foreground_peak(volume)?);
+        let scale = Normalization::of(volume)?;
+        let (zero, peak) = (f64::from(scale.zero), f64::from(scale.factor));
         let mask = Mask::foreground(volume);
         let voxel_ml = volume.geometry().spacing_mm().iter().product::<f64>() / 1000.0;
         let inside = volume
@@ -44,9 +45,9 @@ impl Appearance {
         Ok(Self {
             foreground: mask.count() as f64 / volume.data().len() as f64,
             foreground_ml: mask.count() as f64 * voxel_ml,
-            contrast: CONTRAST.map(|p| percentile(&mut values, p).unwrap_or(0.0) / peak),
+            contrast: CONTRAST.map(|p| (percentile(&mut values, p).unwrap_or(zero) - zero) / peak),
             noise: texture(volume, &mask) / peak,
-            core_to_shell: core_to_shell(volume),
+            core_to_shell: core_to_shell(volume, zero),
         })
     }
 }
@@ -60,7 +61,7 @@ const SHELL: f64 = 0.85;
 ///
 /// The foreground, all above Otsu's threshold, is laid into the ellipsoid of the same second moments (a full one's variance along
 /// an axis is a fifth of the half-axis squared); the measure does not change with turning, stretching or brightness.
-fn core_to_shell(volume: &Volume) -> Option<f64> {
+fn core_to_shell(volume: &Volume, zero: f64) -> Option<f64> {
     let mask = Mask::otsu(volume);
     let count = mask.count() as f64;
     let mut centre = [0.0; 3];
@@ -93,7 +94,10 @@ fn core_to_shell(volume: &Volume) -> Option<f64> {
             shell.push(value);
         }
     }
-    let (core, shell) = (percentile(&mut core, 50.0)?, percentile(&mut shell, 50.0)?);
+    let (core, shell) = (
+        percentile(&mut core, 50.0)? - zero,
+        percentile(&mut shell, 50.0)? - zero,
+    );
     (shell > 0.0).then(|| core / shell)
 }
 
@@ -295,7 +299,7 @@ mod tests {
             (0..400).map(|i| if i % 20 < 10 { 1.0 } else { 0.0 }).collect(),
             geometry,
         );
-        assert_eq!(core_to_shell(&slice), None);
+        assert_eq!(core_to_shell(&slice, 0.0), None);
     }
 
     #[test]

@@ -3,12 +3,18 @@
 use std::path::Path;
 
 use crate::error::{Result, VolumeError};
-use crate::nifti::{self, ReadOptions};
+use crate::nifti::{self, Header, ReadOptions};
 use crate::resolution::resolution;
 use crate::scan;
 
 /// Sform and qform this far apart do not differ by the rounding of a quaternion.
 const ANOTHER_WORLD_MM: f64 = 0.01;
+
+/// Axes that lean no more than this (a cosine) towards one another lean by rounding.
+const UPRIGHT: f64 = 1e-4;
+
+/// A qform holds an affine whose axes lean less than this.
+const QFORM_HOLDS: f64 = 1e-5;
 
 /// Everything about a file that may mislead somebody, a sentence each; none for a clean one.
 ///
@@ -33,6 +39,8 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
     if scan::is_nifti(path) {
         findings.extend(nifti::leftovers(path)?);
     }
+    findings.extend(words(&scan.header));
+    findings.extend(leaning(&scan.header));
     let first = scan.frames.next().expect("a scan has a volume")?;
     let axes = resolution(&first);
     let truly = axes.map(|axis| {
@@ -53,16 +61,83 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
     Ok(findings)
 }
 
+/// What every output made from the scan would repeat of it in words.
+fn words(header: &Header) -> Vec<String> {
+    let texts = [
+        ("descrip", &header.descrip),
+        ("aux_file", &header.aux_file),
+        ("intent_name", &header.intent.name),
+    ];
+    let texts = texts
+        .into_iter()
+        .filter(|(_, text)| !text.trim().is_empty() && !is_program(text.trim()));
+    let texts = texts.map(|(name, text)| {
+        format!(
+            "{name} holds {} characters of free text, which outputs repeat: does it name somebody? `--anonymise` drops it",
+            text.trim().chars().count()
+        )
+    });
+    let extensions = header.extensions.iter().map(|extension| {
+        format!(
+            "an extension ({}) holds {} bytes, which outputs repeat: does it name somebody? `--anonymise` drops it",
+            extension.writer(),
+            extension.data.len()
+        )
+    });
+    texts.chain(extensions).collect()
+}
+
+/// Whether a text is the stamp of a program with its version, and nothing else: `FSL5.0`, `6.0.5:9e026117`, `SPM12`.
+fn is_program(text: &str) -> bool {
+    const PROGRAMS: [&str; 8] = [
+        "fsl",
+        "spm",
+        "afni",
+        "freesurfer",
+        "ants",
+        "itk",
+        "mrtrix",
+        "nifti-1",
+    ];
+    let lower = text.to_ascii_lowercase();
+    let version = PROGRAMS
+        .iter()
+        .find_map(|name| lower.strip_prefix(name))
+        .unwrap_or(&lower);
+    version
+        .chars()
+        .all(|c| c.is_ascii_digit() || ".:-v ".contains(c) || ('a'..='f').contains(&c))
+        && (version.len() < lower.len() || version.starts_with(|c: char| c.is_ascii_digit()))
+        && version.len() <= 24
+}
+
+/// Axes that are not at right angles, which a qform cannot say and some tools do not take.
+fn leaning(header: &Header) -> Option<String> {
+    let sform = header.sform?;
+    let lean = nifti::lean(&sform.affine);
+    (lean > UPRIGHT).then(|| {
+        let degrees = lean.asin().to_degrees();
+        let q = match header.qform {
+            Some(_) => "they take the qform instead",
+            None => "and there is no qform that they could take instead",
+        };
+        format!("the sform's axes are {degrees:.3} degrees off a right angle: ITK, ANTs and SimpleITK do not take it, {q}")
+    })
+}
+
 /// Copies a NIfTI file with its header mended: sizes, handedness, scaling, offset and type as they are read, the qform
-/// brought to the sform (with the sform's code where they led to different places), unused bytes zero, gzip as the name says, nothing behind the voxels. The stored voxels stay byte
+/// brought to the sform, or to the rotation nearest to it where the sform is sheared (with the sform's code where they led to different
+/// places), unused bytes zero, gzip as the name says, nothing behind the voxels. The stored voxels stay byte
 /// for byte.
+///
+/// With `anonymise` the free text and the extensions are dropped too.
 ///
 /// Codes are never invented: a file that does not say where its voxels are still does not. Voxels that are not finite and
 /// axes that a scanner interpolated stay as they are.
 ///
 /// # Errors
 /// When the file cannot be read as NIfTI, or the output not be written.
-pub fn mend(input: &Path, output: &Path, force: bool, options: &ReadOptions) -> Result<()> {
+pub fn mend(input: &Path, output: &Path, force: bool, anonymise: bool, options: &ReadOptions) -> Result<()> {
     if !scan::is_nifti(input) {
         let advice = "only NIfTI headers are mended";
         return Err(VolumeError::unsupported(
@@ -74,10 +149,17 @@ pub fn mend(input: &Path, output: &Path, force: bool, options: &ReadOptions) -> 
     nifti::rewrite(input, output, force, options, |header| {
         if let (Some(sform), Some(qform)) = (header.sform, &mut header.qform) {
             // Two worlds: a code must name the one that its affine leads to.
-            if qform.farthest_mm(&sform, header.extent) > ANOTHER_WORLD_MM {
-                qform.code = sform.code;
+            // What leans too far for a rotation leaves the qform as it is: it is better than none.
+            if let Some(affine) = nifti::upright(&sform.affine) {
+                if qform.farthest_mm(&sform, header.extent) > ANOTHER_WORLD_MM {
+                    qform.code = sform.code;
+                }
+                let exact = nifti::lean(&sform.affine) < QFORM_HOLDS;
+                qform.affine = if exact { sform.affine } else { affine };
             }
-            qform.affine = sform.affine;
+        }
+        if anonymise {
+            header.anonymise();
         }
     })
 }

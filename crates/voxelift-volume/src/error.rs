@@ -135,6 +135,22 @@ impl VolumeError {
         }
     }
 
+    /// The same, said of a file.
+    pub fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Content {
+                what,
+                value,
+                expected,
+            } => Self::Content {
+                what: format!("{}: {what}", path.display()),
+                value,
+                expected,
+            },
+            other => other,
+        }
+    }
+
     /// An [`VolumeError::Content`].
     pub fn content(what: impl Into<String>, value: impl ToString, expected: impl Into<String>) -> Self {
         Self::Content {

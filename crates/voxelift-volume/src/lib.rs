@@ -40,4 +40,4 @@ pub mod audit;
 pub mod doctor;
 
 pub use error::{Result, VolumeError};
-pub use volume::{Geometry, Scale, Volume, VoxelMap};
+pub use volume::{Geometry, Scale, Turn, Volume, VoxelMap};

@@ -5,7 +5,7 @@
 //! twice come out at 0.968 and above; of the other pairs of twelve heads, the most alike among them, none above 0.893.
 
 use crate::error::Result;
-use crate::intensity::{Mask, foreground_peak};
+use crate::intensity::{Mask, Normalization};
 use crate::volume::Volume;
 
 /// From here on two scans count as one person's.
@@ -42,7 +42,7 @@ impl Likeness {
     /// # Errors
     /// For a volume without contrast.
     pub fn of(volume: &Volume) -> Result<Self> {
-        let peak = foreground_peak(volume)?;
+        let Normalization { zero, factor: peak } = Normalization::of(volume)?;
         let mask = Mask::foreground(volume).largest_component();
         let centre = volume.geometry().world(centroid(&mask));
         let fine = SIDE * SAMPLES;
@@ -74,7 +74,7 @@ impl Likeness {
                     let to = (z / SAMPLES * SIDE + y / SAMPLES) * SIDE + x / SAMPLES;
                     if mask.data()[from] {
                         inside[to] += share;
-                        value[to] += share * volume.data()[from] / peak;
+                        value[to] += share * (volume.data()[from] - zero) / peak;
                     }
                 }
             }

@@ -143,7 +143,7 @@ fn prepare_looking(
                 .look(Role::Hr, scan, whole.volume(note)?)
                 .map_err(of_scan)?;
         }
-        let hr_kept = cache.scan(&format!("{identity} hr, padded to {scale}"), || {
+        let hr_kept = cache.scan(&format!("{identity} hr, mirrored to {scale}"), || {
             kept(pad_to_scale(whole.volume(note)?, scale), 1.0, Vec::new())
         });
         let hr_kept = hr_kept.map_err(of_scan)?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use voxelift_volume::cohort::{Cohort, Role};
+use voxelift_volume::intensity::Normalization;
 use voxelift_volume::nifti::{Header, ReadOptions};
 use voxelift_volume::phantom::{self, PhantomConfig};
 use voxelift_volume::scan;
@@ -189,9 +190,31 @@ impl Source {
                 image.into_single().map_err(of_this)?
             }
         };
+        let volume = match self.phantom(data) {
+            Some(_) => volume,
+            None => self.from_zero(volume, note)?,
+        };
         Ok(match &self.like {
             Some(like) => suspects::turned(volume, like),
             None => volume,
         })
+    }
+
+    /// A scan without the offset of its background, which a scanner or a script may have added.
+    fn from_zero(&self, volume: Volume, note: &mut dyn FnMut(String)) -> Result<Volume> {
+        let scale = Normalization::of(&volume).map_err(|error| error.in_file(&self.path))?;
+        if scale.zero != 0.0 {
+            note(format!(
+                "{}: its background lies at {}, which is taken off",
+                self.name, scale.zero
+            ));
+        }
+        if let Some((count, farthest)) = scale.spikes(&volume) {
+            note(format!(
+                "{}: {count} voxels far beyond the rest, up to {farthest}: spikes, or text burnt into the image",
+                self.name
+            ));
+        }
+        Ok(scale.without_zero(volume))
     }
 }

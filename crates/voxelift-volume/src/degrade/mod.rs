@@ -11,7 +11,7 @@ pub use operators::Operators;
 pub use transfer::Transfer;
 
 use crate::error::{Result, VolumeError};
-use crate::intensity::foreground_peak;
+use crate::intensity::Normalization;
 use crate::random::Stream;
 use crate::resample::{extent_for_spacing, pad_to_scale};
 use crate::volume::{Geometry, Scale, Volume};
@@ -21,7 +21,8 @@ use std::fmt;
 /// How fine the LR grid is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Grid {
-    /// HR voxels per LR voxel; the HR volume is padded with zeros at the high end to a multiple.
+    /// HR voxels per LR voxel; the HR volume is mirrored at the high end up to a multiple ([`pad_to_scale`]), and an axis of one
+    /// voxel stays.
     Scale(Scale),
     /// Voxel size along x, y, z, mm; the nearest extent over the same field of view.
     SpacingMm([f64; 3]),
@@ -89,9 +90,11 @@ impl Degradation {
     /// When a spacing asks for more voxels than there are.
     pub fn lr_extent(&self, hr: &Geometry) -> Result<[usize; 3]> {
         match self.grid {
-            Grid::Scale(scale) => Ok(scale.down(hr.extent)),
+            Grid::Scale(scale) => Ok(scale.within(hr.extent).down(hr.extent)),
             Grid::SpacingMm(spacing) => {
-                let extent = extent_for_spacing(hr, spacing)?;
+                let have = hr.spacing_mm();
+                let wanted = [0, 1, 2].map(|a| if hr.extent[a] == 1 { have[a] } else { spacing[a] });
+                let extent = extent_for_spacing(hr, wanted)?;
                 for a in 0..3 {
                     if extent[a] > hr.extent[a] {
                         let have = hr.spacing_mm()[a];
@@ -107,6 +110,17 @@ impl Degradation {
         }
     }
 
+    /// The extent that is brought down to [`Degradation::lr_extent`]: that of the HR grid, up to a multiple of the scale.
+    pub fn padded_extent(&self, hr: [usize; 3]) -> [usize; 3] {
+        match self.grid {
+            Grid::Scale(scale) => {
+                let scale = scale.within(hr);
+                scale.up(scale.down(hr))
+            }
+            Grid::SpacingMm(_) => hr,
+        }
+    }
+
     /// The LR acquisition of `hr`; `seed` draws the receive field, the motion and the noise.
     ///
     /// # Errors
@@ -119,6 +133,12 @@ impl Degradation {
             Grid::Scale(scale) => pad_to_scale(hr, scale),
             Grid::SpacingMm(_) => hr.clone(),
         };
+        // A receive field and the noise of a magnitude act on the signal, of a shifted scan on what lies above its zero.
+        let scale = (self.bias_field > 0.0 || self.noise > 0.0).then(|| Normalization::of(&volume));
+        let scale = scale.transpose()?;
+        if let Some(scale) = &scale {
+            volume = scale.without_zero(volume);
+        }
         if self.shift != 0.0 {
             volume = effects::shifted(&volume, self.shift);
         }
@@ -134,10 +154,13 @@ impl Degradation {
             volume = effects::ghosting(&volume, &ghosting);
         }
         if self.noise > 0.0 {
-            let sigma = self.noise * f64::from(foreground_peak(&volume)?);
+            let sigma = self.noise * f64::from(Normalization::of(&volume)?.factor);
             volume = effects::rician_volume(volume, sigma, seed, NOISE);
         }
-        Ok(volume)
+        Ok(match &scale {
+            Some(scale) => scale.onto_zero(volume),
+            None => volume,
+        })
     }
 
     /// The operator of a degradation in words, as [`Degradation`] is displayed and stands in a model's card.

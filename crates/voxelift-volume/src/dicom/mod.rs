@@ -1,8 +1,13 @@
-//! Floor 3 · A classic DICOM MR series, one image a file in one folder: read only; the only room that names dicom-rs.
+//! Floor 3 · A classic DICOM MR series, one image a file in one folder: read only.
+//!
+//! A file is taken for hostile: its elements are walked by our own reader (`elements`), which believes no length before it has
+//! seen the bytes, and voxels are decoded by our own code but for JPEG, whose decoder is asked once its size is known.
 //!
 //! Only what places and scales the voxels is taken from a file. Nothing that names a person, a place or a time is kept:
 //! the header is a new one.
 
+mod elements;
+mod pixels;
 mod series;
 mod slice;
 
@@ -28,7 +33,11 @@ pub fn open(folder: &Path, options: &ReadOptions) -> Result<Frames> {
     let (extent, frames) = (series.geometry.extent, series.frames.len());
     let voxels = checked_voxels(folder, "Rows, Columns, slices", extent, frames, options)?;
     let left_out = format!("{skipped} files that are no DICOM images were left out");
-    let warnings = if skipped > 0 { vec![left_out] } else { Vec::new() };
+    let mut warnings = series.warnings.clone();
+    warnings.extend((skipped > 0).then_some(left_out));
+    if series.by_number_alone {
+        refuse_copies(&series)?;
+    }
     let header = header(&series);
     let source = SeriesFrames {
         folder: folder.to_owned(),
@@ -68,6 +77,30 @@ impl FrameSource for SeriesFrames {
         Ok(())
     }
 }
+
+/// Refuses volumes that are told apart by nothing but the numbers of their images and show the same: a series exported twice.
+///
+/// # Errors
+/// Naming both images; what one of them cannot be read for.
+fn refuse_copies(series: &Series) -> Result<()> {
+    let middle = series.frames[0].len() / 2;
+    let mut seen: Vec<(Vec<f32>, &Slice)> = Vec::new();
+    for frame in series.frames.iter().take(MOST_COMPARED) {
+        let (slice, mut voxels) = (&frame[middle], Vec::new());
+        slice.append_voxels(&mut voxels)?;
+        let varies = voxels.iter().any(|v| *v != voxels[0]);
+        if let Some((_, other)) = seen.iter().find(|(others, _)| varies && *others == voxels) {
+            let value = format!("the same as {}, at the same place", other.path.display());
+            let expected = "another image: the series was exported twice; keep one copy";
+            return Err(VolumeError::malformed(&slice.path, "PixelData", value, expected));
+        }
+        seen.push((voxels, slice));
+    }
+    Ok(())
+}
+
+/// Volumes that are compared with one another.
+const MOST_COMPARED: usize = 8;
 
 /// A header that says nothing of where the slices came from.
 fn header(series: &Series) -> Header {

@@ -1,10 +1,9 @@
 //! Which voxels count.
 
+use super::background::masked_value;
 use super::statistics::otsu;
 use crate::volume::Volume;
 
-/// The share of exact zeros from which a volume counts as skull-stripped or masked.
-const MASKED_SHARE: f64 = 0.2;
 /// The share of the other voxels above Otsu's threshold from which they are what was left by masking. Seen: masked heads 0.80 and
 /// more; a head of which ringing fills the slices while others are exactly 0, 0.28 (`docs/decisions/0007`).
 const SHOWING_SHARE: f64 = 0.75;
@@ -47,13 +46,20 @@ impl Mask {
         Self::above(volume, otsu(volume.data()).unwrap_or(f32::INFINITY))
     }
 
-    /// The foreground: the voxels that are not 0 where at least a fifth of the volume is exactly 0 and at least three quarters of the
-    /// others lie above Otsu's threshold (it was masked), else those above Otsu's threshold.
+    /// The foreground: where at least a fifth of the volume has one exact value (0, or what a shift made of it) and at least three
+    /// quarters of the others lie above Otsu's threshold, it was masked, and they are the foreground; else what lies above
+    /// Otsu's threshold.
     pub fn foreground(volume: &Volume) -> Self {
-        let otsu = Self::otsu(volume);
-        let masked = Self::new(volume.data().iter().map(|v| *v != 0.0).collect(), volume.extent());
-        let (voxels, left) = (volume.data().len() as f64, masked.count() as f64);
-        if voxels - left >= MASKED_SHARE * voxels && otsu.count() as f64 >= SHOWING_SHARE * left {
+        let Some(threshold) = otsu(volume.data()) else {
+            return Self::above(volume, f32::INFINITY);
+        };
+        let otsu = Self::above(volume, threshold);
+        let Some(outside) = masked_value(volume.data()).filter(|outside| *outside <= threshold) else {
+            return otsu;
+        };
+        let inside = volume.data().iter().map(|v| *v != outside).collect();
+        let masked = Self::new(inside, volume.extent());
+        if otsu.count() as f64 >= SHOWING_SHARE * masked.count() as f64 {
             masked
         } else {
             otsu

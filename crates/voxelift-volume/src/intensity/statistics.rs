@@ -18,21 +18,17 @@ pub fn percentile(values: &mut [f32], percent: f64) -> Option<f64> {
     Some(f64::from(low) + (f64::from(high) - f64::from(low)) * (rank - below as f64))
 }
 
-/// Otsu's threshold: a histogram of 256 bins between the least and the greatest value, cut where the variance
-/// between the two classes is greatest. Returned is the greatest value of the lower class, so that the upper class
+/// Otsu's threshold: a histogram of 256 bins between the least and the greatest value (hot voxels aside, see
+/// [`without_spikes`]), cut where the variance between the two classes is greatest. Returned is the greatest value of the lower class, so that the upper class
 /// is exactly what lies *above* it (a bin's centre, as elsewhere, would divide that bin). `None` where all values
 /// are equal, absent or not finite.
 ///
 /// Otsu, *A threshold selection method from gray-level histograms*, IEEE Trans. SMC 1979.
 pub fn otsu(values: &[f32]) -> Option<f32> {
     let finite = || values.iter().copied().filter(|v| v.is_finite());
-    let (low, high) = finite().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| {
-        (l.min(v), h.max(v))
-    });
-    if low >= high {
-        return None;
-    }
-    let (low, width) = (f64::from(low), (f64::from(high) - f64::from(low)) / BINS as f64);
+    let (low, high) = without_spikes(values)?;
+    let width = (high - low) / BINS as f64;
+    // A cast saturates: what lies below the range falls into the first bin.
     let bin_of = |value: f32| (((f64::from(value) - low) / width) as usize).min(BINS - 1);
     let mut counts = [0_u64; BINS];
     finite().for_each(|value| counts[bin_of(value)] += 1);
@@ -58,6 +54,57 @@ pub fn otsu(values: &[f32]) -> Option<f32> {
     finite().filter(|&value| bin_of(value) <= best.1).reduce(f32::max)
 }
 
+/// So many values at most stand for all of them.
+const SAMPLE: usize = 1 << 18;
+
+/// Finite values, evenly taken: all of a small volume, some hundred thousand of a large one.
+pub(super) fn sample(values: &[f32]) -> Vec<f32> {
+    // Odd, so that rows of even length do not give their first voxels only.
+    let step = (values.len() / SAMPLE) | 1;
+    values
+        .iter()
+        .copied()
+        .step_by(step)
+        .filter(|v| v.is_finite())
+        .collect()
+}
+
+/// The value that occurs most often; of two the smaller. The values are put in order.
+pub(super) fn most_frequent(values: &mut [f32]) -> Option<f32> {
+    values.sort_unstable_by(f32::total_cmp);
+    let runs = values.chunk_by(|a, b| a == b);
+    let longest = runs.fold(None, |best: Option<&[f32]>, run| match best {
+        Some(best) if best.len() >= run.len() => Some(best),
+        _ => Some(run),
+    });
+    longest.map(|run| run[0])
+}
+
+/// Least and greatest value, without what lies further beyond the middle 99.8 % than four times their width: a hot voxel a
+/// hundred times as bright as the head would leave the whole head in one bin. `None` where all values are equal or absent.
+fn without_spikes(values: &[f32]) -> Option<(f64, f64)> {
+    const SHARE: f64 = 0.1;
+    const REACH: f64 = 4.0;
+    let finite = values.iter().copied().filter(|v| v.is_finite());
+    let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| {
+        (l.min(v), h.max(v))
+    });
+    if low >= high {
+        return None;
+    }
+    let (low, high) = (f64::from(low), f64::from(high));
+    let mut some = sample(values);
+    let (Some(p), Some(q)) = (percentile(&mut some, SHARE), percentile(&mut some, 100.0 - SHARE)) else {
+        return Some((low, high));
+    };
+    let reach = REACH * (q - p);
+    Some(if reach > 0.0 {
+        (low.max(p - reach), high.min(q + reach))
+    } else {
+        (low, high)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +117,25 @@ mod tests {
             assert!((got - expected).abs() < 1e-12, "{percent}: {got}");
         }
         assert_eq!(percentile(&mut [], 50.0), None);
+    }
+
+    #[test]
+    fn a_hot_voxel_does_not_move_otsus_threshold() {
+        let mut values: Vec<f32> = (0..9000)
+            .map(|i| if i % 3 == 0 { 100.0 } else { (i % 7) as f32 })
+            .collect();
+        assert_eq!(otsu(&values), Some(6.0));
+        for spike in [1e4, 1e9, 3e38, -1e5, -3e38] {
+            values[4000] = spike;
+            assert_eq!(otsu(&values), Some(6.0), "{spike}");
+        }
+    }
+
+    #[test]
+    fn the_most_frequent_value_is_found() {
+        assert_eq!(most_frequent(&mut [2.0, 1.0, 2.0, -1.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(most_frequent(&mut [3.0, 1.0]), Some(1.0));
+        assert_eq!(most_frequent(&mut []), None);
     }
 
     #[test]

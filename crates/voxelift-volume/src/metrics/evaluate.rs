@@ -9,8 +9,9 @@ use super::spectral::shell_correlation;
 use super::structure::{ssim_slice, structure};
 use super::tissue::tissue_agreement;
 use crate::error::{Result, VolumeError};
-use crate::intensity::{Mask, foreground_peak, otsu};
-use crate::volume::Volume;
+use crate::intensity::{Mask, Normalization, otsu};
+use crate::resample::{Interpolation, resample_like};
+use crate::volume::{Geometry, Turn, Volume};
 
 /// How far the default mask reaches beyond Otsu's, so that the brain's edge counts.
 const MASK_MARGIN: usize = 2;
@@ -61,12 +62,27 @@ pub fn evaluate(
         None => default_mask(reference)?,
     };
     let pair = Pair::new(reference, image, &mask)?;
+    let scale = Normalization::of(reference).ok();
     let range = DataRange {
         full: data_range(reference, options.data_range)?,
-        p995: foreground_peak(reference).ok().map(f64::from),
+        p995: scale.map(|scale| f64::from(scale.factor)),
     };
 
     let mut notes: Vec<String> = pair.cropped().map(str::to_owned).into_iter().collect();
+    if pair.mask_share() < 1.0 {
+        notes.push(format!(
+            "{:.1} % of the mask lies in what both volumes cover; the scores say nothing about the rest",
+            100.0 * pair.mask_share()
+        ));
+    }
+    if let Some((count, farthest)) = scale.and_then(|scale| scale.spikes(reference))
+        && options.data_range.is_none()
+    {
+        notes.push(format!(
+            "{count} spikes in the reference, up to {farthest}, make the data range {}: PSNR and SSIM flatter; give --data-range",
+            range.full
+        ));
+    }
     let unmatched = Regions {
         whole: IntensityMatch::IDENTITY,
         masked: IntensityMatch::IDENTITY,
@@ -113,6 +129,7 @@ pub fn evaluate(
         mask: mask_source,
         voxels: pair.reference().data().len(),
         mask_voxels: pair.mask().count(),
+        mask_share: pair.mask_share(),
         ms_ssim_scales: structure.scales,
         tissue: None,
         notes,
@@ -174,6 +191,57 @@ pub fn default_mask(reference: &Volume) -> Result<(Mask, String)> {
         "the reference above {threshold} (Otsu), its largest component, dilated by {MASK_MARGIN} voxels"
     );
     Ok((mask, words))
+}
+
+/// A mask from a file of its own, on the grid of `reference`: the voxels above zero, whole voxels where the mask has the same grid in
+/// any storage order, else nearest in the world; and in words how it got there.
+///
+/// # Errors
+/// When it lies elsewhere, or more than half of it does.
+pub fn mask_on(reference: &Geometry, mask: &Volume) -> Result<(Mask, Option<String>)> {
+    let turned = Turn::along(mask.geometry(), reference).applied_to(mask);
+    let place = |voxel: [f64; 3]| turned.geometry().voxel(reference.world(voxel));
+    let last = reference.extent.map(|n| n as f64 - 1.0);
+    let corners: Vec<[f64; 3]> = (0..8)
+        .map(|corner| std::array::from_fn(|a| if corner >> a & 1 == 1 { last[a] } else { 0.0 }))
+        .collect();
+    let same = turned.extent() == reference.extent
+        && corners
+            .iter()
+            .all(|corner| (0..3).all(|a| (place(*corner)[a] - corner[a]).abs() < 0.01));
+    if same {
+        return Ok((Mask::above(&turned, 0.0), None));
+    }
+    let carried = Mask::above(&resample_like(&turned, reference, Interpolation::Nearest), 0.0);
+    let refuse = |value: String, expected: &str| Err(VolumeError::content("the mask", value, expected));
+    let given = Mask::above(&turned, 0.0).count();
+    if given > 0 && carried.count() == 0 {
+        let value = "outside the reference's field of view".to_owned();
+        return refuse(
+            value,
+            "a mask that lies where the reference does; compare both with `voxelift info`",
+        );
+    }
+    let ml = |geometry: &Geometry| geometry.spacing_mm().iter().product::<f64>() / 1000.0;
+    let (before, after) = (
+        given as f64 * ml(turned.geometry()),
+        carried.count() as f64 * ml(reference),
+    );
+    let missing = corners.iter().any(|corner| {
+        let at = place(*corner);
+        (0..3).any(|a| at[a] < -1.5 || at[a] > turned.extent()[a] as f64 + 0.5)
+    });
+    if missing && after < 0.5 * before {
+        let value = format!("{before:.1} ml, of which {after:.1} ml in the reference's field of view");
+        return refuse(
+            value,
+            "a mask that lies where the reference does; compare both with `voxelift info`",
+        );
+    }
+    let words = format!(
+        "the mask is on another grid; carried onto the reference's, nearest in the world ({before:.1} ml became {after:.1} ml)"
+    );
+    Ok((carried, Some(words)))
 }
 
 fn data_range(reference: &Volume, given: Option<f64>) -> Result<f64> {

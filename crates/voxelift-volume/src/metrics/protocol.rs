@@ -2,10 +2,13 @@
 
 use crate::error::{Result, VolumeError};
 use crate::intensity::Mask;
-use crate::volume::{Affine, Geometry, Volume};
+use crate::volume::{Geometry, Turn, Volume};
 
 /// A slice counts for the slice scores when at least this share of it is foreground.
 const MIN_SLICE_FOREGROUND: f64 = 0.05;
+
+/// Two volumes that share less than this of the smaller one do not show the same.
+const LEAST_SHARED: f64 = 0.25;
 
 /// Grids whose voxels lie this close to each other are the same grid.
 const TOLERANCE_MM: f64 = 1e-3;
@@ -38,6 +41,7 @@ pub struct Pair {
     image: Volume,
     mask: Mask,
     cropped: Option<String>,
+    mask_share: f64,
     /// For each axis of the result the axis it was in the files.
     from: [usize; 3],
 }
@@ -45,12 +49,12 @@ pub struct Pair {
 impl Pair {
     /// Brings two volumes and a mask on the reference's grid together.
     ///
-    /// The image may start or end some whole voxels before or after the reference; both are cropped to what they
-    /// share, and [`Pair::cropped`] says so.
+    /// The image may be stored in any order of its axes: it is compared where it lies. It may start or end some whole voxels
+    /// before or after the reference; both are cropped to what they share, and [`Pair::cropped`] says so.
     ///
     /// # Errors
     /// [`VolumeError::GridMismatch`] when spacing or axes differ, the offset is not a whole number of voxels
-    /// (1e-3 mm), nothing is shared, or the mask has another extent than the reference;
+    /// (1e-3 mm), less than a quarter of the smaller volume is shared, or the mask has another extent than the reference;
     /// [`VolumeError::Content`] for NaN or infinite voxels or an empty mask.
     pub fn new(reference: &Volume, image: &Volume, mask: &Mask) -> Result<Self> {
         if mask.extent() != reference.extent() {
@@ -61,12 +65,16 @@ impl Pair {
                 advice: "the mask belongs on the reference's grid".to_owned(),
             });
         }
+        let along = Turn::along(image.geometry(), reference.geometry());
+        let stored_alike = (!along.is_none()).then(|| along.applied_to(image));
+        let image = stored_alike.as_ref().unwrap_or(image);
         let shared = Shared::of(reference.geometry(), image.geometry())?;
-        let turn = Turn::of(reference.geometry());
+        let turn = Turn::canonical(reference.geometry());
         let inside = mask.data().iter().map(|&m| f32::from(u8::from(m))).collect();
         let inside = Volume::new(inside, reference.geometry().clone());
         let in_reference = |v: &Volume| turn.applied_to(&v.crop(shared.in_reference, shared.extent));
         let pair = Self {
+            mask_share: 0.0,
             reference: in_reference(reference),
             image: turn.applied_to(&image.crop(shared.in_image, shared.extent)),
             mask: Mask::above(&in_reference(&inside), 0.5),
@@ -90,7 +98,8 @@ impl Pair {
                 "at least one voxel",
             ));
         }
-        Ok(pair)
+        let mask_share = pair.mask.count() as f64 / mask.count() as f64;
+        Ok(Self { mask_share, ..pair })
     }
 
     /// The reference, cropped and turned.
@@ -116,6 +125,11 @@ impl Pair {
     /// What was cut off, where something was.
     pub fn cropped(&self) -> Option<&str> {
         self.cropped.as_deref()
+    }
+
+    /// How much of the given mask lies in what is compared; 1 unless something was cut off.
+    pub fn mask_share(&self) -> f64 {
+        self.mask_share
     }
 
     /// Three numbers given per axis of the reference's file, in the order of this pair's axes.
@@ -190,6 +204,24 @@ impl Shared {
                 ));
             }
         }
+        let voxels = |extent: [usize; 3]| extent.map(|n| n as f64).iter().product::<f64>();
+        let share = (0..3).map(|a| last[a] - first[a] + 1.0).product::<f64>()
+            / voxels(reference.extent).min(voxels(image.extent));
+        if share < LEAST_SHARED {
+            return Err(VolumeError::GridMismatch {
+                field: "field of view",
+                left: format!(
+                    "{:?} voxels from {:.1?} mm",
+                    reference.extent,
+                    reference.world([0.0; 3])
+                ),
+                right: format!("{:?} voxels from {:.1?} mm", image.extent, image.world([0.0; 3])),
+                advice: format!(
+                    "they share {:.1} % of the smaller one, expected a quarter or more; are these the same subject and place?",
+                    100.0 * share
+                ),
+            });
+        }
         Ok(Self {
             extent: std::array::from_fn(|a| (last[a] - first[a]) as usize + 1),
             in_reference: first.map(|v| v as usize),
@@ -203,82 +235,6 @@ impl Shared {
                 "cropped to the {:?} voxels that both have: from voxel {:?} of the reference's {:?} and {:?} of the image's {:?}",
                 self.extent, self.in_reference, reference, self.in_image, image
             )
-        })
-    }
-}
-
-/// How to store a volume so that its axes run along the world's: for each axis of the result the axis it was,
-/// and whether it ran the other way.
-struct Turn {
-    from: [usize; 3],
-    flipped: [bool; 3],
-}
-
-impl Turn {
-    fn of(geometry: &Geometry) -> Self {
-        let mut turn = Self {
-            from: [0; 3],
-            flipped: [false; 3],
-        };
-        for (axis, (world, sign)) in geometry.canonical_axes().into_iter().enumerate() {
-            turn.from[world] = axis;
-            turn.flipped[world] = sign < 0.0;
-        }
-        turn
-    }
-
-    fn applied_to(&self, volume: &Volume) -> Volume {
-        let old = volume.extent();
-        let strides = [1, old[0], old[0] * old[1]];
-        let extent = self.from.map(|axis| old[axis]);
-        let offset = |world: usize, i: usize| {
-            strides[self.from[world]]
-                * if self.flipped[world] {
-                    extent[world] - 1 - i
-                } else {
-                    i
-                }
-        };
-        let mut data = Vec::with_capacity(volume.data().len());
-        for z in 0..extent[2] {
-            for y in 0..extent[1] {
-                let row = offset(1, y) + offset(2, z);
-                data.extend((0..extent[0]).map(|x| volume.data()[row + offset(0, x)]));
-            }
-        }
-        Volume::new(
-            data,
-            Geometry {
-                extent,
-                world_from_voxel: self.affine(volume.geometry()),
-            },
-        )
-    }
-
-    fn affine(&self, geometry: &Geometry) -> Affine {
-        let old = &geometry.world_from_voxel;
-        let first: [f64; 3] = std::array::from_fn(|axis| {
-            let world = self
-                .from
-                .iter()
-                .position(|&from| from == axis)
-                .expect("each axis goes somewhere");
-            if self.flipped[world] {
-                geometry.extent[axis] as f64 - 1.0
-            } else {
-                0.0
-            }
-        });
-        let origin = geometry.world(first);
-        std::array::from_fn(|row| {
-            let column = |world: usize| {
-                if self.flipped[world] {
-                    -old[row][self.from[world]]
-                } else {
-                    old[row][self.from[world]]
-                }
-            };
-            [column(0), column(1), column(2), origin[row]]
         })
     }
 }

@@ -30,6 +30,8 @@ pub struct Scores {
     pub voxels: usize,
     /// How many of them are in the mask.
     pub mask_voxels: usize,
+    /// How much of the mask lies in the field of view that both volumes share; 1 unless something was cut off.
+    pub mask_share: f64,
     /// How many scales entered MS-SSIM: 5 unless a side is too short.
     pub ms_ssim_scales: usize,
     /// Agreement of three intensity classes inside the mask.

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::number;
 use super::taper::Taper;
-use crate::intensity::{Mask, foreground_peak};
+use crate::intensity::{Mask, Normalization};
 use crate::kspace::{Spectrum, bin_at};
 use crate::random::Stream;
 use crate::separable::along_slowest;
@@ -74,9 +74,7 @@ pub struct SetScores {
 impl SetMember {
     /// Looks at one volume; `None` where it is too small for a patch of the coarsest level, or has no foreground.
     pub fn of(volume: &Volume) -> Option<Self> {
-        let peak = foreground_peak(volume).ok().filter(|peak| *peak > 0.0)?;
-        let mut scaled = volume.clone();
-        scaled.data_mut().iter_mut().for_each(|v| *v /= peak);
+        let scaled = Normalization::of(volume).ok()?.apply(volume.clone());
         let mask = Mask::otsu(&scaled);
         let mut fine = scaled.data().iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
         let mut extent = scaled.extent();

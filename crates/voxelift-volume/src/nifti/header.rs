@@ -2,7 +2,7 @@
 
 use super::qform::Qform;
 use crate::stored::Datatype;
-use crate::volume::{Affine, Geometry, VoxelMap};
+use crate::volume::{Affine, Geometry, Turn, VoxelMap};
 
 /// The version of a file's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,27 @@ pub struct Slices {
     pub duration: f64,
 }
 
+impl Slices {
+    /// The same acquisition where the slices are counted from the other end, if `backwards`.
+    fn counted(&self, backwards: bool, count: usize) -> Self {
+        if !backwards || *self == Self::default() {
+            return self.clone();
+        }
+        let last = count as i64 - 1;
+        Self {
+            start: last - self.end,
+            end: last - self.start,
+            // Up and down: sequential 1 and 2, alternating 3 and 4, alternating from the second slice 5 and 6.
+            code: match self.code {
+                code @ (1 | 3 | 5) => code + 1,
+                code @ (2 | 4 | 6) => code - 1,
+                code => code,
+            },
+            duration: self.duration,
+        }
+    }
+}
+
 /// A header extension, carried as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
@@ -72,6 +93,33 @@ pub struct Extension {
     pub code: i32,
     /// Its content, with the padding it had.
     pub data: Vec<u8>,
+}
+
+impl Extension {
+    /// Whether it repeats where the voxels are: AFNI's attributes, and the JSON of dcmstack.
+    pub fn describes_the_grid(&self) -> bool {
+        const AFNI: i32 = 4;
+        let is_dcmmeta = || self.data.windows(8).any(|part| part == b"dcmmeta_");
+        self.code == AFNI || is_dcmmeta()
+    }
+
+    /// Who wrote it, by its code.
+    pub fn writer(&self) -> String {
+        let name = match self.code {
+            2 => "DICOM attributes",
+            4 => "AFNI",
+            6 => "comment",
+            8 => "XCEDE",
+            10 => "JIMDIMINFO",
+            12 => "WORKFLOW_FWDS",
+            14 => "FreeSurfer",
+            16 => "pickled Python objects",
+            32 => "CIFTI",
+            44 => "MRS",
+            code => return format!("code {code}"),
+        };
+        name.to_owned()
+    }
 }
 
 /// All that is carried from a file to the files made from it.
@@ -203,6 +251,67 @@ impl Header {
             } else {
                 self.slices.clone()
             },
+            extensions: if changed.contains(&true) {
+                self.extensions_of_any_grid()
+            } else {
+                self.extensions.clone()
+            },
+            ..self.clone()
+        }
+    }
+
+    /// Drops all that people and programs wrote in words: `descrip`, `aux_file`, `intent_name` and every extension.
+    pub fn anonymise(&mut self) {
+        self.descrip.clear();
+        self.aux_file.clear();
+        self.intent.name.clear();
+        self.extensions.clear();
+    }
+
+    /// The extensions that stay true on another grid.
+    pub fn extensions_of_any_grid(&self) -> Vec<Extension> {
+        let any = self.extensions.iter().filter(|e| !e.describes_the_grid());
+        any.cloned().collect()
+    }
+
+    /// The header of the grid `onto` of another file: frequency, phase and slice axes go where `onto` stores them; the timing of
+    /// the slices stays where these are the same slices, turned round where they are counted the other way.
+    pub fn moved_onto(&self, onto: &Header) -> Self {
+        let (here, there) = (self.geometry(), onto.geometry());
+        let turn = Turn::along(&here, &there);
+        let turned = turn.geometry(&here);
+        let to = |axis: usize| turn.from.iter().position(|from| *from == axis).unwrap_or(axis);
+        let field = |shift: u8| match usize::from(self.dim_info >> shift & 3) {
+            0 => 0,
+            axis => (to(axis - 1) as u8 + 1) << shift,
+        };
+        let same_slices = |axis: usize| {
+            let place = turned.voxel(there.world([0.0; 3]))[axis];
+            let (ours, theirs) = (turned.spacing_mm()[axis], there.spacing_mm()[axis]);
+            turned.extent[axis] == there.extent[axis] && (ours - theirs).abs() < 1e-3 && place.abs() < 0.01
+        };
+        let slices = match usize::from(self.dim_info >> 4 & 3) {
+            0 if turned == there && turn.is_none() => self.slices.clone(),
+            0 => Slices::default(),
+            axis if same_slices(to(axis - 1)) => {
+                let flipped = turn.flipped[to(axis - 1)];
+                self.slices.counted(flipped, self.extent[axis - 1])
+            }
+            _ => Slices::default(),
+        };
+        let same = turned == there && turn.is_none();
+        Self {
+            extent: onto.extent,
+            spacing_mm: onto.spacing_mm,
+            sform: onto.sform,
+            qform: onto.qform,
+            dim_info: self.dim_info & 0xc0 | field(0) | field(2) | field(4),
+            slices,
+            extensions: if same {
+                self.extensions.clone()
+            } else {
+                self.extensions_of_any_grid()
+            },
             ..self.clone()
         }
     }
@@ -264,6 +373,56 @@ mod tests {
         assert_eq!(old.resampled(through, &map).slices, Slices::default());
         let unnamed = Header { dim_info: 0, ..old };
         assert_eq!(unnamed.resampled(in_plane, &map).slices, Slices::default());
+    }
+
+    #[test]
+    fn axes_and_slice_timing_go_where_the_reference_stores_them() {
+        let mut old = Header::new(&Geometry::axis_aligned([4, 5, 6], [1.0, 1.5, 2.0]));
+        old.dim_info = 1 | 2 << 2 | 3 << 4;
+        old.slices = Slices {
+            start: 1,
+            end: 5,
+            code: 3,
+            duration: 0.1,
+        };
+        let turn = |flipped| Turn {
+            from: [2, 0, 1],
+            flipped,
+        };
+        let moved = |flipped| old.moved_onto(&Header::new(&turn(flipped).geometry(&old.geometry())));
+        let new = moved([false; 3]);
+        // As nibabel's `as_reoriented`: frequency along y, phase along z, slices along x.
+        assert_eq!(new.dim_info, 2 | 3 << 2 | 1 << 4);
+        assert_eq!(new.slices, old.slices);
+        let backwards = Slices {
+            start: 0,
+            end: 4,
+            code: 4,
+            duration: 0.1,
+        };
+        assert_eq!(moved([true, false, false]).slices, backwards);
+        assert_eq!(moved([false, true, true]).slices, old.slices);
+        let finer = old.geometry().with_extent([4, 5, 12]);
+        assert_eq!(old.moved_onto(&Header::new(&finer)).slices, Slices::default());
+    }
+
+    #[test]
+    fn extensions_that_repeat_the_grid_do_not_outlive_it() {
+        let extension = |code, data: &[u8]| Extension {
+            code,
+            data: data.to_vec(),
+        };
+        let mut old = header();
+        old.extensions = vec![
+            extension(4, b"<AFNI_attributes>"),
+            extension(6, b"a comment"),
+            extension(0, b"{\"dcmmeta_shape\": [10, 12, 8]}"),
+        ];
+        let same = old.resampled(old.extent, &VoxelMap::IDENTITY);
+        assert_eq!(same.extensions, old.extensions);
+        let extent = [20, 24, 16];
+        let new = old.resampled(extent, &VoxelMap::field_of_view(old.extent, extent));
+        assert_eq!(new.extensions, [extension(6, b"a comment")]);
     }
 
     #[test]

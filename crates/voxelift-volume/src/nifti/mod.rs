@@ -23,6 +23,7 @@ pub use crate::stored::{Datatype, NanPolicy, ReadOptions};
 pub(crate) use frames::FrameSource;
 pub use frames::Frames;
 pub use header::{CodedAffine, Extension, Header, Intent, Slices, Version};
+pub use qform::{lean, upright};
 pub use read::{leftovers, open, other_half, read, read_header};
 pub use rewrite::rewrite;
 pub use write::{OutputType, WriteOptions, WriteReport, write, write_frames};

@@ -68,17 +68,12 @@ pub(super) fn affines(
         code_of("qform_code", layout.qform_code),
     );
 
-    let sform = match sform_code {
-        0 => None,
-        code => {
-            let affine: Affine =
-                std::array::from_fn(|r| std::array::from_fn(|c| record.float(layout.srow, 4 * r + c)));
-            if let Some((value, expected)) = affine_fault(&affine) {
-                let field = format!("sform (sform_code {code})");
-                return Err(VolumeError::malformed(path, field, value, expected));
-            }
-            Some(CodedAffine { code, affine })
-        }
+    let affine: Affine =
+        std::array::from_fn(|r| std::array::from_fn(|c| record.float(layout.srow, 4 * r + c)));
+    let (sform, sform_fault) = match (sform_code, affine_fault(&affine)) {
+        (0, _) => (None, None),
+        (code, None) => (Some(CodedAffine { code, affine }), None),
+        (code, Some((value, expected))) => (None, Some((code, value, expected))),
     };
     let handedness = record.float(layout.pixdim, 0);
     if qform_code > 0 && handedness.abs() != 1.0 {
@@ -103,6 +98,18 @@ pub(super) fn affines(
             let code = qform_code;
             affine_fault(&affine).map_or(Ok(CodedAffine { code, affine }), Err)
         });
+    if let Some((code, value, expected)) = sform_fault {
+        let field = format!("sform (sform_code {code})");
+        // Only a field that holds nothing gives way: zeros, or no numbers.
+        let columns = || affine.iter().flat_map(|row| &row[..3]);
+        let nothing = columns().all(|v| *v == 0.0) || affine.iter().flatten().any(|v| !v.is_finite());
+        if qform_code == 0 || usable.is_err() || !nothing {
+            return Err(VolumeError::malformed(path, field, value, expected));
+        }
+        warnings.push(format!(
+            "the {field} is {value}; it is dropped, the qform is used"
+        ));
+    }
     let qform = match (qform_code, usable, sform) {
         (0, ..) => None,
         (_, Ok(qform), Some(sform)) => {

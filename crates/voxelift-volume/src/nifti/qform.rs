@@ -15,6 +15,51 @@ pub(super) struct Qform {
     pub qfac: f64,
 }
 
+/// The squared norm of a quaternion in text of six digits may be this far above 1.
+const ROUNDED: f64 = 1e-4;
+
+/// Axes that lean further than this (a cosine) towards one another do so on purpose.
+const LEANING: f64 = 0.05;
+
+/// The affine of the same voxel sizes, with its axes at right angles, that is nearest to one with a little shear; `None` where the
+/// shear is no rounding.
+pub fn upright(affine: &Affine) -> Option<Affine> {
+    let grid = Geometry {
+        extent: [1; 3],
+        world_from_voxel: *affine,
+    };
+    let spacing = grid.spacing_mm();
+    let mut r: [[f64; 3]; 3] =
+        std::array::from_fn(|row| std::array::from_fn(|c| affine[row][c] / spacing[c]));
+    if lean(affine) > LEANING {
+        return None;
+    }
+    // The orthogonal factor of the polar decomposition, by Newton's iteration (Higham 1986).
+    for _ in 0..20 {
+        let cofactor = |i: usize, j: usize| {
+            let (i1, i2, j1, j2) = ((i + 1) % 3, (i + 2) % 3, (j + 1) % 3, (j + 2) % 3);
+            r[i1][j1] * r[i2][j2] - r[i1][j2] * r[i2][j1]
+        };
+        let determinant: f64 = (0..3).map(|j| r[0][j] * cofactor(0, j)).sum();
+        r = std::array::from_fn(|i| std::array::from_fn(|j| 0.5 * (r[i][j] + cofactor(i, j) / determinant)));
+    }
+    Some(std::array::from_fn(|row| {
+        let [x, y, z] = r[row];
+        [x * spacing[0], y * spacing[1], z * spacing[2], affine[row][3]]
+    }))
+}
+
+/// The largest cosine between two axes of an affine: 0 where they are at right angles.
+pub fn lean(affine: &Affine) -> f64 {
+    let column = |c: usize| affine.map(|row| row[c]);
+    let dot = |p: [f64; 3], q: [f64; 3]| -> f64 { (0..3).map(|i| p[i] * q[i]).sum() };
+    let cosine = |p: usize, q: usize| {
+        let (p, q) = (column(p), column(q));
+        (dot(p, q) / (dot(p, p) * dot(q, q)).sqrt()).abs()
+    };
+    cosine(0, 1).max(cosine(0, 2)).max(cosine(1, 2))
+}
+
 impl Qform {
     /// The affine (`nifti1.h`, method 2).
     ///
@@ -30,6 +75,8 @@ impl Qform {
         let norm = b * b + c * c + d * d;
         let a = match 1.0 - norm {
             rest if rest.abs() < tolerance => 0.0,
+            // Written by tools that round to six digits: a half turn.
+            rest if (-ROUNDED..0.0).contains(&rest) => 0.0,
             rest if rest < 0.0 => return Err(format!("a quaternion of squared norm {norm}, above 1")),
             rest => rest.sqrt(),
         };
@@ -173,6 +220,40 @@ mod tests {
     fn shear_is_no_qform() {
         let sheared = [[1.0, 0.01, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
         assert_eq!(Qform::from_affine(&sheared), None);
+    }
+
+    #[test]
+    fn a_little_shear_is_taken_back_and_much_is_not() {
+        let sheared = [
+            [1.0, 3e-3, 0.0, 5.0],
+            [0.0, 1.0, 0.0, -6.0],
+            [0.0, 0.0, -1.2, 7.0],
+        ];
+        assert!((lean(&sheared) - 3e-3).abs() < 1e-6);
+        let upright_one = upright(&sheared).unwrap();
+        assert!(lean(&upright_one) < 1e-12 && Qform::from_affine(&upright_one).is_some());
+        for (a, b) in upright_one.iter().flatten().zip(sheared.iter().flatten()) {
+            assert!((a - b).abs() < 2e-3, "{upright_one:?}");
+        }
+        assert_eq!(
+            upright(&[[1.0, 0.3, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]),
+            None
+        );
+    }
+
+    #[test]
+    fn a_norm_rounded_above_one_is_a_half_turn() {
+        let q = Qform {
+            quatern: [1.0 + 5e-7, 0.0, 0.0],
+            offset: [0.0; 3],
+            spacing_mm: [1.0; 3],
+            qfac: 1.0,
+        };
+        let affine = q.affine(3.0 * f64::from(f32::EPSILON)).unwrap();
+        let expected = [[1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0]];
+        for (a, b) in affine.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((a - b).abs() < 1e-9, "{affine:?}");
+        }
     }
 
     #[test]

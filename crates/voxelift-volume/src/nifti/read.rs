@@ -9,7 +9,7 @@ use super::header::{Extension, Header};
 use super::layout::{Layout, Record};
 use super::parse::{Parsed, parse, sniff};
 use crate::error::{Result, VolumeError};
-use crate::stored::{Decoder, ReadOptions, Source, StoredFrames, checked_voxels};
+use crate::stored::{Decoder, ReadOptions, START, Source, StoredFrames, checked_voxels, foreign};
 
 /// Extensions larger than this together are not believed.
 const MAX_EXTENSION_BYTES: u64 = 64 << 20;
@@ -128,7 +128,19 @@ fn header_at(path: &Path) -> Result<(Source, Parsed)> {
     let mut source = Source::open(path)?;
     let mut start = [0; 4];
     source.take("header", &mut start)?;
-    let (version, big_endian) = sniff(path, start)?;
+    let (version, big_endian) = match sniff(path, start) {
+        Ok(known) => known,
+        Err(error) => {
+            let mut bytes = start.to_vec();
+            bytes.resize(START + 16, 0);
+            let there = source.fill(&mut bytes[4..])?;
+            bytes.truncate(4 + there);
+            return Err(match foreign(&bytes) {
+                Some((kind, advice)) => VolumeError::unsupported(path, kind, advice),
+                None => error,
+            });
+        }
+    };
     let layout = Layout::of(version);
     let mut bytes = vec![0; layout.size];
     bytes[..4].copy_from_slice(&start);

@@ -6,15 +6,17 @@ use crate::volume::{Geometry, Scale, Volume};
 /// The most voxels along an axis that NIfTI-1 can say.
 const LONGEST_AXIS: f64 = 32767.0;
 
-/// The volume with zeros at the high end of each axis, up to the next multiple of the scale: what a
+/// The volume mirrored at the high end of each axis, up to the next multiple of the scale: what a
 /// whole-number scale takes, so that the coarse spacing is exactly `scale` times the fine one and the outer
-/// edge of voxel 0 stays. The LR extent is then [`Scale::down`] of either.
+/// edge of voxel 0 stays. An axis of one voxel stays one. The LR extent is then [`Scale::down`] of either, for the scale
+/// [`Scale::within`] the volume.
 pub fn pad_to_scale(volume: &Volume, scale: Scale) -> Volume {
+    let scale = scale.within(volume.extent());
     let extent = scale.up(scale.down(volume.extent()));
     if extent == volume.extent() {
         volume.clone()
     } else {
-        volume.padded(extent)
+        volume.mirrored(extent)
     }
 }
 
@@ -74,15 +76,20 @@ mod tests {
     }
 
     #[test]
-    fn padding_reaches_the_next_multiple() {
-        let volume = Volume::filled(1.0, Geometry::axis_aligned([4, 5, 7], [1.0; 3]));
+    fn padding_mirrors_up_to_the_next_multiple_and_leaves_single_voxels() {
+        let geometry = Geometry::axis_aligned([4, 5, 7], [1.0; 3]);
+        let volume = Volume::new((0..140).map(|i| i as f32).collect(), geometry);
         let padded = pad_to_scale(&volume, Scale([2, 2, 3]));
         assert_eq!(padded.extent(), [4, 6, 9]);
-        assert_eq!(padded.at([3, 4, 6]), 1.0);
-        assert_eq!(padded.at([3, 5, 6]), 0.0);
+        assert_eq!(padded.at([3, 4, 6]), 139.0);
+        assert_eq!(padded.at([3, 5, 6]), 139.0, "the last row again");
+        assert_eq!(padded.at([2, 5, 8]), volume.at([2, 4, 5]));
         assert_eq!(
             padded.geometry().world_from_voxel,
             volume.geometry().world_from_voxel
         );
+        let slice = Volume::filled(2.0, Geometry::axis_aligned([4, 5, 1], [1.0; 3]));
+        assert_eq!(pad_to_scale(&slice, Scale([2; 3])).extent(), [4, 6, 1]);
+        assert_eq!(slice.mirrored([4, 5, 4]).at([3, 4, 3]), 2.0);
     }
 }

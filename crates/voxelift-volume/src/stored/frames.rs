@@ -60,6 +60,7 @@ impl StoredFrames {
         // Cannot overflow: both counts were checked, and a voxel has at most eight bytes.
         let bytes = (voxels * frames * decoder.datatype.bytes()) as u64;
         source.expect_room("voxel data", bytes)?;
+        source.expect_honest(voxels, bytes, options)?;
         let nan = options.nan;
         Ok(Self {
             source,

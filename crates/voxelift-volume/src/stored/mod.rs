@@ -6,11 +6,13 @@
 mod datatype;
 mod decoder;
 mod frames;
+mod kind;
 mod options;
 mod source;
 
 pub use datatype::Datatype;
 pub(crate) use decoder::Decoder;
 pub(crate) use frames::{StoredFrames, checked_voxels, not_finite};
+pub(crate) use kind::{START, foreign};
 pub use options::{NanPolicy, ReadOptions};
 pub(crate) use source::Source;

@@ -14,6 +14,8 @@ pub enum NanPolicy {
 pub struct ReadOptions {
     /// The most voxels, in all frames together, that are believed.
     pub max_voxels: u64,
+    /// Whether `max_voxels` was asked for: then a large volume in a tiny file is believed too.
+    pub large: bool,
     /// What becomes of voxels that are not finite.
     pub nan: NanPolicy,
 }
@@ -22,6 +24,7 @@ impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             max_voxels: 1 << 31,
+            large: false,
             nan: NanPolicy::Zero,
         }
     }

@@ -1,15 +1,20 @@
 //! A file's bytes, plain or gzip, with its end checked.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
 
+use super::options::ReadOptions;
 use crate::error::{Result, VolumeError};
 
 /// The most that deflate can shrink: 258 bytes to two bits.
 const MAX_DEFLATE_RATIO: u64 = 1032;
+
+/// A volume of this many voxels takes a gibibyte; one that is packed this tightly is blank, or made to do harm.
+const MANY_VOXELS: usize = 1 << 28;
+const MOST_SHRUNK: u64 = 100;
 
 /// Bytes behind the expected end that are read to find the true end; more are refused.
 const SLACK: u64 = 1 << 20;
@@ -29,11 +34,24 @@ impl Source {
     /// Opens a file; gzip is known by its first bytes, not by the name.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |action| move |source| VolumeError::io(path, action, source);
-        let file = File::open(path).map_err(failed("open"))?;
-        let metadata = file.metadata().map_err(failed("read"))?;
+        // Asked before it is opened: a pipe without a writer would never answer.
+        let metadata = fs::metadata(path).map_err(failed("open"))?;
         if metadata.is_dir() {
             return Err(VolumeError::unsupported(path, "a folder", "name a file"));
         }
+        if !metadata.is_file() {
+            let advice = "it is read twice and its size must be known; save it as a file first";
+            return Err(VolumeError::unsupported(path, "a pipe, socket or device", advice));
+        }
+        if metadata.len() == 0 {
+            return Err(VolumeError::malformed(
+                path,
+                "the file",
+                "empty",
+                "a scan; copy it again",
+            ));
+        }
+        let file = File::open(path).map_err(failed("open"))?;
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let gzip = reader
             .fill_buf()
@@ -153,6 +171,22 @@ impl Source {
             value,
             format!("{bytes} bytes, by dim and datatype"),
         ))
+    }
+
+    /// Refuses a volume of much memory that a tiny gzip file promises, unless `--max-voxels` was given: scans do not shrink so.
+    pub fn expect_honest(&self, voxels: usize, bytes: u64, options: &ReadOptions) -> Result<()> {
+        let times = bytes / self.stored.max(1);
+        if options.large || !self.gzip || voxels < MANY_VOXELS || times < MOST_SHRUNK {
+            return Ok(());
+        }
+        let value = format!(
+            "{bytes} bytes from a file of {}, {times} times as many",
+            self.stored
+        );
+        let expected = format!(
+            "less than {MOST_SHRUNK} times for a volume of {voxels} voxels; if it is meant so, pass --max-voxels {voxels}"
+        );
+        Err(VolumeError::malformed(&self.path, "voxel data", value, expected))
     }
 
     /// Reads on to the end, where gzip's checksum and length are checked, and counts the bytes that were

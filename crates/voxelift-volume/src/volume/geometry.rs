@@ -226,6 +226,13 @@ impl Scale {
         }
     }
 
+    /// The factors that a volume takes: an axis of one voxel stays, since nothing says what lies beside it.
+    pub fn within(&self, extent: [usize; 3]) -> Self {
+        Self(std::array::from_fn(
+            |a| if extent[a] == 1 { 1 } else { self.0[a] },
+        ))
+    }
+
     /// The HR extent over an LR extent.
     pub fn up(&self, lr: [usize; 3]) -> [usize; 3] {
         std::array::from_fn(|a| lr[a] * self.0[a])

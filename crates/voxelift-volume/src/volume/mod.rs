@@ -1,9 +1,11 @@
 //! Floor 1 · A volume: f32 voxels, x fastest, with their place in the world.
 
 mod geometry;
+mod turn;
 
 pub use geometry::{Affine, Geometry, Scale, VoxelMap};
 pub(crate) use geometry::{MAX_MM, MIN_DETERMINANT, affine_fault};
+pub use turn::Turn;
 
 /// A three-dimensional image: voxels in file order (x fastest, then y, then z) and their geometry.
 ///
@@ -106,6 +108,32 @@ impl Volume {
             offset: start.map(|s| s as f64),
         };
         Self::new(data, self.geometry.resampled(extent, &map))
+    }
+
+    /// The volume mirrored at the high end of each axis, up to `extent`; voxel 0 stays where it is. The last voxel is the first one
+    /// that is repeated, so that no edge appears.
+    ///
+    /// # Panics
+    /// When an axis would shrink.
+    pub fn mirrored(&self, extent: [usize; 3]) -> Self {
+        let old = self.extent();
+        assert!(
+            (0..3).all(|a| extent[a] >= old[a]),
+            "mirroring {old:?} to {extent:?} would shrink it"
+        );
+        let inside = |axis: usize, i: usize| {
+            let i = i % (2 * old[axis]);
+            i.min(2 * old[axis] - 1 - i)
+        };
+        let columns: Vec<usize> = (0..extent[0]).map(|x| inside(0, x)).collect();
+        let mut data = Vec::with_capacity(extent.iter().product());
+        for z in 0..extent[2] {
+            for y in 0..extent[1] {
+                let row = &self.data[self.index([0, inside(1, y), inside(2, z)])..][..old[0]];
+                data.extend(columns.iter().map(|x| row[*x]));
+            }
+        }
+        Self::new(data, self.geometry.resampled(extent, &VoxelMap::IDENTITY))
     }
 
     /// The volume with zeros added at the high end of each axis, voxel 0 staying where it is.

@@ -79,6 +79,8 @@ fn values_are_scaled_and_signs_and_stored_bits_kept() {
     // Slices of different scales have no common one.
     let second = Plan {
         number: 2,
+        uid: 2,
+        value: 200,
         position: [0.0, 0.0, 3.0],
         ..scaled(0.25)
     };

@@ -45,7 +45,7 @@ fn found_and_mended(name: &str, word: &str, damage: impl FnOnce(Vec<u8>) -> Vec<
     );
 
     let mended = folder.path().join("mended.nii");
-    mend(&path, &mended, false, &ReadOptions::default()).unwrap();
+    mend(&path, &mended, false, false, &ReadOptions::default()).unwrap();
     assert_eq!(findings(&mended), Vec::<String>::new(), "{word}");
     let voxels = std::fs::read(&mended).unwrap().split_off(352);
     assert_eq!(voxels, bytes[352..], "{word}: the stored voxels stay");
@@ -67,7 +67,7 @@ fn a_clean_file_is_clean_and_stays_as_it_is() {
     std::fs::write(&path, &bytes).unwrap();
     assert_eq!(findings(&path), Vec::<String>::new());
     let again = folder.path().join("b.nii");
-    mend(&path, &again, false, &ReadOptions::default()).unwrap();
+    mend(&path, &again, false, false, &ReadOptions::default()).unwrap();
     assert_eq!(std::fs::read(again).unwrap(), bytes);
 }
 
@@ -109,7 +109,7 @@ fn a_qform_brought_to_another_world_says_which() {
         put(&mut bytes, 292, &float(there + offset));
         let (path, mended) = (folder.path().join("a.nii"), folder.path().join("b.nii"));
         std::fs::write(&path, bytes).unwrap();
-        mend(&path, &mended, true, &ReadOptions::default()).unwrap();
+        mend(&path, &mended, true, false, &ReadOptions::default()).unwrap();
         let header = nifti::read_header(&mended).unwrap().0;
         (header.qform.unwrap().code, header.sform.unwrap().code)
     };
@@ -130,7 +130,7 @@ fn what_cannot_be_mended_is_left_and_found_again() {
     std::fs::write(&path, &bytes).unwrap();
     assert!(findings(&path)[0].contains("left and right are a guess"));
     let mended = folder.path().join("b.nii.gz");
-    mend(&path, &mended, false, &ReadOptions::default()).unwrap();
+    mend(&path, &mended, false, false, &ReadOptions::default()).unwrap();
     let header = nifti::read_header(&mended).unwrap().0;
     assert!(
         header.sform.is_none() && header.qform.is_none(),
@@ -146,6 +146,7 @@ fn what_cannot_be_mended_is_left_and_found_again() {
         mend(
             &broken,
             &folder.path().join("c.nii"),
+            false,
             false,
             &ReadOptions::default()
         )
@@ -168,13 +169,14 @@ fn a_damaged_end_is_found_before_a_copy_gets_its_name() {
         &path,
         &folder.path().join("b.nii"),
         false,
+        false,
         &ReadOptions::default(),
     )
     .unwrap_err()
     .to_string();
     assert!(message.contains("a.nii.gz: gzip stream is damaged"), "{message}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    let over = mend(&path, &path, true, &ReadOptions::default())
+    let over = mend(&path, &path, true, false, &ReadOptions::default())
         .unwrap_err()
         .to_string();
     assert!(over.contains("is an input"), "{over}");

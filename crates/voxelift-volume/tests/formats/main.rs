@@ -3,7 +3,10 @@
 #[cfg(feature = "dicom")]
 mod dicom;
 mod doctor;
+#[cfg(feature = "dicom")]
+mod hostile;
 mod mgh;
+mod misplaced;
 #[cfg(feature = "dicom")]
 #[path = "../python/mod.rs"]
 mod python;

@@ -19,6 +19,12 @@ pub struct Plan {
     pub bits_stored: u16,
     pub frames: Option<&'static str>,
     pub photometric: &'static str,
+    pub kind: &'static str,
+    pub echo_ms: &'static str,
+    pub temporal: Option<&'static str>,
+    pub value: u16,
+    pub uid: usize,
+    pub preamble: bool,
 }
 
 impl Plan {
@@ -35,11 +41,17 @@ impl Plan {
             bits_stored: 12,
             frames: None,
             photometric: "MONOCHROME2",
+            kind: "ORIGINAL\\PRIMARY\\M\\ND",
+            echo_ms: "30",
+            temporal: None,
+            value: 100 * number as u16,
+            uid: number,
+            preamble: true,
         }
     }
 
     pub fn pixels(&self) -> Vec<u16> {
-        (0..3 * self.rows).map(|k| 100 * self.number as u16 + k).collect()
+        (0..3 * self.rows).map(|k| self.value + k).collect()
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -51,8 +63,9 @@ impl Plan {
             value.resize(value.len().next_multiple_of(2), pad);
             put(&mut set, group, element, vr, &value);
         };
+        text(0x0008, 0x0008, "CS", self.kind);
         text(0x0008, 0x0016, "UI", "1.2.840.10008.5.1.4.1.1.4");
-        text(0x0008, 0x0018, "UI", &format!("{}.{}", self.series, self.number));
+        text(0x0008, 0x0018, "UI", &format!("{}.{}", self.series, self.uid));
         text(0x0008, 0x0020, "DA", "19990101");
         text(0x0008, 0x0060, "CS", "MR");
         text(0x0008, 0x0080, "LO", "GENERAL HOSPITAL");
@@ -60,11 +73,14 @@ impl Plan {
         text(0x0010, 0x0020, "LO", "PID-0815");
         text(0x0018, 0x0050, "DS", "4");
         text(0x0018, 0x0080, "DS", "2000");
-        text(0x0018, 0x0081, "DS", "30");
+        text(0x0018, 0x0081, "DS", self.echo_ms);
         text(0x0020, 0x000e, "UI", self.series);
         text(0x0020, 0x0013, "IS", &self.number.to_string());
         text(0x0020, 0x0032, "DS", &join(&self.position));
         text(0x0020, 0x0037, "DS", &join(&self.orientation));
+        if let Some(temporal) = self.temporal {
+            text(0x0020, 0x0100, "IS", temporal);
+        }
         let short =
             |set: &mut Vec<u8>, element, value: u16| put(set, 0x0028, element, "US", &value.to_le_bytes());
         short(&mut set, 0x0002, 1);
@@ -104,6 +120,9 @@ impl Plan {
         let pixels: Vec<u8> = self.pixels().iter().flat_map(|p| p.to_le_bytes()).collect();
         put(&mut set, 0x7fe0, 0x0010, "OW", &pixels);
 
+        if !self.preamble {
+            return set;
+        }
         let mut meta = Vec::new();
         put(&mut meta, 0x0002, 0x0001, "OB", &[0, 1]);
         put(&mut meta, 0x0002, 0x0002, "UI", b"1.2.840.10008.5.1.4.1.1.4\0");
@@ -123,7 +142,7 @@ impl Plan {
     }
 }
 
-fn put(out: &mut Vec<u8>, group: u16, element: u16, vr: &str, value: &[u8]) {
+pub fn put(out: &mut Vec<u8>, group: u16, element: u16, vr: &str, value: &[u8]) {
     out.extend(group.to_le_bytes());
     out.extend(element.to_le_bytes());
     out.extend(vr.as_bytes());

@@ -3,9 +3,10 @@
 use voxelift_volume::intensity::Mask;
 use voxelift_volume::kspace::{Complex, Spectrum, truncate, zero_fill};
 use voxelift_volume::metrics::{
-    Detail, EvaluateOptions, Pair, Scores, data_consistency, evaluate, label_agreement, shell_correlation,
+    Detail, EvaluateOptions, Pair, Scores, data_consistency, evaluate, label_agreement, mask_on,
+    shell_correlation,
 };
-use voxelift_volume::{Geometry, Volume, VolumeError, VoxelMap};
+use voxelift_volume::{Geometry, Turn, Volume, VolumeError, VoxelMap};
 
 use crate::made::volumes;
 
@@ -363,4 +364,90 @@ fn labels_agree_by_dice() {
     );
     let half = label_agreement(&volume(&[1.0, 0.5]), &volume(&[1.0, 1.0]));
     assert!(half.unwrap_err().to_string().contains("0.5"));
+}
+
+#[test]
+fn an_image_scores_the_same_in_each_of_its_48_storage_orders() {
+    let (reference, image, mask) = volumes([24, 27, 22], [1.0, 0.9, 1.3]);
+    let options = EvaluateOptions {
+        detail: Detail::Headline,
+        ..EvaluateOptions::default()
+    };
+    let inside = mask.data().iter().map(|&m| f32::from(u8::from(m))).collect();
+    let inside = Volume::new(inside, reference.geometry().clone());
+    let expected = evaluate(&reference, &image, Some(&mask), &options).unwrap();
+    for from in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        for signs in 0..8 {
+            let flipped = [0, 1, 2].map(|axis| signs >> axis & 1 == 1);
+            let turn = Turn { from, flipped };
+            let got = evaluate(&reference, &turn.applied_to(&image), Some(&mask), &options).unwrap();
+            assert_eq!(got, expected, "{turn:?}");
+            let (mask_here, how) = mask_on(reference.geometry(), &turn.applied_to(&inside)).unwrap();
+            assert_eq!((mask_here, how), (mask.clone(), None), "{turn:?}");
+        }
+    }
+}
+
+#[test]
+fn little_in_common_is_refused_and_half_a_mask_is_told() {
+    let (reference, image, mask) = volumes(EXTENT, [1.0; 3]);
+    let shifted = |voxels: f64| {
+        let offset = [0.0, 0.0, voxels];
+        let map = VoxelMap {
+            scale: [1.0; 3],
+            offset,
+        };
+        Volume::new(image.data().to_vec(), image.geometry().resampled(EXTENT, &map))
+    };
+    for voxels in [44.0, 36.0, -40.0] {
+        let error = evaluate(
+            &reference,
+            &shifted(voxels),
+            Some(&mask),
+            &EvaluateOptions::default(),
+        );
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("they share") && error.contains("field of view"),
+            "{error}"
+        );
+    }
+    let half = scored(&reference, &shifted(20.0), Some(&mask));
+    assert!((0.4..0.8).contains(&half.mask_share), "{}", half.mask_share);
+    assert!(
+        half.notes.iter().any(|note| note.contains("of the mask lies in")),
+        "{:?}",
+        half.notes
+    );
+    // A piece of the image is all there.
+    let piece = scored(&reference, &image.crop([10, 10, 10], [20; 3]), Some(&mask));
+    assert!(piece.mask_share < 0.3 && piece.voxels == 8000);
+    assert_eq!(scored(&reference, &image, Some(&mask)).mask_share, 1.0);
+}
+
+#[test]
+fn a_mask_lands_nearest_in_the_world_or_is_refused() {
+    let (reference, _, mask) = volumes([24, 27, 22], [1.0; 3]);
+    let inside: Vec<f32> = mask.data().iter().map(|&m| f32::from(u8::from(m))).collect();
+    let placed = |offset: f64| {
+        let map = VoxelMap {
+            scale: [1.0; 3],
+            offset: [offset, 0.0, 0.0],
+        };
+        Volume::new(inside.clone(), reference.geometry().resampled([24, 27, 22], &map))
+    };
+    let (near, how) = mask_on(reference.geometry(), &placed(0.3)).unwrap();
+    assert_eq!(near, mask);
+    assert!(how.is_some());
+    for far in [100.0, 18.0] {
+        let error = mask_on(reference.geometry(), &placed(far))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("the mask"), "{error}");
+    }
+    let fine = Volume::filled(1.0, reference.geometry().with_extent([48, 54, 44]));
+    assert_eq!(
+        mask_on(reference.geometry(), &fine).unwrap().0.count(),
+        24 * 27 * 22
+    );
 }

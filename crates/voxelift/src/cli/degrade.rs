@@ -66,11 +66,20 @@ pub fn run(arguments: &DegradeArguments, terminal: &Terminal) -> anyhow::Result<
     let first = frames.next().expect("a scan has a volume")?;
     terminal.say(degradation);
     let (hr, lr) = (scan.header.extent, first.extent());
-    let padded = match grid {
-        Grid::Scale(scale) => scale.up(lr),
-        Grid::SpacingMm(_) => hr,
-    };
-    let header = scan.header.resampled(lr, &VoxelMap::field_of_view(padded, lr));
+    let padded = degradation.padded_extent(hr);
+    if padded != hr {
+        terminal.say(format!(
+            "{hr:?} voxels are no multiple of the scale: mirrored at the high end to {padded:?}; the field of view grows with them"
+        ));
+    }
+    if let Some(axis) = (0..3).find(|axis| hr[*axis] == 1) {
+        let axis = ["x", "y", "z"][axis];
+        terminal.say(format!("one voxel along {axis}: it stays as it is"));
+    }
+    let mut header = scan.header.resampled(lr, &VoxelMap::field_of_view(padded, lr));
+    if arguments.write.anonymise {
+        header.anonymise();
+    }
     let made = words::grid(first.geometry());
     files::write(
         &arguments.output,

@@ -25,6 +25,9 @@ pub struct DoctorArguments {
     /// Overwrite existing outputs (never an input)
     #[arg(long, requires = "fix")]
     force: bool,
+    /// With --fix: drop the free text of the header (descrip, aux_file, intent_name) and all extensions, which may name somebody
+    #[arg(long, requires = "fix")]
+    anonymise: bool,
     #[command(flatten)]
     read: ReadArguments,
 }
@@ -69,7 +72,7 @@ fn look(file: &Path, output: Option<&Path>, arguments: &DoctorArguments) -> anyh
         return Ok(findings.is_empty());
     };
     files::make_parent(output)?;
-    mend(file, output, arguments.force, &options)?;
+    mend(file, output, arguments.force, arguments.anonymise, &options)?;
     let left = examine(output, &options)?;
     say(output, "written, clean", &left)?;
     Ok(left.is_empty())

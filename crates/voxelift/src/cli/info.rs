@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use voxelift_model::model_file::ModelFile;
-use voxelift_volume::intensity::{Mask, percentile};
+use voxelift_volume::intensity::{Mask, Normalization, percentile};
 use voxelift_volume::nifti::{Header, ReadOptions};
 use voxelift_volume::{Result, Volume, scan};
 
@@ -97,6 +97,7 @@ struct Intensities {
     zero_share: f64,
     foreground_share: f64,
     foreground_p995: Option<f64>,
+    zero: Option<f32>,
 }
 
 impl Intensities {
@@ -116,6 +117,7 @@ impl Intensities {
             zero_share: data.iter().filter(|v| **v == 0.0).count() as f64 / n,
             foreground_share: foreground.len() as f64 / n,
             foreground_p995: percentile(&mut foreground, 99.5),
+            zero: Normalization::of(volume).ok().map(|scale| scale.zero),
         }
     }
 }
@@ -152,6 +154,12 @@ fn as_text(file: &Path, seen: &Seen) -> String {
         "foreground",
         format!("{share:.1} % of the voxels ({zero:.1} % are 0), 99.5th percentile {p995}"),
     );
+    if let Some(zero) = values.zero.filter(|zero| *zero != 0.0) {
+        row(
+            "zero",
+            format!("{zero}: the background's level, taken off for a model"),
+        );
+    }
     seen.warnings
         .iter()
         .for_each(|warning| row("warning", warning.clone()));
@@ -193,6 +201,7 @@ fn as_json(file: &Path, seen: &Seen) -> String {
         "zero_share": values.zero_share,
         "foreground_share": values.foreground_share,
         "foreground_p995": values.foreground_p995,
+        "zero": values.zero,
         "warnings": seen.warnings,
     });
     format!("{object}\n")

@@ -11,9 +11,9 @@ pub struct ReadArguments {
     /// What to do with NaN and infinite voxels
     #[arg(long, value_enum, default_value_t = NanArgument::Zero)]
     nan: NanArgument,
-    /// Refuse files with more voxels than this
-    #[arg(long, value_name = "N", default_value_t = ReadOptions::default().max_voxels)]
-    max_voxels: u64,
+    /// Refuse files with more voxels than this [default: 2147483648, and no volume of 2^28 and more from a file 100 times smaller]
+    #[arg(long, value_name = "N")]
+    max_voxels: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -32,7 +32,8 @@ impl ReadArguments {
             NanArgument::Error => NanPolicy::Error,
         };
         ReadOptions {
-            max_voxels: self.max_voxels,
+            max_voxels: self.max_voxels.unwrap_or(ReadOptions::default().max_voxels),
+            large: self.max_voxels.is_some(),
             nan,
         }
     }
@@ -47,6 +48,9 @@ pub struct WriteArguments {
     /// Overwrite existing outputs (never an input)
     #[arg(long)]
     pub force: bool,
+    /// Drop the free text of the header (descrip, aux_file, intent_name) and all extensions, which may name somebody
+    #[arg(long)]
+    pub anonymise: bool,
 }
 
 impl WriteArguments {

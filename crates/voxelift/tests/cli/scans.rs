@@ -377,3 +377,61 @@ fn each_axis_may_have_a_factor_of_its_own() {
         assert!(near.iter().all(|mm| (mm - 2.1).abs() < 0.1), "{near:?}");
     }
 }
+
+#[test]
+fn volumes_are_looked_at_one_by_one() {
+    let bench = Bench::new();
+    let head = bench.phantom("plain.nii", [24, 28, 22], 1);
+    let n = head.data().len() as f32;
+    let mean = head.data().iter().sum::<f32>() / n;
+    let deviation = (head.data().iter().map(|v| (v - mean).powi(2)).sum::<f32>() / n).sqrt();
+    let scored = head.clone().map(|v| (v - mean) / deviation);
+    let mut four = NiftiImage::from_volume(head.clone());
+    four.header.extra_extent = vec![3];
+    four.frames = vec![head.clone().map(|_| 0.0), head.clone(), scored];
+    nifti::write(&bench.path("four.nii"), &four, &WriteOptions::default()).unwrap();
+    let upscale = ["upscale", "four.nii", "-o", "sr.nii", "--allow-out-of-range"];
+    let assert = bench.run(&upscale).code(0);
+    let said = text(&assert.get_output().stderr);
+    assert!(said.contains("volume 1 of 3: is 0 everywhere"), "{said}");
+    let sr = image(&bench, "sr.nii");
+    assert!(sr.frames[0].data().iter().all(|v| *v == 0.0));
+    let peak = head.data().iter().copied().fold(0.0, f32::max);
+    for (a, b) in sr.frames[1].data().iter().zip(sr.frames[2].data()) {
+        assert!((a - (b * deviation + mean)).abs() < 0.01 * peak, "{a} {b}");
+    }
+    // A phase map among them is refused by its number.
+    four.frames[2] = Volume::new(
+        (0..head.data().len())
+            .map(|i| (i * 7919 % 8192) as f32 - 4096.0)
+            .collect(),
+        head.geometry().clone(),
+    );
+    nifti::write(&bench.path("phase.nii"), &four, &WriteOptions::default()).unwrap();
+    let assert = bench
+        .run(&["upscale", "phase.nii", "-o", "no.nii", "--allow-out-of-range"])
+        .code(1);
+    let said = text(&assert.get_output().stderr);
+    assert!(
+        said.contains("volume 3 of 3") && said.contains("magnitude"),
+        "{said}"
+    );
+    assert!(!bench.path("no.nii").exists());
+}
+
+#[test]
+fn tables_of_spreadsheets_are_read() {
+    let bench = Bench::new();
+    let head = bench.phantom("hr.nii", [24, 28, 22], 1);
+    bench.write("sr.nii", &head.map(|v| v * 0.9));
+    for (name, delimiter, start) in [
+        ("a.csv", ";", "\u{feff}"),
+        ("b.csv", "\t", ""),
+        ("c.csv", ",", ""),
+    ] {
+        let table =
+            format!("{start}reference,image,subject\r\nhr.nii,sr.nii,one\r\n").replace(',', delimiter);
+        fs::write(bench.path(name), table).unwrap();
+        bench.run(&["evaluate", "--pairs", name]).code(0);
+    }
+}

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use voxelift_model::scoring::{Case, CaseScores};
-use voxelift_volume::Volume;
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::intensity::Mask;
-use voxelift_volume::metrics::{EvaluateOptions, Score};
+use voxelift_volume::metrics::{EvaluateOptions, Score, Scores, mask_on};
 use voxelift_volume::nifti::ReadOptions;
+use voxelift_volume::{Turn, Volume};
 
 use super::files;
 use super::options::{ReadArguments, Spacing};
@@ -31,7 +31,7 @@ pub struct EvaluateArguments {
     /// What is scored
     #[arg(long, value_name = "SR", requires = "reference")]
     image: Option<PathBuf>,
-    /// Where it counts, on the reference's grid: voxels above zero [default: Otsu on the reference]
+    /// Where it counts: voxels above zero, nearest in the world where its grid is not the reference's [default: Otsu on the reference]
     #[arg(long, value_name = "M")]
     mask: Option<PathBuf>,
     /// A table of many: reference,image[,mask][,subject][,method], paths relative to the table
@@ -100,7 +100,7 @@ pub fn run(arguments: &EvaluateArguments, terminal: &Terminal) -> anyhow::Result
     };
     let pair = protocol.read(reference, image, arguments.mask.as_deref(), terminal)?;
     let scores = pair.score(&protocol.options)?;
-    scores.scores.notes.iter().for_each(|note| terminal.say(note));
+    tell(&scores.scores, "", terminal);
     let json = serde_json::to_string_pretty(&scores)?;
     deliver(arguments, &json, || text(&scores))?;
     Ok(Outcome::Done)
@@ -123,6 +123,19 @@ fn deliver(arguments: &EvaluateArguments, json: &str, text: impl FnOnce() -> Str
     terminal::print(text())
 }
 
+/// Says the notes of an evaluation; as a warning where part of the mask was not compared, or spikes make the numbers large.
+fn tell(scores: &Scores, of: &str, terminal: &Terminal) {
+    for note in &scores.notes {
+        if scores.mask_share < 1.0 && note.contains("of the mask") || note.contains("spikes") {
+            terminal.warn(format!("{of}{note}"));
+        } else if of.is_empty() {
+            terminal.say(note);
+        } else {
+            terminal.detail(format!("{of}{note}"));
+        }
+    }
+}
+
 /// Two volumes that have been read, and where they are compared.
 struct Volumes {
     reference: Volume,
@@ -140,20 +153,39 @@ impl Protocol {
         mask: Option<&Path>,
         terminal: &Terminal,
     ) -> anyhow::Result<Volumes> {
-        let read =
-            |path: &Path| Ok::<_, anyhow::Error>(files::read(path, &self.read, terminal)?.into_single()?);
+        let read = |path: &Path| {
+            let scan = files::read(path, &self.read, terminal)?;
+            let placed = scan.header.sform.is_some() || scan.header.qform.is_some();
+            let volume = scan.into_single().map_err(|error| error.in_file(path))?;
+            Ok::<_, anyhow::Error>((volume, placed))
+        };
         let names = format!("{} against {}", image.display(), reference.display());
-        let (reference, image) = (read(reference)?, read(image)?);
+        let ((reference, reference_placed), (image, image_placed)) = (read(reference)?, read(image)?);
+        let image = if reference_placed == image_placed {
+            // One order of storage for both: whole voxels change places.
+            let turn = Turn::along(image.geometry(), reference.geometry());
+            if turn.is_none() {
+                image
+            } else {
+                turn.applied_to(&image)
+            }
+        } else {
+            by_voxels(image, &reference, "the image").with_context(|| names.clone())?
+        };
         let mask = match mask {
             Some(path) => {
-                let mask = read(path)?;
-                let (found, expected) = (mask.extent(), reference.extent());
-                anyhow::ensure!(
-                    found == expected,
-                    "{}: extent {found:?}; expected the reference's {expected:?}",
-                    path.display()
-                );
-                Some(Mask::above(&mask, 0.0))
+                let (mut mask, placed) = read(path)?;
+                if placed != reference_placed {
+                    mask = by_voxels(mask, &reference, "the mask")
+                        .with_context(|| path.display().to_string())?;
+                }
+                let (mask, how) = mask_on(reference.geometry(), &mask)
+                    .map_err(anyhow::Error::from)
+                    .with_context(|| path.display().to_string())?;
+                if let Some(how) = how {
+                    terminal.warn(format!("{}: {how}", path.display()));
+                }
+                Some(mask)
             }
             None => None,
         };
@@ -164,6 +196,18 @@ impl Protocol {
             names,
         })
     }
+}
+
+/// A volume onto the reference's grid voxel by voxel, where only one of the two says where it lies.
+fn by_voxels(volume: Volume, reference: &Volume, what: &str) -> anyhow::Result<Volume> {
+    anyhow::ensure!(
+        volume.extent() == reference.extent(),
+        "only one of the reference and {what} says where its voxels are (sform, qform), and their extents differ: {:?} and {:?}; \
+         give both a place",
+        reference.extent(),
+        volume.extent()
+    );
+    Ok(Volume::new(volume.into_data(), reference.geometry().clone()))
 }
 
 impl Volumes {
@@ -190,8 +234,13 @@ fn text(scored: &CaseScores) -> String {
     let p995 = scores
         .data_range_p995
         .map_or_else(|| "none".to_owned(), |range| format!("{range}"));
+    let covered = if scores.mask_share < 1.0 {
+        format!(", {:.1} % of it in both volumes", 100.0 * scores.mask_share)
+    } else {
+        String::new()
+    };
     format!(
-        "{table}\ndata range {} (p99.5: {p995}) · {} voxels · mask: {share:.1} % of them, {}\n",
+        "{table}\ndata range {} (p99.5: {p995}) · {} voxels · mask: {share:.1} % of them, {}{covered}\n",
         scores.data_range, scores.voxels, scores.mask
     )
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use voxelift_volume::metrics::{
 };
 use voxelift_volume::{VolumeError, scan};
 
-use super::Protocol;
+use super::{Protocol, tell};
 use crate::failure::{Outcome, told};
 use crate::terminal::{self, Terminal};
 
@@ -85,11 +85,7 @@ pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Re
             let image = row.image.display();
             match result {
                 Ok((scores, [of_image, of_reference])) => {
-                    scores
-                        .scores
-                        .notes
-                        .iter()
-                        .for_each(|note| terminal.detail(format!("{image}: {note}")));
+                    tell(&scores.scores, &format!("{image}: "), terminal);
                     let method = row.method().to_owned();
                     let [images, of_references] = members.entry(method.clone()).or_default();
                     images.extend(of_image);
@@ -116,8 +112,11 @@ pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Re
 }
 
 fn rows(table: &Path) -> anyhow::Result<Vec<Row>> {
-    let file = File::open(table).map_err(|error| VolumeError::io(table, "read", error))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+    let text = fs::read(table).map_err(|error| VolumeError::io(table, "read", error))?;
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .delimiter(delimiter(&text))
+        .from_reader(text.as_slice());
     let rows: Result<Vec<Row>, csv::Error> = reader.deserialize().collect();
     let rows = rows.map_err(|error| {
         let expected = "expected the columns reference,image[,mask][,subject][,method]";
@@ -129,6 +128,20 @@ fn rows(table: &Path) -> anyhow::Result<Vec<Row>> {
         table.display()
     );
     Ok(rows)
+}
+
+/// What stands between the columns, by the header: the semicolons and tabs of spreadsheets too.
+fn delimiter(text: &[u8]) -> u8 {
+    let header = text
+        .split(|byte| matches!(byte, b'\n' | b'\r'))
+        .next()
+        .unwrap_or_default();
+    let count = |delimiter: u8| header.iter().filter(|byte| **byte == delimiter).count();
+    [b',', b';', b'\t']
+        .into_iter()
+        .rev()
+        .max_by_key(|delimiter| count(*delimiter))
+        .expect("three of them")
 }
 
 impl Row {

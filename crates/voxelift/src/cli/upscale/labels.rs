@@ -60,6 +60,8 @@ pub fn on_grid(
         qform: fine.qform,
         xyzt_units: fine.xyzt_units,
         slices: Slices::default(),
+        dim_info: fine.dim_info,
+        extensions: image.header.extensions_of_any_grid(),
         ..image.header
     };
     Ok(NiftiImage {

@@ -10,6 +10,7 @@ use voxelift_model::model_file::{ModelCard, ModelFile};
 use voxelift_volume::appearance::Appearance;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::degrade::Operators;
+use voxelift_volume::intensity::{Normalization, explained};
 use voxelift_volume::{Geometry, Scale, Volume};
 
 use super::super::words::number;
@@ -233,13 +234,50 @@ impl Method {
     /// # Errors
     /// When a model was trained on others, or for a volume without contrast.
     pub fn check_appearance(&self, volume: &Volume, name: &str, terminal: &Terminal) -> anyhow::Result<()> {
-        match self {
-            Self::Model(model) => match &model.card.appearance {
-                Some(range) => model.judge(&range.strange(&Appearance::of(volume)?), name, terminal),
-                None => Ok(()),
-            },
-            Self::Baseline(_) => Ok(()),
+        let Self::Model(model) = self else {
+            return Ok(());
+        };
+        let mut respects = match &model.card.appearance {
+            Some(range) => range.strange(&Appearance::of(volume)?),
+            None => Vec::new(),
+        };
+        if let Some((count, farthest)) = Normalization::of(volume)?.spikes(volume) {
+            respects.push(format!(
+                "intensities: {count} voxels far beyond the rest, up to {farthest}; spikes, or text burnt into the image?"
+            ));
         }
+        model.judge(&respects, name, terminal)
+    }
+
+    /// Checks that an output is one that its input can explain.
+    ///
+    /// # Errors
+    /// When voxels are not finite, or those of a model lie ten times the width of the input's range beyond it.
+    pub fn check_output(
+        &self,
+        output: &Volume,
+        input: &Volume,
+        name: &str,
+        terminal: &Terminal,
+    ) -> anyhow::Result<()> {
+        let found = explained(output, input)?;
+        let Self::Model(model) = self else {
+            return Ok(());
+        };
+        if found.beyond > 0 {
+            let ([least, most], [low, high]) = (found.range, found.input);
+            let said = format!(
+                "{} of {} output voxels lie far beyond what the input can explain: {least} to {most} from {low} to {high}",
+                found.beyond,
+                output.data().len()
+            );
+            anyhow::ensure!(
+                model.allow_out_of_range || !found.absurd,
+                "{said}; the model does not fit the scan: try one of the interpolating methods, or pass --allow-out-of-range"
+            );
+            terminal.warn(format!("{name}: {said}"));
+        }
+        Ok(())
     }
 
     /// A finer volume over the same field of view: a model's scale is fixed, the others make what `target` takes.

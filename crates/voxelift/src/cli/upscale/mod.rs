@@ -21,6 +21,7 @@ use voxelift_model::infer::UpscaleOptions;
 use voxelift_model::self_learning::SelfModel;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::consistency::{Acquired, Acquisition};
+use voxelift_volume::intensity::{Normalization, explained};
 use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
 use voxelift_volume::scan;
 use voxelift_volume::{Geometry, Scale, Volume, VolumeError};
@@ -165,6 +166,7 @@ struct Plan {
     audit: bool,
     labels: Option<PathBuf>,
     like: Option<PathBuf>,
+    anonymise: bool,
     budget: Budget,
     read: ReadOptions,
     write: WriteOptions,
@@ -351,6 +353,7 @@ impl Plan {
             audit: arguments.audit,
             labels: arguments.labels.clone(),
             like: arguments.like.clone(),
+            anonymise: arguments.write.anonymise,
             budget: Budget::new(arguments.memory)?,
             read: arguments.read.options(),
             write: arguments.write.options(&[]),
@@ -415,7 +418,10 @@ impl Plan {
             ));
         }
         let _share = self.budget.share(&work, tile);
-        let header = self.target.header(&scan.header, &grid);
+        let mut header = self.target.header(&scan.header, &grid);
+        if self.anonymise {
+            header.anonymise();
+        }
         // Labels that cannot be carried are told before the work begins.
         let labels = self
             .labels
@@ -432,15 +438,23 @@ impl Plan {
             acquisition,
             ..Found::default()
         };
-        let fine = scan.frames.map(|frame| {
-            self.finer(&frame?, &grid, tile, job, &mut found, terminal)
-                .with_context(|| input.to_string())
+        let frames = scan.header.frames();
+        let fine = scan.frames.enumerate().map(|(index, frame)| {
+            let which = match frames {
+                1 => String::new(),
+                _ => format!(", volume {} of {frames}", index + 1),
+            };
+            self.finer(&frame?, &grid, tile, job, &which, &mut found, terminal)
+                .with_context(|| format!("{input}{which}"))
         });
         files::write(&job.output, &header, fine, &write, terminal)?;
         if let Some(labels) = labels {
             let (output, options) = (labels::output(&job.output), labels::write_options(&write));
-            let frames = labels.frames.into_iter().map(Ok);
-            files::write(&output, &labels.header, frames, &options, terminal)?;
+            let (frames, mut header) = (labels.frames.into_iter().map(Ok), labels.header);
+            if self.anonymise {
+                header.anonymise();
+            }
+            files::write(&output, &header, frames, &options, terminal)?;
             terminal.say(format!("{}: labels", output.display()));
             written.push(output);
         }
@@ -516,19 +530,28 @@ impl Plan {
     }
 
     /// One volume on the finer grid, and what is told about it.
+    #[allow(clippy::too_many_arguments)]
     fn finer(
         &self,
         frame: &Volume,
         grid: &Geometry,
         tile: Option<usize>,
         job: &Job,
+        which: &str,
         found: &mut Found,
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
         let name = job.input.file_name().unwrap_or_default().to_string_lossy();
-        if !std::mem::replace(&mut found.looked_at, true) {
-            self.method.check_appearance(frame, &name, terminal)?;
+        let name = format!("{name}{which}");
+        if let (Method::Model(model), Some(value)) = (&self.method, blank(frame))
+            && !which.is_empty()
+        {
+            terminal.warn(format!("{name}: is {value} everywhere, and so is its output"));
+            let extent = model.scale().up(frame.extent());
+            let empty = Volume::filled(value, frame.geometry().with_extent(extent));
+            return Ok(self.target.placed(empty, grid).0);
         }
+        self.method.check_appearance(frame, &name, terminal)?;
         let (answer, gathered) = match &self.method {
             Method::Model(model) if self.audit => {
                 let (answer, agreement) = audit::gather(model, frame, tile, &name, terminal)?;
@@ -541,10 +564,23 @@ impl Plan {
             None => (answer, None),
         };
         found.consistency.extend(done);
+        self.method.check_output(&fine, frame, &name, terminal)?;
         if let Some((model, agreement)) = gathered {
             found.audit = Some(Audit::of(model, agreement, &fine, frame)?);
         }
-        let (placed, how) = self.target.placed(fine, grid);
+        // Beyond the field of view there is no signal: of a shifted scan that is not 0.
+        let scale = match &self.target {
+            Target::Like(_) => Normalization::of(frame).ok().filter(|scale| scale.zero != 0.0),
+            _ => None,
+        };
+        let (placed, how) = match scale {
+            Some(scale) => {
+                let (placed, how) = self.target.placed(scale.without_zero(fine), grid);
+                (scale.onto_zero(placed), how)
+            }
+            None => self.target.placed(fine, grid),
+        };
+        explained(&placed, frame)?;
         if let Some(how) = how.filter(|_| !std::mem::replace(&mut found.placed, true)) {
             terminal.say(format!("{}: {how}", job.output.display()));
         }
@@ -552,11 +588,15 @@ impl Plan {
     }
 }
 
+/// The one value of a volume that has no other.
+fn blank(volume: &Volume) -> Option<f32> {
+    let first = *volume.data().first()?;
+    volume.data().iter().all(|v| *v == first).then_some(first)
+}
+
 /// What is told about a scan beside its voxels.
 #[derive(Default)]
 struct Found {
-    /// Whether the first volume was compared with what the model was trained on.
-    looked_at: bool,
     /// Whether it was said how the first volume came onto the grid.
     placed: bool,
     /// What made the scan, where data consistency is asked for.

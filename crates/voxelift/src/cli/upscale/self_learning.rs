@@ -263,10 +263,13 @@ impl Plan<'_> {
             .protocol(&first, &scan.header, job, terminal)
             .with_context(|| input.clone())?;
         let grid = self.grid(&geometry, &protocol, scan.header.frames())?;
-        let header = match &self.target {
+        let mut header = match &self.target {
             Some(target) => target.header(&scan.header, &grid),
             None => Target::Spacing(grid.spacing_mm()).header(&scan.header, &grid),
         };
+        if self.arguments.write.anonymise {
+            header.anonymise();
+        }
         let labels = self
             .arguments
             .labels
@@ -313,9 +316,13 @@ impl Plan<'_> {
         files::write(&job.output, &header, finer, &write, terminal)?;
         if let Some(labels) = labels {
             let (output, options) = (labels::output(&job.output), labels::write_options(&write));
+            let mut header = labels.header;
+            if self.arguments.write.anonymise {
+                header.anonymise();
+            }
             files::write(
                 &output,
-                &labels.header,
+                &header,
                 labels.frames.into_iter().map(Ok),
                 &options,
                 terminal,
@@ -389,6 +396,10 @@ impl Plan<'_> {
                 "allow_no_gain": own.allow_no_gain,
             },
         });
+        let mut how = how;
+        if self.arguments.write.anonymise {
+            how["anonymise"] = json!(true);
+        }
         let beside = [&self.arguments.labels, &self.arguments.like];
         sidecar::of_files(how, job, &self.read, &self.write, self.arguments.audit, beside)
     }

@@ -92,16 +92,9 @@ impl Target {
 
     /// The header that goes with the grid.
     pub fn header(&self, input: &Header, grid: &Geometry) -> Header {
-        let resampled = input.resampled(grid.extent, &VoxelMap::field_of_view(input.extent, grid.extent));
-        let Self::Like(reference) = self else {
-            return resampled;
-        };
-        Header {
-            extent: reference.extent,
-            spacing_mm: reference.spacing_mm,
-            sform: reference.sform,
-            qform: reference.qform,
-            ..resampled
+        match self {
+            Self::Like(reference) => input.moved_onto(reference),
+            _ => input.resampled(grid.extent, &VoxelMap::field_of_view(input.extent, grid.extent)),
         }
     }
 }
