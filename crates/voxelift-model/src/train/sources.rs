@@ -192,7 +192,7 @@ impl Source {
         };
         let volume = match self.phantom(data) {
             Some(_) => volume,
-            None => self.from_zero(volume, note)?,
+            None => self.zeroed(volume, note)?,
         };
         Ok(match &self.like {
             Some(like) => suspects::turned(volume, like),
@@ -201,7 +201,7 @@ impl Source {
     }
 
     /// A scan without the offset of its background, which a scanner or a script may have added.
-    fn from_zero(&self, volume: Volume, note: &mut dyn FnMut(String)) -> Result<Volume> {
+    fn zeroed(&self, volume: Volume, note: &mut dyn FnMut(String)) -> Result<Volume> {
         let scale = Normalization::of(&volume).map_err(|error| error.in_file(&self.path))?;
         if scale.zero != 0.0 {
             note(format!(
