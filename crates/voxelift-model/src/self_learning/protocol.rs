@@ -49,7 +49,7 @@ mod as_text {
 /// The axis across thick slices, and its distance over the voxel size in plane.
 ///
 /// # Errors
-/// When no axis has voxels of at least [`LEAST_RATIO`] times the length of both others, or of too many.
+/// When no axis has voxels of at least `LEAST_RATIO` times the length of both others, or of too many.
 pub fn thick_axis(grid: &Geometry) -> Result<usize> {
     let spacing = grid.spacing_mm();
     let axis = (0..3)

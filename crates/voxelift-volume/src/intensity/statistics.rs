@@ -19,7 +19,7 @@ pub fn percentile(values: &mut [f32], percent: f64) -> Option<f64> {
 }
 
 /// Otsu's threshold: a histogram of 256 bins between the least and the greatest value (hot voxels aside, see
-/// [`without_spikes`]), cut where the variance between the two classes is greatest. Returned is the greatest value of the lower class, so that the upper class
+/// `without_spikes`), cut where the variance between the two classes is greatest. Returned is the greatest value of the lower class, so that the upper class
 /// is exactly what lies *above* it (a bin's centre, as elsewhere, would divide that bin). `None` where all values
 /// are equal, absent or not finite.
 ///
