@@ -11,6 +11,7 @@ use voxelift_volume::{Scale, Volume};
 
 use super::ValidationHead;
 use super::domain::{DomainCheck, Gallery};
+use super::placed;
 use super::sources::{Source, cohort, sources};
 use crate::cache::{self, Cache};
 use crate::config::{Config, Mode, NamedSource, SourceOperator};
@@ -66,6 +67,9 @@ fn prepare_looking(
     mut gallery: Option<&mut Gallery>,
     note: &mut dyn FnMut(String),
 ) -> Result<Prepared> {
+    if config.network.placed {
+        return placed::prepare(config, note);
+    }
     let data = &config.data;
     let cohort = cohort(data)?;
     let scale = config.scale.scale();
@@ -109,6 +113,7 @@ fn prepare_looking(
                 hr: of(hr_kept.clone()),
                 lr: of(lr_kept),
                 noise: degradation.noise,
+                unmeasured: None,
             });
         }
     }
@@ -225,6 +230,11 @@ impl<F: Fn(&mut dyn FnMut(String)) -> Result<Volume>> Reading<F> {
 /// # Errors
 /// A glob that finds nothing, an unreadable scan, a person in two roles.
 pub fn validation_heads(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationHead>> {
+    if config.network.placed {
+        let mut heads = placed::watched(config, &mut |_| {})?;
+        heads.truncate(most);
+        return Ok(heads);
+    }
     let mut heads = sources(&cohort(&config.data)?, Role::Validation);
     heads.truncate(most);
     let source = Degradation::new(source, config.scale.scale());

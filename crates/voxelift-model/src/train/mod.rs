@@ -6,6 +6,7 @@ mod domain;
 mod embeddings;
 mod ledger;
 mod objective;
+mod placed;
 mod self_test;
 mod sources;
 mod state;
@@ -34,6 +35,7 @@ use voxelift_volume::files::write_atomically;
 
 use crate::cache;
 use crate::config::Config;
+use crate::dataset::Dataset;
 use crate::error::{ModelError, Result};
 use crate::model_file;
 use crate::run::{Record, RunDir};
@@ -101,7 +103,9 @@ pub fn train(
     let (first, steps) = (state.step, config.steps);
     std::thread::scope(|scope| {
         let (send, receive) = sync_channel(DRAWN_AHEAD);
+        scope.spawn(move || dataset.keep_ahead(first, steps));
         scope.spawn(move || {
+            let _closed = Closing(dataset);
             for step in first..steps {
                 // Nobody receives any more: the run has ended.
                 if send.send(dataset.draw(step)).is_err() {
@@ -139,6 +143,15 @@ pub fn train(
         }
         training.export(stop, sink)
     })
+}
+
+/// Ends the making of data when nothing is drawn any more, whatever the reason.
+struct Closing<'a>(&'a Dataset);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// Batches drawn before they are asked for.

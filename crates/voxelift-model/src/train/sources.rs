@@ -87,6 +87,29 @@ fn expand(text: &str, key: &str, root: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// The files of globs outside of any role, each of a subject of its own.
+///
+/// # Errors
+/// A glob that finds nothing.
+pub(super) fn expanded(globs: &[String], key: &str, data: &DataConfig) -> Result<Vec<Source>> {
+    let mut files = Vec::new();
+    for glob in globs {
+        for path in expand(glob, key, &data.root)? {
+            let name = path
+                .file_name()
+                .unwrap_or(path.as_os_str())
+                .to_string_lossy()
+                .into_owned();
+            files.push(Source {
+                person: name.clone(),
+                name,
+                path,
+            });
+        }
+    }
+    Ok(files)
+}
+
 /// The scans of a role, in order.
 pub fn sources(cohort: &Cohort, role: Role) -> Vec<Source> {
     let scans = cohort.scans(role).map(|scan| {

@@ -39,11 +39,23 @@ pub fn in_words(path: &Path, card: &ModelCard) -> String {
     ));
     rows.push((
         "scale",
-        format!("{}, in tiles of {} voxels", card.scale(), card.tile),
+        if card.network.placed {
+            format!(
+                "any spacing onto any finer grid, in tiles of {} voxels",
+                card.tile
+            )
+        } else {
+            format!("{}, in tiles of {} voxels", card.scale(), card.tile)
+        },
     ));
     rows.push((
         "trained on",
-        format!("{} HR and {} LR scans", card.hr_scans.len(), card.lr_scans.len()),
+        if card.network.placed {
+            let (scans, maps) = (card.hr_scans.len(), card.lr_scans.len());
+            format!("{scans} scans and {maps} label maps, acquired at random")
+        } else {
+            format!("{} HR and {} LR scans", card.hr_scans.len(), card.lr_scans.len())
+        },
     ));
     let misfit = card
         .calibration_misfit

@@ -13,9 +13,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 use voxelift_model::device::DeviceChoice;
-use voxelift_model::infer::UpscaleOptions;
+use voxelift_model::infer::{Expected, UpscaleOptions};
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
 use voxelift_volume::scan;
@@ -246,13 +246,17 @@ impl Plan {
             MethodArgument::Baseline(baseline) => Method::Baseline(baseline),
         };
         let default_scale = match &method {
-            Method::Model(model) => model.scale(),
-            Method::Baseline(_) => Scale::isotropic(2),
+            Method::Model(model) if !model.is_placed() => model.scale(),
+            Method::Model(_) | Method::Baseline(_) => Scale::isotropic(2),
         };
+        let placed = matches!(&method, Method::Model(model) if model.is_placed());
         let target = match (arguments.scale, arguments.spacing, &arguments.like) {
             (_, _, Some(reference)) => Target::Like(Box::new(scan::read_header(reference)?.0)),
             (_, Some(spacing), None) => Target::Spacing(spacing.0),
-            (Some(scale), None, None) if matches!(method, Method::Model(_)) && scale != default_scale => {
+            (None, None, None) if placed => Target::Finest,
+            (Some(scale), None, None)
+                if matches!(method, Method::Model(_)) && !placed && scale != default_scale =>
+            {
                 return Err(usage(format!(
                     "--scale {scale}: the model's scale is {default_scale}; leave --scale out, or choose --spacing"
                 )));
@@ -284,12 +288,25 @@ impl Plan {
         let name = job.input.file_name().unwrap_or_default().to_string_lossy();
         let scan = files::open(&job.input, &self.read, terminal)?;
         let geometry = scan.header.geometry();
-        let grid = self
-            .grid(&geometry, scan.header.frames(), &name, terminal)
+        let (target, halved) = self
+            .target
+            .settled(|| {
+                let mut frames = files::open(&job.input, &self.read, terminal)?.frames;
+                Ok(frames.next().context("holds no volume")??)
+            })
             .with_context(|| input.to_string())?;
-        let work = self.work(&geometry, &grid);
+        if halved {
+            terminal.warn(format!(
+                "{name}: as fine as the model's target already, so its voxels are halved; no reference was ever seen at that \
+                 size: --spacing chooses another grid"
+            ));
+        }
+        let grid = self
+            .grid(&target, &geometry, scan.header.frames(), &name, terminal)
+            .with_context(|| input.to_string())?;
+        let work = self.work(&target, &geometry, &grid);
         let tile = self.budget.tile(&work)?;
-        let sidecar = sidecar::described(self, job, tile);
+        let sidecar = sidecar::described(self, &target, job, tile);
         if batch && !self.write.force {
             if sidecar::is_done(job, sidecar.as_ref())? {
                 return Ok("there already".to_owned());
@@ -305,7 +322,7 @@ impl Plan {
             ));
         }
         let _share = self.budget.share(&work, tile);
-        let header = self.target.header(&scan.header, &grid);
+        let header = target.header(&scan.header, &grid);
         // Labels that cannot be carried are told before the work begins.
         let labels = self
             .labels
@@ -319,8 +336,13 @@ impl Plan {
             );
         }
         let mut found = Found::default();
+        let way = Way {
+            target: &target,
+            grid: &grid,
+            tile,
+        };
         let fine = scan.frames.map(|frame| {
-            self.finer(&frame?, &grid, tile, job, &mut found, terminal)
+            self.finer(&frame?, &way, job, &mut found, terminal)
                 .with_context(|| input.to_string())
         });
         files::write(&job.output, &header, fine, &self.write, terminal)?;
@@ -335,7 +357,7 @@ impl Plan {
         if let Some(audit) = found.audit {
             said.extend(audit.lines());
             let place = Place {
-                target: &self.target,
+                target: &target,
                 grid: &grid,
                 header,
                 write: WriteOptions {
@@ -345,25 +367,28 @@ impl Plan {
             };
             audit.write(&AuditFiles::beside(&job.output), &place, &job.input, terminal)?;
         }
-        if let Some(how) = sidecar {
+        if let Some(mut how) = sidecar {
+            if let Some(expected) = found.expected {
+                how["expected"] = expected;
+            }
             sidecar::write(how, job, &found.consistency, self.write.force)?;
         }
         Ok(said.join("\n"))
     }
 
     /// What a scan takes in memory.
-    fn work(&self, input: &Geometry, grid: &Geometry) -> Work {
+    fn work(&self, target: &Target, input: &Geometry, grid: &Geometry) -> Work {
         let (made, network) = match &self.method {
             Method::Model(model) => (
                 model.scale().up(input.extent).iter().product(),
-                Some(model.work(input)),
+                Some(model.work(input, grid)),
             ),
             Method::Baseline(_) => (voxels(grid), None),
         };
         let extras = Extras {
             consistent: self.consistency != Consistency::Off,
             audited: self.audit,
-            placed: !matches!(self.target, Target::Scale(_)),
+            placed: !matches!(target, Target::Scale(_)),
         };
         Work {
             input: voxels(input),
@@ -376,13 +401,14 @@ impl Plan {
     /// The finer grid, when the method may be applied and there are not too many voxels in it.
     fn grid(
         &self,
+        target: &Target,
         input: &Geometry,
         frames: usize,
         name: &str,
         terminal: &Terminal,
     ) -> anyhow::Result<Geometry> {
         self.method.check_voxels(input, name, terminal)?;
-        let grid = self.target.grid(input)?;
+        let grid = target.grid(input)?;
         let counts = grid.extent.iter().map(|n| *n as u64);
         let voxels = counts.fold(frames as u64, u64::saturating_mul);
         if voxels > self.read.max_voxels {
@@ -397,8 +423,7 @@ impl Plan {
     fn finer(
         &self,
         frame: &Volume,
-        grid: &Geometry,
-        tile: Option<usize>,
+        &Way { target, grid, tile }: &Way<'_>,
         job: &Job,
         found: &mut Found,
         terminal: &Terminal,
@@ -406,25 +431,60 @@ impl Plan {
         let name = job.input.file_name().unwrap_or_default().to_string_lossy();
         if !std::mem::replace(&mut found.looked_at, true) {
             self.method.check_appearance(frame, &name, terminal)?;
+            if let Method::Model(model) = &self.method {
+                let expected = model.expected(frame, target, tile)?;
+                found.expected = expected
+                    .as_ref()
+                    .map(|expected| told_gain(expected, &name, terminal));
+            }
         }
         let (answer, gathered) = match &self.method {
             Method::Model(model) if self.audit => {
-                let (answer, agreement) = audit::gather(model, frame, tile, &name, terminal)?;
+                let (answer, agreement) = audit::gather(model, frame, target, tile, &name, terminal)?;
                 (answer, Some((model, agreement)))
             }
-            method => (method.apply(frame, &self.target, tile, &name, terminal)?, None),
+            method => (method.apply(frame, target, tile, &name, terminal)?, None),
         };
         let (fine, done) = self.consistency.apply(answer, frame)?;
         found.consistency.extend(done);
         if let Some((model, agreement)) = gathered {
             found.audit = Some(Audit::of(model, agreement, &fine, frame)?);
         }
-        let (placed, how) = self.target.placed(fine, grid);
+        let (placed, how) = target.placed(fine, grid);
         if let Some(how) = how.filter(|_| !std::mem::replace(&mut found.placed, true)) {
             terminal.say(format!("{}: {how}", job.output.display()));
         }
         Ok(placed)
     }
+}
+
+/// Where a scan is brought to.
+struct Way<'a> {
+    target: &'a Target,
+    grid: &'a Geometry,
+    /// Voxels along a tile.
+    tile: Option<usize>,
+}
+
+/// Says what a model may be expected to do for a scan, warns where a baseline does better, and gives what stands in the sidecar.
+fn told_gain(expected: &Expected, name: &str, terminal: &Terminal) -> Value {
+    let Expected {
+        factors,
+        baseline,
+        gain_db,
+    } = expected;
+    let by = factors.map(words::number).join("x");
+    if *gain_db < 0.0 {
+        terminal.warn(format!(
+            "{name}: made coarser once more by {by} and brought back, this scan came out better by {baseline} than by the model \
+             ({gain_db:+.2} dB): --method {baseline} makes that instead"
+        ));
+    } else {
+        terminal.say(format!(
+            "{name}: expected gain {gain_db:+.2} dB over {baseline}, measured on this scan made coarser once more by {by}"
+        ));
+    }
+    json!({"gain_db": gain_db, "baseline": baseline.name(), "factors": factors})
 }
 
 /// What is told about a scan beside its voxels.
@@ -434,6 +494,8 @@ struct Found {
     looked_at: bool,
     /// Whether it was said how the first volume came onto the grid.
     placed: bool,
+    /// What the model may be expected to gain on the first volume.
+    expected: Option<Value>,
     /// Of each volume, where it was asked for.
     consistency: Vec<Value>,
     audit: Option<Audit>,

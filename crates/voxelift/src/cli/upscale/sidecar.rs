@@ -11,6 +11,7 @@ use super::super::files::{self, Job};
 use super::Plan;
 use super::consistency::Consistency;
 use super::method::Method;
+use super::target::Target;
 
 /// Its name.
 pub fn beside(output: &Path) -> PathBuf {
@@ -19,13 +20,13 @@ pub fn beside(output: &Path) -> PathBuf {
 
 /// What an output depends on, as its sidecar tells it: for a model always, for zero-filling where data consistency is asked
 /// for. What needs nothing but the command has none.
-pub(super) fn described(plan: &Plan, job: &Job, tile: Option<usize>) -> Option<Value> {
+pub(super) fn described(plan: &Plan, target: &Target, job: &Job, tile: Option<usize>) -> Option<Value> {
     let mut how = plan.method.sidecar(tile)?;
     if plan.consistency == Consistency::Off && !matches!(plan.method, Method::Model(_)) {
         return None;
     }
     how["source"] = json!(job.input);
-    how["target"] = json!(plan.target.to_string());
+    how["target"] = json!(target.to_string());
     how["voxelift"] = json!(env!("CARGO_PKG_VERSION"));
     how["consistency"] = json!({"mode": plan.consistency.name()});
     Some(how)
