@@ -39,10 +39,10 @@ const RAYLEIGH_VARIANCE: f64 = 0.429_203_673_205_103;
 ///
 /// From the background where there is one: far from the head a magnitude image holds the magnitude of complex
 /// Gaussian noise (Rayleigh, median 1.1774 sigma, mean square 2 sigma^2; Gudbjartsson, Patz, MRM 1995), an image with
-/// signs the noise itself (median of the magnitude 0.6745 sigma). Noise is everywhere in the background, and what the head
-/// throws into it, ringing and ghosts, is not: the smaller counts of two, the median over all of its voxels and the
-/// mean square of its blocks of 4 x 4 x 4 voxels, of which the tenth of a hundred counts from the quietest on. In a scan whose background was set to 0 only the foreground is left: the
-/// median difference of a voxel from the mean of its six neighbours, which takes the finest texture for noise and is an
+/// signs the noise itself (median of the magnitude 0.6745 sigma). Noise is everywhere in the background, ringing and
+/// ghosts of the head are not. So the noise is estimated twice, from the median over all voxels of the background and from the
+/// tenth percentile of the mean squares of its blocks of 4 x 4 x 4 voxels, and the smaller estimate is taken. In a
+/// scan whose background was set to 0 only the foreground is left: the median difference of a voxel from the mean of its six neighbours, which takes the finest texture for noise and is an
 /// upper bound.
 ///
 /// Limits: the sum over several coils is not Rayleigh, and parallel imaging makes noise that varies over the image.

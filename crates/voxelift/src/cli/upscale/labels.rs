@@ -71,8 +71,29 @@ pub fn on_grid(
     })
 }
 
+/// Writes the labels of an output beside it, and answers with the file.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(
+    labels: NiftiImage,
+    of: &Path,
+    scan: &WriteOptions,
+    anonymise: bool,
+    terminal: &Terminal,
+) -> anyhow::Result<PathBuf> {
+    let (path, mut header) = (output(of), labels.header);
+    if anonymise {
+        header.anonymise();
+    }
+    let frames = labels.frames.into_iter().map(Ok);
+    files::write(&path, &header, frames, &write_options(scan), terminal)?;
+    terminal.say(format!("{}: labels", path.display()));
+    Ok(path)
+}
+
 /// Labels keep their type.
-pub fn write_options(scan: &WriteOptions) -> WriteOptions {
+fn write_options(scan: &WriteOptions) -> WriteOptions {
     WriteOptions {
         dtype: OutputType::Same,
         ..scan.clone()

@@ -436,6 +436,7 @@ impl Plan {
         }
         let mut found = Found {
             acquisition,
+            one_of_several: scan.header.frames() > 1,
             ..Found::default()
         };
         let frames = scan.header.frames();
@@ -444,19 +445,28 @@ impl Plan {
                 1 => String::new(),
                 _ => format!(", volume {} of {frames}", index + 1),
             };
-            self.finer(&frame?, &grid, tile, job, &which, &mut found, terminal)
-                .with_context(|| format!("{input}{which}"))
+            self.finer(
+                &frame?,
+                &grid,
+                tile,
+                &format!("{name}{which}"),
+                &mut found,
+                terminal,
+            )
+            .with_context(|| format!("{input}{which}"))
         });
         files::write(&job.output, &header, fine, &write, terminal)?;
+        if let Some(how) = found.placed {
+            terminal.say(format!("{}: {how}", job.output.display()));
+        }
         if let Some(labels) = labels {
-            let (output, options) = (labels::output(&job.output), labels::write_options(&write));
-            let (frames, mut header) = (labels.frames.into_iter().map(Ok), labels.header);
-            if self.anonymise {
-                header.anonymise();
-            }
-            files::write(&output, &header, frames, &options, terminal)?;
-            terminal.say(format!("{}: labels", output.display()));
-            written.push(output);
+            written.push(labels::write(
+                labels,
+                &job.output,
+                &write,
+                self.anonymise,
+                terminal,
+            )?);
         }
         let mut said = vec![words::grid(&grid)];
         said.extend(
@@ -530,41 +540,37 @@ impl Plan {
     }
 
     /// One volume on the finer grid, and what is told about it.
-    #[allow(clippy::too_many_arguments)]
     fn finer(
         &self,
         frame: &Volume,
         grid: &Geometry,
         tile: Option<usize>,
-        job: &Job,
-        which: &str,
+        name: &str,
         found: &mut Found,
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
-        let name = job.input.file_name().unwrap_or_default().to_string_lossy();
-        let name = format!("{name}{which}");
         if let (Method::Model(model), Some(value)) = (&self.method, blank(frame))
-            && !which.is_empty()
+            && found.one_of_several
         {
             terminal.warn(format!("{name}: is {value} everywhere, and so is its output"));
             let extent = model.scale().up(frame.extent());
             let empty = Volume::filled(value, frame.geometry().with_extent(extent));
             return Ok(self.target.placed(empty, grid).0);
         }
-        self.method.check_appearance(frame, &name, terminal)?;
+        self.method.check_appearance(frame, name, terminal)?;
         let (answer, gathered) = match &self.method {
             Method::Model(model) if self.audit => {
-                let (answer, agreement) = audit::gather(model, frame, tile, &name, terminal)?;
+                let (answer, agreement) = audit::gather(model, frame, tile, name, terminal)?;
                 (answer, Some((model, agreement)))
             }
-            method => (method.apply(frame, &self.target, tile, &name, terminal)?, None),
+            method => (method.apply(frame, &self.target, tile, name, terminal)?, None),
         };
         let (fine, done) = match &found.acquisition {
             Some(made_by) => self.consistency.apply(answer, frame, made_by)?,
             None => (answer, None),
         };
         found.consistency.extend(done);
-        self.method.check_output(&fine, frame, &name, terminal)?;
+        self.method.check_output(&fine, frame, name, terminal)?;
         if let Some((model, agreement)) = gathered {
             found.audit = Some(Audit::of(model, agreement, &fine, frame)?);
         }
@@ -581,9 +587,7 @@ impl Plan {
             None => self.target.placed(fine, grid),
         };
         explained(&placed, frame)?;
-        if let Some(how) = how.filter(|_| !std::mem::replace(&mut found.placed, true)) {
-            terminal.say(format!("{}: {how}", job.output.display()));
-        }
+        found.placed = found.placed.or(how);
         Ok(placed)
     }
 }
@@ -597,8 +601,10 @@ fn blank(volume: &Volume) -> Option<f32> {
 /// What is told about a scan beside its voxels.
 #[derive(Default)]
 struct Found {
-    /// Whether it was said how the first volume came onto the grid.
-    placed: bool,
+    /// Whether the file holds several volumes.
+    one_of_several: bool,
+    /// How the first volume came onto the grid, in words.
+    placed: Option<&'static str>,
     /// What made the scan, where data consistency is asked for.
     acquisition: Option<Acquisition>,
     /// Of each volume, where it was asked for.

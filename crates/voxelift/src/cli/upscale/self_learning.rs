@@ -315,19 +315,8 @@ impl Plan<'_> {
         });
         files::write(&job.output, &header, finer, &write, terminal)?;
         if let Some(labels) = labels {
-            let (output, options) = (labels::output(&job.output), labels::write_options(&write));
-            let mut header = labels.header;
-            if self.arguments.write.anonymise {
-                header.anonymise();
-            }
-            files::write(
-                &output,
-                &header,
-                labels.frames.into_iter().map(Ok),
-                &options,
-                terminal,
-            )?;
-            written.push(output);
+            let anonymise = self.arguments.write.anonymise;
+            written.push(labels::write(labels, &job.output, &write, anonymise, terminal)?);
         }
         if let Some(map) = map {
             let options = WriteOptions {
@@ -383,7 +372,7 @@ impl Plan<'_> {
     fn described(&self, job: &Job) -> anyhow::Result<Value> {
         let own = &self.arguments.learning;
         let model = self.arguments.model.as_deref();
-        let how = json!({
+        let mut how = json!({
             "method": "self",
             "target": self.target.as_ref().map_or("isotropic".to_owned(), Target::to_string),
             "acquired": self.arguments.acquired.to_string(),
@@ -396,7 +385,6 @@ impl Plan<'_> {
                 "allow_no_gain": own.allow_no_gain,
             },
         });
-        let mut how = how;
         if self.arguments.write.anonymise {
             how["anonymise"] = json!(true);
         }
