@@ -173,6 +173,50 @@ fn the_noise_of_a_scan_is_found_in_its_background() {
     assert_eq!(NoiseLevel::of(&clean).from, NoiseSource::Foreground);
 }
 
+/// [`noisy_head`] with the background set to 0.
+fn stripped_head(sigma: f64) -> Volume {
+    let (clean, noisy) = noisy_head(sigma);
+    let values = noisy.data().iter().zip(clean.data());
+    Volume::new(
+        values.map(|(n, c)| if *c > 20.0 { *n } else { 0.0 }).collect(),
+        clean.geometry().clone(),
+    )
+}
+
+#[test]
+fn the_noise_of_a_stripped_scan_is_found_in_its_highest_frequencies() {
+    let clean = NoiseLevel::of(&stripped_head(0.0));
+    assert_eq!(clean.from, NoiseSource::Foreground);
+    assert!(clean.sigma < 1.2, "{}", clean.sigma);
+    // The finest texture of a head of 2.5 mm voxels adds to it.
+    for (sigma, most) in [(2.0, 2.8), (6.0, 6.6)] {
+        let found = NoiseLevel::of(&stripped_head(sigma));
+        assert_eq!(found.from, NoiseSource::Foreground);
+        assert!(
+            (sigma..most).contains(&found.sigma),
+            "{} for {sigma}",
+            found.sigma
+        );
+    }
+}
+
+#[test]
+fn interpolation_does_not_hide_the_noise_of_a_stripped_scan() {
+    // Twice the voxels in plane, as scanners make them: the highest frequencies are empty.
+    let (_, noisy) = noisy_head(6.0);
+    let [nx, ny, nz] = noisy.extent();
+    let fine = zero_fill(&noisy, [2 * nx, 2 * ny, nz]);
+    let (clean, _) = noisy_head(0.0);
+    let near = zero_fill(&clean, fine.extent());
+    let inside = fine.data().iter().zip(near.data());
+    let values = inside.map(|(v, c)| if *c > 20.0 { *v } else { 0.0 });
+    let stripped = Volume::new(values.collect(), fine.geometry().clone());
+    let found = NoiseLevel::of(&stripped);
+    assert_eq!(found.from, NoiseSource::Foreground);
+    // The same noise stands in a quarter of the frequencies, where its power is four times that of as much white noise.
+    assert!((11.0..13.5).contains(&found.sigma), "{}", found.sigma);
+}
+
 #[test]
 fn soft_weighs_the_scan_by_its_noise() {
     let (_, lr) = noisy_head(2.0);

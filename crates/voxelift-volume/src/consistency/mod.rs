@@ -39,6 +39,7 @@
 //! scan shares some of its noise, so that E is too small and the image keeps more than its share.
 
 mod acquired;
+mod finest;
 mod noise;
 
 pub use acquired::{Acquired, Acquisition, Dimensions, Protocol};

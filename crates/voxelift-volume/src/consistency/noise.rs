@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::finest::finest;
 use crate::intensity::{Mask, percentile, texture};
 use crate::volume::Volume;
 
@@ -42,8 +43,9 @@ const RAYLEIGH_VARIANCE: f64 = 0.429_203_673_205_103;
 /// signs the noise itself (median of the magnitude 0.6745 sigma). Noise is everywhere in the background, ringing and
 /// ghosts of the head are not. So the noise is estimated twice, from the median over all voxels of the background and from the
 /// tenth percentile of the mean squares of its blocks of 4 x 4 x 4 voxels, and the smaller estimate is taken. In a
-/// scan whose background was set to 0 only the foreground is left: the median difference of a voxel from the mean of its six neighbours, which takes the finest texture for noise and is an
-/// upper bound.
+/// scan whose background was set to 0 only the foreground is left: the median of its differences of fourth order along
+/// all axes at once, where anatomy has least power (Donoho, Johnstone, *Biometrika* 1994, with a longer filter); a foreground
+/// too small for them is judged by the median difference of a voxel from the mean of its six neighbours, an upper bound.
 ///
 /// Limits: the sum over several coils is not Rayleigh, and parallel imaging makes noise that varies over the image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -63,7 +65,7 @@ pub struct NoiseLevel {
 pub enum NoiseSource {
     /// The air around the head.
     Background,
-    /// The head itself: an upper bound.
+    /// The highest frequencies of the head itself, its finest texture among them.
     Foreground,
 }
 
@@ -77,7 +79,7 @@ impl NoiseLevel {
         let inside = foreground.count() as f64;
         let air = outside(scan, &foreground).iter().filter(|v| **v != 0.0).count() as f64;
         if (alive.len() as f64) < ALIVE * far.len() as f64 || alive.is_empty() {
-            let sigma = texture(scan, &foreground);
+            let sigma = finest(scan, &foreground).unwrap_or_else(|| texture(scan, &foreground));
             return Self {
                 sigma,
                 power: sigma * sigma * inside,
