@@ -27,6 +27,7 @@ pub mod run;
 pub mod model_file;
 
 pub mod infer;
+pub mod onnx;
 pub mod self_learning;
 
 pub mod scoring;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, TensorData};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use voxelift_volume::appearance::AppearanceRange;
@@ -182,6 +182,15 @@ impl ModelFile {
     /// When the file is damaged or has no card that this version reads.
     pub fn card(&self) -> Result<ModelCard> {
         tensor_file::decode(&self.bytes, &self.origin).map(|(_, card)| card)
+    }
+
+    /// The weights by name, in float32, and the card.
+    ///
+    /// # Errors
+    /// As [`ModelFile::generator`].
+    pub fn values(&self) -> Result<(BTreeMap<String, TensorData>, ModelCard)> {
+        let (generator, card) = self.generator(&Device::flex())?;
+        Ok((parameters::values(&generator), card))
     }
 
     /// The network with its weights, and its card.

@@ -2,6 +2,8 @@
 
 mod data;
 mod ranges;
+#[cfg(test)]
+mod reference;
 mod scale;
 mod text;
 

@@ -108,7 +108,8 @@ fn check_value(key: &str, value: &Value) -> Result<()> {
     ))
 }
 
-fn range_of(key: &str) -> Option<(f64, f64)> {
+/// The range of a key.
+pub(super) fn range_of(key: &str) -> Option<(f64, f64)> {
     let of = |name: &str| {
         RANGES
             .iter()

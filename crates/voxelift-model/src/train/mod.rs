@@ -3,6 +3,7 @@
 mod checkpoint;
 mod data;
 mod domain;
+mod draft;
 mod embeddings;
 mod findings;
 mod globs;
@@ -22,6 +23,7 @@ mod watch;
 
 pub use data::{Prepared, prepare, prepare_until, validation_heads};
 pub use domain::DomainCheck;
+pub use draft::{Draft, DraftOptions, draft};
 pub use findings::{Finding, Findings};
 pub use inventory::{Entry, Inventory};
 pub use sources::{Source, cohort, sources};

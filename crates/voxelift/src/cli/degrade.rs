@@ -13,6 +13,9 @@ use crate::failure::Outcome;
 use crate::terminal::{self, Terminal};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  voxelift degrade hr.nii.gz lr.nii.gz --scale 2\n  voxelift degrade hr.nii.gz thick.nii.gz --scale 1,1,4 --operator kspace/kspace/slice:gaussian,1 --noise 0.02"
+)]
 pub struct DegradeArguments {
     /// The scan
     #[arg(value_name = "IN")]

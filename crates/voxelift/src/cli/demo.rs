@@ -17,6 +17,7 @@ use crate::picture::comparison;
 use crate::terminal::Terminal;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  voxelift demo --quick --out /tmp/demo")]
 pub struct DemoArguments {
     /// The folder to write; one that an earlier demo wrote is replaced
     #[arg(long, value_name = "DIR", default_value = "voxelift-demo")]

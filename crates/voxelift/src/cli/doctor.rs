@@ -12,7 +12,7 @@ use crate::terminal;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing found (with --fix: nothing left) · 1 a file cannot be opened · 3 findings"
+    after_help = "Example:\n  voxelift doctor scan.nii.gz --fix mended.nii.gz --anonymise\n\nExit codes: 0 nothing found (with --fix: nothing left) · 1 a file cannot be opened · 3 findings"
 )]
 pub struct DoctorArguments {
     /// Scans: NIfTI, MGH or MGZ files, or folders of one DICOM series each

@@ -15,6 +15,7 @@ use crate::failure::Outcome;
 use crate::terminal;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  voxelift info scan.nii.gz\n  voxelift info --model model.safetensors")]
 pub struct InfoArguments {
     /// Scans: NIfTI, MGH or MGZ files, or folders of one DICOM series each
     #[arg(required_unless_present = "model")]

@@ -1,18 +1,23 @@
 //! Floor 14 · The command line: one file a command, each from raw arguments to an outcome.
 
 mod batch;
+mod bids;
 mod card;
 mod degrade;
 mod demo;
 mod doctor;
 mod evaluate;
+mod export;
 mod files;
 mod info;
+mod init;
 mod options;
 mod report;
+mod shell;
 mod study;
 mod train;
 mod upscale;
+mod version;
 mod view;
 mod words;
 
@@ -21,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use signal_hook::consts::SIGABRT;
 
 use crate::failure::{Outcome, exit_code, told, usage};
@@ -32,6 +37,7 @@ use crate::terminal::{self, Terminal};
 #[command(
     name = "voxelift",
     version,
+    long_version = version::long(),
     max_term_width = 110,
     arg_required_else_help = true
 )]
@@ -42,10 +48,10 @@ use crate::terminal::{self, Terminal};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Say warnings and errors only
+    /// Print warnings and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more
+    /// Say more about what is done
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Compute on this many threads; results do not depend on it [default: all]
@@ -61,10 +67,14 @@ enum Command {
     Info(info::InfoArguments),
     /// Simulate a low-resolution acquisition of a scan
     Degrade(degrade::DegradeArguments),
+    /// Look at your scans and write a configuration that trains on them
+    Init(init::InitArguments),
     /// Train on unpaired scans, or go on where a run stopped
     Train(train::TrainArguments),
     /// Bring scans to a higher resolution
     Upscale(upscale::UpscaleArguments),
+    /// Make the anatomical scans of a BIDS data set finer, into a derivative data set
+    Bids(bids::BidsArguments),
     /// Find what is wrong with scans' files, and mend their headers
     Doctor(doctor::DoctorArguments),
     /// Score an image against its reference
@@ -73,8 +83,19 @@ enum Command {
     Study(study::StudyArguments),
     /// Write one self-contained page from a run, an evaluation or a study
     Report(report::ReportArguments),
+    /// Write a model for other programs: ONNX, PyTorch
+    Export(export::ExportArguments),
     /// Look at scans, outputs and maps side by side in a browser, from this machine alone
     View(view::ViewArguments),
+    /// Print a script that completes voxelift's commands and options in a shell
+    Completions(shell::CompletionsArguments),
+    /// Write the manual pages
+    Man(shell::ManArguments),
+}
+
+/// The command line, as documents and shells are made from it.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Reads the arguments, runs the command, and says how it ended.
@@ -141,13 +162,18 @@ fn execute(command: Command, terminal: &Terminal) -> anyhow::Result<Outcome> {
         Command::Demo(arguments) => demo::run(&arguments, terminal),
         Command::Info(arguments) => info::run(&arguments),
         Command::Degrade(arguments) => degrade::run(&arguments, terminal),
+        Command::Init(arguments) => init::run(&arguments, terminal),
         Command::Train(arguments) => train::run(&arguments, terminal),
         Command::Upscale(arguments) => upscale::run(&arguments, terminal),
+        Command::Bids(arguments) => bids::run(&arguments, terminal),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments, terminal),
         Command::Study(arguments) => study::run(&arguments, terminal),
         Command::Report(arguments) => report::run(&arguments, terminal),
+        Command::Export(arguments) => export::run(&arguments),
         Command::View(arguments) => view::run(&arguments, terminal),
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man(arguments) => shell::man(&arguments),
     }
 }
 

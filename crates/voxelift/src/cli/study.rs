@@ -13,6 +13,7 @@ use crate::study::{Grid, Shard, Study, Trainer};
 use crate::terminal::{self, Terminal};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  voxelift study study.toml --out studies/first")]
 pub struct StudyArguments {
     /// The study: base configuration, variants, seeds, test sets
     #[arg(value_name = "STUDY.toml")]

@@ -26,6 +26,9 @@ use crate::tensorboard::EventFile;
 use crate::terminal::{self, Progress, Terminal};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  voxelift train train.toml --run runs/first --check\n  voxelift train train.toml --run runs/first --set steps=2000"
+)]
 pub struct TrainArguments {
     /// The configuration
     #[arg(value_name = "CONFIG.toml")]

@@ -20,6 +20,7 @@ use crate::terminal::{self, Terminal};
 use crate::view::{Gallery, Kind, Server};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  voxelift view sr.nii.gz hr.nii.gz")]
 pub struct ViewArguments {
     /// Scans, outputs, maps, references: the files that `upscale` reads. To an output of `upscale` come the scan that it was
     /// made from, that scan zero-filled, and the maps of its audit, where they are beside it

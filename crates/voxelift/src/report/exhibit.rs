@@ -84,6 +84,14 @@ impl Exhibit {
     /// # Panics
     /// Without an image.
     pub fn show(&self, page: &mut Page) {
+        self.show_within(page, 1);
+    }
+
+    /// As [`Exhibit::show`], on a page that has room for so many of them.
+    ///
+    /// # Panics
+    /// Without an image.
+    pub fn show_within(&self, page: &mut Page, exhibits: usize) {
         page.heading(&format!("One subject in pictures: {}", self.name));
         let pictures = self.pictures();
         let place = |name: &str| pictures.iter().position(|picture| picture.name == name);
@@ -94,7 +102,7 @@ impl Exhibit {
         } else {
             [baseline, output]
         };
-        let (stacks, layers) = self.stacked(&pictures);
+        let (stacks, layers) = self.stacked(&pictures, BUDGET / exhibits.max(1));
         let apart = stacks.frames().map(|frame| match frame.depths_mm.as_slice() {
             [first, second, ..] => second - first,
             _ => 0.0,
@@ -129,7 +137,7 @@ impl Exhibit {
     }
 
     /// As many slices as the page has room for.
-    fn stacked(&self, pictures: &[Picture]) -> (Stacks, Vec<Layer>) {
+    fn stacked(&self, pictures: &[Picture], budget: usize) -> (Stacks, Vec<Layer>) {
         let shown = self.hr.as_ref().unwrap_or(&self.images[self.images.len() - 1].1);
         let made = |most: usize| {
             let stacks = Stacks::through(shown, most);
@@ -140,13 +148,13 @@ impl Exhibit {
         // A few slices say how many bytes one more of each plane takes.
         let (stacks, _, bytes) = made(PROBED);
         let counted = stacks.frames().map(|frame| frame.depths_mm.len());
-        let mut slices = (BUDGET / (bytes / counted.min().unwrap_or(1)).max(1)).clamp(1, MOST_SLICES);
+        let mut slices = (budget / (bytes / counted.min().unwrap_or(1)).max(1)).clamp(1, MOST_SLICES);
         loop {
             let (stacks, layers, bytes) = made(slices);
-            if bytes <= BUDGET || slices == 1 {
+            if bytes <= budget || slices == 1 {
                 return (stacks, layers);
             }
-            slices = (slices * BUDGET / bytes).clamp(1, slices - 1);
+            slices = (slices * budget / bytes).clamp(1, slices - 1);
         }
     }
 

@@ -9,6 +9,7 @@ mod escape;
 mod evaluation;
 mod exhibit;
 mod findings;
+mod outputs;
 mod page;
 mod pairs;
 mod run;
@@ -18,6 +19,7 @@ mod spread;
 
 pub use evaluation::of_evaluation;
 pub use exhibit::{Exhibit, TileDifference};
+pub use outputs::{of_group, of_outputs};
 pub use page::Page;
 pub use pairs::{Pairs, Row};
 pub use run::{Trial, of_run};

@@ -17,3 +17,4 @@ mod series;
 mod studies;
 mod support;
 mod training;
+mod work;

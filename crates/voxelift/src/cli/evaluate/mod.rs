@@ -19,6 +19,9 @@ use crate::failure::{Outcome, usage};
 use crate::terminal::{self, Terminal};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  voxelift evaluate --reference hr.nii.gz --image sr.nii.gz --json scores.json\n  voxelift evaluate --pairs table.csv --csv scores.csv"
+)]
 pub struct EvaluateArguments {
     /// The truth
     #[arg(

@@ -32,6 +32,7 @@ pub const MONTAGE: &str = "montage.png";
 pub const RUN: &str = "run";
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  voxelift report runs/first -o report.html")]
 pub struct ReportArguments {
     /// A run folder of `train`, the folder of a `study`, or a folder with the scores.json of `evaluate --json`
     #[arg(value_name = "DIR")]

@@ -26,7 +26,7 @@ use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
 use voxelift_volume::scan;
 use voxelift_volume::{Geometry, Scale, Volume, VolumeError};
 
-use super::files::{self, Inputs, Job};
+use super::files::{self, Found as FoundScan, Inputs, Job};
 use super::options::{ReadArguments, Spacing, WriteArguments};
 use super::{batch, view, words};
 use crate::failure::{Outcome, usage};
@@ -41,6 +41,9 @@ use sidecar::Turn;
 use target::Target;
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  voxelift upscale scan.nii.gz -o sr.nii.gz\n  voxelift upscale thick.nii.gz -o fine.nii.gz --method self --acquired slice:gaussian,5\n  voxelift upscale scans/ -o out/ --model runs/first/model.safetensors --memory 4G"
+)]
 pub struct UpscaleArguments {
     /// Scans: NIfTI, MGH or MGZ files, folders of one DICOM series each, or folders of all these, however deep
     #[arg(required = true, value_name = "IN")]
@@ -119,9 +122,12 @@ pub struct UpscaleArguments {
 
 /// What `--method` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MethodArgument {
+pub enum MethodArgument {
+    /// A trained network.
     Model,
+    /// A network learned from the scan itself.
     SelfLearned,
+    /// A method that needs no training.
     Baseline(Baseline),
 }
 
@@ -136,6 +142,15 @@ impl MethodArgument {
         }
         all
     };
+
+    /// As it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::SelfLearned => "self",
+            Self::Baseline(baseline) => baseline.name(),
+        }
+    }
 }
 
 impl ValueEnum for MethodArgument {
@@ -144,15 +159,14 @@ impl ValueEnum for MethodArgument {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        let (name, help) = match self {
-            Self::Model => ("model", "The network of --model, or the built-in one"),
-            Self::SelfLearned => (
-                "self",
-                "A network learned from the slices of the scan itself, which must be thick along one axis",
-            ),
-            Self::Baseline(baseline) => (baseline.name(), baseline.description()),
+        let help = match self {
+            Self::Model => "The network of --model, or the built-in one",
+            Self::SelfLearned => {
+                "A network learned from the slices of the scan itself, which must be thick along one axis"
+            }
+            Self::Baseline(baseline) => baseline.description(),
         };
-        Some(PossibleValue::new(name).help(help))
+        Some(PossibleValue::new(self.name()).help(help))
     }
 }
 
@@ -176,12 +190,25 @@ struct Plan {
 /// When the arguments are refused, or the only input fails; of several, those that fail are listed.
 pub fn run(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let (inputs, batch) = files::scans(&arguments.inputs, &arguments.output, terminal)?;
+    run_on(arguments, &inputs, batch, terminal)
+}
+
+/// As [`run`], on scans that were found already; of a batch what is there already is left.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_on(
+    arguments: &UpscaleArguments,
+    inputs: &[FoundScan],
+    batch: bool,
+    terminal: &Terminal,
+) -> anyhow::Result<Outcome> {
     let mut protected = Inputs::of(inputs.iter().map(|found| found.path.as_path()));
     let beside = [&arguments.labels, &arguments.like, &arguments.model];
     beside.into_iter().flatten().for_each(|file| protected.add(file));
     // What is there already of a batch is looked at when it is its turn.
     let force = arguments.write.force || batch;
-    let jobs = files::jobs_within(&inputs, &protected, batch, &arguments.output, "_sr", force)?;
+    let jobs = files::jobs_within(inputs, &protected, batch, &arguments.output, "_sr", force)?;
     if arguments.labels.is_some() {
         let [job] = jobs.as_slice() else {
             return Err(usage(
@@ -291,8 +318,7 @@ impl UpscaleArguments {
             ("--allow-out-of-range", self.allow_out_of_range),
         ];
         if let Some((argument, _)) = only_for_models.iter().find(|(_, given)| *given) {
-            let name = method.to_possible_value().expect("no method is hidden");
-            let name = name.get_name();
+            let name = method.name();
             return Err(usage(format!(
                 "{argument} goes with --method model only; --method {name} uses no model"
             )));

@@ -266,6 +266,12 @@ fn read(path: &Path) -> anyhow::Result<Option<Value>> {
     Ok(Some(there.ok_or_else(foreign)?))
 }
 
+/// What the sidecar of a finished output says; nothing where there is none, or its work was cut off.
+pub fn finished(output: &Path) -> Option<Value> {
+    let there = read(&beside(output)).ok()??;
+    (output.is_file() && there[UNDER_WAY] != json!(true) && there[OUTPUTS].is_object()).then_some(there)
+}
+
 /// Refuses an output whose sidecar would replace a file that this program did not write, or, without `force`, one that it wrote
 /// and finished.
 ///

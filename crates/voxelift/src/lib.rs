@@ -1,0 +1,15 @@
+//! The voxelift program as a library: its command line, so that other doors than `main` (documents, fuzzing, bindings) lead into
+//! the same rooms. Volumes are in `voxelift-volume`, networks and use cases in `voxelift-model`.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod failure;
+mod picture;
+mod report;
+mod study;
+mod tensorboard;
+mod terminal;
+mod view;
+
+pub use cli::{command, main};

@@ -1,0 +1,31 @@
+//! The page of scans that were made finer, without a reference: what went in, and what came out.
+
+use super::exhibit::Exhibit;
+use super::page::Page;
+
+/// A page of one subject's outputs: the name of each, facts of it, and its pictures where they could be read.
+pub fn of_outputs(title: &str, outputs: &[(String, Vec<(&str, String)>, Option<Exhibit>)]) -> String {
+    let mut page = Page::new(title, "Scans on a finer grid, beside what they were made from.");
+    page.notes(&[
+        "There is no reference here: detail beyond what the scan measured is likely, not seen. `voxelift upscale --audit` maps it."
+            .to_owned(),
+    ]);
+    for (name, facts, exhibit) in outputs {
+        page.heading(name);
+        page.facts(facts);
+        if let Some(exhibit) = exhibit {
+            exhibit.show_within(&mut page, outputs.len());
+        }
+    }
+    page.html()
+}
+
+/// A page with one table of every output of a data set.
+pub fn of_group(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut page = Page::new(
+        "Super-resolved scans",
+        "Every output of the data set, and how it was made.",
+    );
+    page.table(header, rows, &[], "each row is one output.");
+    page.html()
+}
