@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use voxelift_volume::Volume;
+use voxelift_volume::phantom::{self, PhantomConfig};
 
 use super::support::{Bench, text};
 
@@ -25,7 +26,12 @@ fn put(bench: &Bench, path: &str, text: &str) {
 fn head(bench: &Bench, path: &str, extent: [usize; 3], spacing: [f64; 3], seed: u64) {
     let path_there = bench.path(path);
     fs::create_dir_all(path_there.parent().expect("a folder")).expect("a folder");
-    let volume = bench.phantom(path, extent, seed);
+    let config = PhantomConfig {
+        seed,
+        extent,
+        spacing_mm: [8.0; 3],
+    };
+    let volume = phantom::head(&config).expect("a phantom");
     let mut geometry = volume.geometry().clone();
     for (axis, mm) in spacing.into_iter().enumerate() {
         geometry.world_from_voxel[axis][axis] = mm;
@@ -48,7 +54,7 @@ fn a_first_configuration_needs_no_file_and_runs() {
         "--set",
         "validation.every=0",
         "--set",
-        "data.phantom={extent=[32,32,32],spacing_mm=5.0}",
+        "data.phantom={extent=[40,40,40],spacing_mm=5.0}",
     ];
     let train = [
         &[

@@ -14,7 +14,7 @@ use crate::cli::words;
 /// The version of the standard that the names and keys follow.
 const BIDS_VERSION: &str = "1.10.0";
 /// What no validator knows.
-const IGNORED: &str = "*.html\ngroup_*.tsv\nwork/\n";
+const IGNORED: &str = "*.html\ngroup_*.tsv\nwork\n";
 
 /// Where the output of a scan goes within the data set, once its voxels are known.
 pub fn name(scan: &RawScan, grid: &Geometry) -> PathBuf {
@@ -66,6 +66,10 @@ pub fn sidecar(scan: &RawScan, raw: &Geometry, fine: &Geometry, root: &Path, how
             words::millimetres(fine.spacing_mm()),
             words::millimetres(raw.spacing_mm())
         )),
+    );
+    keys.insert(
+        "Description".into(),
+        json!("Made finer by voxelift; detail beyond what the scan measured is likely, not seen"),
     );
     keys.insert("Sources".into(), json!([format!("bids:raw:{}", path.display())]));
     keys.insert("VoxeliftProvenance".into(), how.clone());
