@@ -137,7 +137,7 @@ impl Network {
         for i in 0..count {
             x = self.convolution(&format!("encoder.convs.{i}"), &x);
             if i + 1 < count {
-                let slope = Attribute::float("alpha", LEAKY_SLOPE as f32);
+                let slope = Attribute::float("alpha", LEAKY_SLOPE);
                 x = self.graph.node("LeakyRelu", &[&x], vec![slope]);
             }
         }

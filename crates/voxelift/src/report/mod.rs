@@ -19,7 +19,7 @@ mod spread;
 
 pub use evaluation::of_evaluation;
 pub use exhibit::{Exhibit, TileDifference};
-pub use outputs::{of_group, of_outputs};
+pub use outputs::{Output, of_group, of_outputs};
 pub use page::Page;
 pub use pairs::{Pairs, Row};
 pub use run::{Trial, of_run};

@@ -3,14 +3,25 @@
 use super::exhibit::Exhibit;
 use super::page::Page;
 
-/// A page of one subject's outputs: the name of each, facts of it, and its pictures where they could be read.
-pub fn of_outputs(title: &str, outputs: &[(String, Vec<(&str, String)>, Option<Exhibit>)]) -> String {
+/// One output: its name, what is known of it, and its pictures where they could be read.
+#[derive(Debug)]
+pub struct Output {
+    /// The name of its file.
+    pub name: String,
+    /// Names and what they are.
+    pub facts: Vec<(&'static str, String)>,
+    /// What went in and what came out.
+    pub exhibit: Option<Exhibit>,
+}
+
+/// A page of one subject's outputs.
+pub fn of_outputs(title: &str, outputs: &[Output]) -> String {
     let mut page = Page::new(title, "Scans on a finer grid, beside what they were made from.");
     page.notes(&[
         "There is no reference here: detail beyond what the scan measured is likely, not seen. `voxelift upscale --audit` maps it."
             .to_owned(),
     ]);
-    for (name, facts, exhibit) in outputs {
+    for Output { name, facts, exhibit } in outputs {
         page.heading(name);
         page.facts(facts);
         if let Some(exhibit) = exhibit {

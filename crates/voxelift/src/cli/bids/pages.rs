@@ -12,7 +12,7 @@ use voxelift_volume::files::write_atomically;
 use super::super::report;
 use super::Published;
 use crate::failure::Outcome;
-use crate::report::{Exhibit, of_group, of_outputs};
+use crate::report::{Exhibit, Output, of_group, of_outputs};
 use crate::terminal::{self, Terminal};
 
 /// A page of a participant's scans: what went in, the simplest baseline, what came out.
@@ -36,7 +36,11 @@ pub fn participant(
                 done.path.display()
             ));
         }
-        shown.push((done.path.display().to_string(), facts, exhibit));
+        shown.push(Output {
+            name: done.path.display().to_string(),
+            facts,
+            exhibit,
+        });
     }
     let html = of_outputs(&format!("sub-{label}"), &shown);
     report::write(&out.join(format!("sub-{label}.html")), &html)
