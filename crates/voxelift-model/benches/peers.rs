@@ -133,6 +133,7 @@ fn training(mode: &str) -> impl FnMut() {
     let target = (mode == "unpaired").then(|| TargetBatch {
         lr_target: image(side),
         lr_foreground: image(side).ones_like(),
+        operators: None,
     });
     let batch = UnpairedBatch {
         hr_source: image(2 * side),

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use voxelift_volume::Volume;
+use voxelift_volume::degrade::Operators;
 
 /// What one training step sees.
 ///
@@ -29,6 +30,8 @@ pub struct TargetBatch {
     pub lr_target: Tensor<5>,
     /// Where `X_t` is foreground.
     pub lr_foreground: Tensor<5>,
+    /// What is taken to have made `X_t`, where it is one operator.
+    pub operators: Option<Operators>,
 }
 
 /// Voxels of `n` equal patches, one after the other, as a tensor.

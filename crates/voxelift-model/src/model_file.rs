@@ -61,7 +61,7 @@ pub struct ModelCard {
     /// What those scans look like, noise that training adds among it.
     #[serde(default)]
     pub appearance: Option<AppearanceRange>,
-    /// Mean scores on the validation heads: `sr` and each floor.
+    /// Mean scores on the validation heads: `sr`, `sr-consistent` and each baseline.
     pub validation: BTreeMap<String, ValidationScores>,
     /// What may be expected on scans like those of training, one entry an acquisition.
     #[serde(default)]
@@ -86,12 +86,25 @@ pub struct SelfTest {
     pub degradation: String,
     /// The heads, by the names of their files.
     pub scans: Vec<String>,
-    /// Over people, by method (`sr` and each floor) and score.
+    /// Where the scores were taken; the dilated mask in cards of earlier versions, which do not say.
+    #[serde(default = "in_the_mask")]
+    pub region: String,
+    /// Over people, by method (`sr`, `sr-consistent` and each baseline) and score.
     pub scores: BTreeMap<String, BTreeMap<String, Summary>>,
-    /// Over people, by score: the model less the zero-filled scan.
+    /// Over people, by score: the model alone less the zero-filled scan.
     pub gain: BTreeMap<String, Summary>,
     /// The least of these gains of one person.
     pub least_gain: BTreeMap<String, f64>,
+    /// As `gain`, of the model with what the scan measured put back, as `upscale` does by default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consistent_gain: BTreeMap<String, Summary>,
+    /// The least of these gains of one person.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub least_consistent_gain: BTreeMap<String, f64>,
+}
+
+fn in_the_mask() -> String {
+    "in the mask".to_owned()
 }
 
 /// What every card says of its grid.

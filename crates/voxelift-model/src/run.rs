@@ -30,11 +30,11 @@ pub enum Record {
         #[serde(deserialize_with = "numbers_or_none")]
         terms: BTreeMap<String, f64>,
     },
-    /// The averaged model against the floors on the validation heads.
+    /// The averaged model, alone and with what the scan measured put back, against the baselines on the validation heads.
     Validation {
         /// Steps done.
         step: u64,
-        /// `sr` and each floor.
+        /// `sr`, `sr-consistent` and each baseline.
         scores: BTreeMap<String, ValidationScores>,
     },
 }
@@ -57,12 +57,33 @@ pub struct ValidationScores {
     /// Structural similarity over the whole volume.
     #[serde(deserialize_with = "number_or_none")]
     pub ssim: f64,
-    /// The same inside the brain mask.
+    /// The same inside the default mask, dilated by two voxels.
     #[serde(deserialize_with = "number_or_none")]
     pub masked_psnr_db: f64,
-    /// The same inside the brain mask.
+    /// The same inside the default mask.
     #[serde(deserialize_with = "number_or_none")]
     pub masked_ssim: f64,
+    /// The same over the brain alone, the number to quote; none in records of earlier versions.
+    #[serde(default = "no_number", deserialize_with = "number_or_none")]
+    pub brain_psnr_db: f64,
+    /// The same over the brain alone.
+    #[serde(default = "no_number", deserialize_with = "number_or_none")]
+    pub brain_ssim: f64,
+}
+
+impl ValidationScores {
+    /// PSNR and SSIM to quote: over the brain, or in records of earlier versions over the mask.
+    pub fn headline(&self) -> [f64; 2] {
+        if self.brain_psnr_db.is_nan() {
+            [self.masked_psnr_db, self.masked_ssim]
+        } else {
+            [self.brain_psnr_db, self.brain_ssim]
+        }
+    }
+}
+
+fn no_number() -> f64 {
+    f64::NAN
 }
 
 /// The folder of one training run.

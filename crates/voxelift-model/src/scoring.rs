@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use voxelift_volume::Volume;
 use voxelift_volume::baseline::Baseline;
+use voxelift_volume::consistency::soft;
+use voxelift_volume::degrade::Operators;
 use voxelift_volume::intensity::Mask;
 use voxelift_volume::metrics::{self, Detail, EvaluateOptions, RegionScores, Scores};
 
@@ -13,6 +15,17 @@ use crate::infer::{SuperResolver, UpscaleOptions};
 
 /// The model's name among the baselines, in records and in cards.
 pub const SR: &str = "sr";
+
+/// The same with what the scan measured put back as far as its noise allows: what `upscale` writes by default.
+pub const SR_CONSISTENT: &str = "sr-consistent";
+
+/// A model's image with what its scan measured put back, as far as the scan's noise allows.
+///
+/// # Errors
+/// Unless the two cover the same field of view.
+pub fn consistent(image: &Volume, scan: &Volume, operators: &Operators) -> Result<Volume> {
+    Ok(soft(image, scan, operators)?.image)
+}
 
 /// What makes a finer volume.
 #[derive(Clone, Copy, Debug)]

@@ -5,10 +5,15 @@ mod golden;
 use burn::tensor::{Tensor, TensorData};
 use golden::{assert_close, device, formula, golden};
 use serde_json::Value;
+use voxelift_model::layers::{Measurement, high_pass, upsample};
 use voxelift_model::losses::{
     HALFWAY, LossConfig, LossTerms, contrastive, discriminator_loss, foreground, l1, mean_cosines,
-    reconstruction, score_loss, ssim_loss,
+    measurement, null_space, reconstruction, score_loss, ssim_loss,
 };
+use voxelift_volume::Volume;
+use voxelift_volume::consistency::measured;
+use voxelift_volume::degrade::{Operator, Operators};
+use voxelift_volume::phantom::{PhantomConfig, head};
 
 fn expected() -> Value {
     serde_json::from_str(include_str!("golden/losses.json")).expect("the script's JSON")
@@ -208,6 +213,69 @@ fn gradients_match_finite_differences() {
     check_gradient("contrastive, other side", v.clone(), |v| {
         contrastive(u.clone(), v, 0.5, true)
     });
+}
+
+/// The largest magnitude.
+fn most(x: Tensor<5>) -> f64 {
+    scalar(x.abs().max())
+}
+
+#[test]
+fn the_null_space_loss_is_blind_to_what_a_scan_can_hold() {
+    let scale = [2, 1, 2];
+    let smooth = upsample(formula([2, 1, 8, 7, 9], "scan", 1.0), scale);
+    let size = most(smooth.clone());
+    assert!(most(high_pass(smooth.ones_like(), scale)) < 0.02);
+    let (fine, coarse) = (formula(smooth.dims(), "fine", 1.0), smooth.zeros_like());
+    let kept = scalar(null_space(fine.clone(), coarse.clone(), scale)) / scalar(l1(fine.clone(), coarse));
+    assert!(kept > 0.5, "{kept} of what is as rough as noise");
+    let seen = most(high_pass(smooth.clone(), scale)) / size;
+    assert!(seen < 0.3, "{seen} of what a scan can hold");
+    // A high-pass is linear, and what it leaves of itself is itself, as far as the Lanczos kernel is a sinc.
+    let once = high_pass(fine.clone(), scale);
+    let twice = most(high_pass(once.clone(), scale) - once.clone()) / most(once);
+    assert!(twice < 0.3, "{twice}");
+    check_gradient("null space", fine, |x| null_space(x, smooth.clone(), scale));
+}
+
+#[test]
+fn a_patch_is_measured_as_its_volume_is() {
+    let head = head(&PhantomConfig {
+        extent: [48, 40, 44],
+        spacing_mm: [4.0; 3],
+        seed: 3,
+        ..PhantomConfig::default()
+    })
+    .expect("a head");
+    let scale = 2;
+    for (operator, tolerance) in [
+        (Operator::KSpace, 0.02),
+        (
+            Operator::Window {
+                cutoff: 0.8,
+                edge: 0.3,
+            },
+            0.01,
+        ),
+        (Operator::Box, 1e-5),
+        (Operator::GAUSSIAN, 1e-4),
+    ] {
+        let operators = Operators::isotropic(operator);
+        let scan = measured(&head, head.extent().map(|n| n / scale), &operators);
+        let (start, side) = ([5, 4, 5], 12);
+        let patch = head.crop(start.map(|n| scale * n), [scale * side; 3]);
+        let expected = scan.crop(start, [side; 3]);
+        let tensor = |v: &Volume| voxelift_model::batch::volume_to_tensor(v, &device());
+        let acquired = Measurement::new(&operators, [side; 3], [scale; 3], &device());
+        let found = scalar(measurement(tensor(&patch), tensor(&expected), &acquired));
+        let size = scalar(tensor(&expected).abs().mean());
+        assert!(found < tolerance * size, "{operator}: {found} of {size}");
+    }
+    let operators = Operators([Operator::KSpace, Operator::Box, Operator::GAUSSIAN]);
+    let acquired = Measurement::new(&operators, [6, 7, 8], [2, 1, 2], &device());
+    let scan = formula([1, 1, 6, 7, 8], "scan", 1.0);
+    let image = formula([1, 1, 12, 7, 16], "image", 1.0);
+    check_gradient("measurement", image, |x| measurement(x, scan.clone(), &acquired));
 }
 
 #[test]

@@ -147,6 +147,15 @@ pub enum SourceOperator {
 }
 
 impl SourceOperator {
+    /// Whether it is one in the end, stated or calibrated.
+    pub(super) fn is_one(&self) -> bool {
+        match self {
+            Self::Named(NamedSource::Auto) | Self::One(_) => true,
+            Self::Named(NamedSource::Mixture) => false,
+            Self::Several(operators) => operators.len() == 1,
+        }
+    }
+
     /// The copies of `"mixture"`.
     pub fn mixture() -> [Operators; 4] {
         [

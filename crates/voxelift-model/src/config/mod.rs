@@ -351,6 +351,20 @@ impl Config {
                 return wrong(key, &share, "expected a share between 0 and 1");
             }
         }
+        if self.mode == Mode::Supervised && self.loss.reconstruction + self.loss.null_space == 0.0 {
+            return wrong(
+                "loss.reconstruction",
+                &0,
+                "expected a weight of it or of loss.null_space above 0: the supervised twin has no other term",
+            );
+        }
+        if self.loss.measurement > 0.0 && !self.data.source_operator.is_one() {
+            return wrong(
+                "loss.measurement",
+                &self.loss.measurement,
+                "expected 0 unless data.source_operator is one operator or \"auto\": the answer is compared with its scan through it",
+            );
+        }
         // The supervised twin has no contrastive term that would want negatives.
         let negatives = if self.mode == Mode::Unpaired {
             self.patch.batch

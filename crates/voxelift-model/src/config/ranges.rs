@@ -45,6 +45,8 @@ const RANGES: &[(&str, f64, f64)] = &[
     ("loss.feature_contrastive", 0.0, 1e6),
     ("loss.reconstruction_contrastive", 0.0, 1e6),
     ("loss.identity", 0.0, 1e6),
+    ("loss.null_space", 0.0, 1e6),
+    ("loss.measurement", 0.0, 1e6),
     ("loss.temperature", 1e-4, 1e3),
     ("optimizer.learning_rate", 1e-30, 1e30),
     ("optimizer.beta_1", 0.0, 1.0),

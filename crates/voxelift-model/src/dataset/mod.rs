@@ -10,7 +10,7 @@ use augmentation::Turn;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use voxelift_volume::Scale;
-use voxelift_volume::degrade::rician;
+use voxelift_volume::degrade::{Operators, rician};
 use voxelift_volume::random::Stream;
 
 use crate::batch::{TargetBatch, UnpairedBatch, patches_to_tensor};
@@ -74,6 +74,7 @@ pub struct SourcePair {
 pub struct Dataset {
     source: Vec<SourcePair>,
     target: Vec<Scan>,
+    operators: Option<Operators>,
     scale: Scale,
     patch: PatchConfig,
     augmentation: AugmentationConfig,
@@ -90,6 +91,7 @@ pub struct Patches {
     lr_source: Vec<f32>,
     hr_foreground: Vec<f32>,
     target: Option<[Vec<f32>; 2]>,
+    operators: Option<Operators>,
 }
 
 impl Patches {
@@ -104,6 +106,7 @@ impl Patches {
             target: self.target.map(|[voxels, foreground]| TargetBatch {
                 lr_target: lr(voxels),
                 lr_foreground: lr(foreground),
+                operators: self.operators,
             }),
         }
     }
@@ -142,11 +145,17 @@ impl Dataset {
         Self {
             source,
             target,
+            operators: None,
             scale,
             patch,
             augmentation,
             seed,
         }
+    }
+
+    /// The same, its target scans taken to have been made by these operators.
+    pub fn acquired_by(self, operators: Option<Operators>) -> Self {
+        Self { operators, ..self }
     }
 
     /// How many people stand behind the source pool.
@@ -224,6 +233,7 @@ impl Dataset {
             hr_source: hr,
             lr_source: lr,
             hr_foreground: hr_mask,
+            operators: self.operators,
             target: if self.target.is_empty() {
                 None
             } else {

@@ -50,6 +50,10 @@ pub struct LossConfig {
     pub reconstruction_contrastive: f64,
     /// L1 of `F_s` and `F_st`, the parent's term.
     pub identity: f64,
+    /// L1 of what no scan holds of `Y_ss` and of `Y_s`: `|H(Y_ss - Y_s)|`, H the high-pass of the null-space layer.
+    pub null_space: f64,
+    /// L1 of the answer as it would have been measured, and its scan: `|A(Y_t) - X_t|`, A the known operator.
+    pub measurement: f64,
     /// Temperature of both contrastive losses.
     pub temperature: f64,
     /// Let the contrastive losses' target side take gradient too.
@@ -76,6 +80,8 @@ impl Default for LossConfig {
             feature_contrastive: 0.01,
             reconstruction_contrastive: 0.01,
             identity: 0.0,
+            null_space: 0.0,
+            measurement: 0.0,
             temperature: 0.5,
             symmetric: false,
             embed_crop: true,
@@ -87,7 +93,7 @@ impl Default for LossConfig {
 
 impl LossConfig {
     /// Every weight by its key, in the method's order.
-    pub fn weights(&self) -> [(&'static str, f64); 11] {
+    pub fn weights(&self) -> [(&'static str, f64); 13] {
         [
             ("reconstruction", self.reconstruction),
             ("restoration", self.restoration),
@@ -100,6 +106,8 @@ impl LossConfig {
             ("feature_contrastive", self.feature_contrastive),
             ("reconstruction_contrastive", self.reconstruction_contrastive),
             ("identity", self.identity),
+            ("null_space", self.null_space),
+            ("measurement", self.measurement),
         ]
     }
 

@@ -10,6 +10,6 @@ mod terms;
 pub use adversarial::{FAKE, HALFWAY, REAL, discriminator_loss, score_loss};
 pub use config::{ContrastiveBackward, LossConfig, Routing};
 pub use contrastive::{contrastive, mean_cosines};
-pub use reconstruction::{l1, reconstruction};
+pub use reconstruction::{l1, measurement, null_space, reconstruction};
 pub use ssim::{foreground, ssim_loss};
 pub use terms::LossTerms;

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::ssim_loss;
-use crate::layers::ordered_mean;
+use crate::layers::{Measurement, high_pass, ordered_mean};
 
 /// `mean |image - reference|`; of features it is the parent's identity term.
 ///
@@ -38,4 +38,38 @@ pub fn reconstruction(
         return distance;
     }
     distance + ssim_loss(image, reference, foreground) * ssim_weight
+}
+
+/// `mean |H(image - reference)|`: the distance of what no scan of this scale holds, see [`high_pass`]; blind to the rest.
+///
+/// # Shapes
+///
+/// `[N, 1, sz Z, sy Y, sx X]` each -> `[1]`.
+///
+/// # Differs from the paper
+///
+/// The paper has no such term. With data consistency after the network, what the scan measured needs no learning (Schwab,
+/// Antholzer, Haltmeier, *Deep null space learning for inverse problems*, Inverse Problems 2019).
+pub fn null_space(image: Tensor<5>, reference: Tensor<5>, scale: [usize; 3]) -> Tensor<1> {
+    ordered_mean(high_pass(image - reference, scale).abs())
+}
+
+/// `mean |A(image) - scan|` over the voxels that lie at least [`Measurement::margin`] from the patch's faces.
+///
+/// # Shapes
+///
+/// `image [N, 1, sz Z, sy Y, sx X]`, `scan [N, 1, Z, Y, X]` -> `[1]`.
+///
+/// # Differs from the paper
+///
+/// None of the paper's terms holds the answer `Y_t` to its own scan.
+pub fn measurement(image: Tensor<5>, scan: Tensor<5>, acquired: &Measurement) -> Tensor<1> {
+    let inner = |x: Tensor<5>| {
+        (2..5).fold(x, |x, axis| {
+            let n = x.dims()[axis];
+            let margin = Measurement::margin(n);
+            x.narrow(axis, margin, n - 2 * margin)
+        })
+    };
+    l1(inner(acquired.of(image)), inner(scan))
 }

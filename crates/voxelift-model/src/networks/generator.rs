@@ -4,8 +4,30 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use burn::tensor::activation::sigmoid;
+
 use super::{Encoder, SrDecoder};
-use crate::layers::upsample;
+use crate::layers::{Init, Linear, global_mean, low_pass, upsample};
+
+/// What the network may change of what the scan has measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NullSpace {
+    /// Everything.
+    #[default]
+    Off,
+    /// Nothing: `Y = U(X) + r - U(D(r))` with r the SR decoder's output, `x = A+ y + (1 - A+ A) f(y)` on patches.
+    Layer,
+    /// As much as the scan's noise calls for: `Y = U(X) + r - g U(D(r))`, where g between 0 and 1 comes from the mean of
+    /// the features of the tile, as channel attention does.
+    Gated,
+}
+
+impl NullSpace {
+    fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
+}
 
 /// Sizes and switches of `E`, `G_SR` and `G_t`; the names of RCAN where it has them. The default is `small`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +53,9 @@ pub struct GeneratorConfig {
     pub sr_residual: bool,
     /// Add the input image to the output of `G_t`.
     pub lr_residual: bool,
+    /// What of the scan the network may change.
+    #[serde(skip_serializing_if = "NullSpace::is_off")]
+    pub null_space: NullSpace,
 }
 
 impl Default for GeneratorConfig {
@@ -63,6 +88,7 @@ impl GeneratorConfig {
             kernel: [3; 3],
             sr_residual: true,
             lr_residual: true,
+            null_space: NullSpace::Off,
         }
     }
 
@@ -109,6 +135,12 @@ impl GeneratorConfig {
                 self.scale
             ));
         }
+        if self.null_space != NullSpace::Off && !self.sr_residual {
+            return Err(format!(
+                "null_space = {}: needs sr_residual = true, since the network draws nothing of what was measured then",
+                serde_json::to_string(&self.null_space).expect("plain data")
+            ));
+        }
         if self.kernel.iter().any(|k| ![1, 3].contains(k)) {
             return Err(format!("kernel = {:?}: each size must be 1 or 3", self.kernel));
         }
@@ -132,8 +164,11 @@ impl GeneratorConfig {
         Generator {
             encoder: Encoder::new(self, seed, device),
             sr_decoder: SrDecoder::new(self, seed, device),
+            gate: (self.null_space == NullSpace::Gated)
+                .then(|| Linear::new(self.n_feats, 1, &mut Init::new(seed, "gate"), device)),
             scale: self.scale,
             sr_residual: self.sr_residual,
+            null_space: self.null_space,
         }
     }
 }
@@ -145,9 +180,13 @@ pub struct Generator {
     pub encoder: Encoder,
     /// `G_SR`.
     pub sr_decoder: SrDecoder,
+    /// From the mean of the features to the share of the measured band that is kept; with [`NullSpace::Gated`].
+    pub gate: Option<Linear>,
     #[module(skip)]
     scale: [usize; 3],
     sr_residual: bool,
+    #[module(skip)]
+    null_space: NullSpace,
 }
 
 impl Generator {
@@ -156,13 +195,26 @@ impl Generator {
         self.encoder.forward(image)
     }
 
-    /// `G_SR(features) + U(image)` for the features of `image`; without `sr_residual` the first term alone.
+    /// `G_SR(features) + U(image)` for the features of `image`; without `sr_residual` the first term alone, and with a
+    /// [`NullSpace`] less what the scan itself says.
     ///
     /// # Shapes
     ///
     /// `features [N, F, Z, Y, X]`, `image [N, 1, Z, Y, X]` -> `[N, 1, sz Z, sy Y, sx X]`.
     pub fn decode(&self, features: Tensor<5>, image: Tensor<5>) -> Tensor<5> {
+        let gate = self.gate.as_ref().map(|gate| {
+            let mean = global_mean(features.clone()).flatten::<2>(1, 4);
+            sigmoid(gate.forward(mean)).cast(image.dtype())
+        });
         let detail = self.sr_decoder.forward(features).cast(image.dtype());
+        let detail = match (self.null_space, gate) {
+            (NullSpace::Off, _) => detail,
+            (_, None) => detail.clone() - low_pass(detail, self.scale),
+            (_, Some(gate)) => {
+                let [n, ..] = gate.dims();
+                detail.clone() - low_pass(detail, self.scale) * gate.reshape([n, 1, 1, 1, 1])
+            }
+        };
         if self.sr_residual {
             detail + upsample(image, self.scale)
         } else {

@@ -33,7 +33,7 @@ struct Metadata {
     best_bits: Option<u64>,
     /// The newest validation scores by method, bit by bit; they end in the model's card.
     #[serde(default)]
-    scores_bits: BTreeMap<String, [u64; 4]>,
+    scores_bits: BTreeMap<String, Vec<u64>>,
     /// The scans that the run has used.
     #[serde(default)]
     data: Inventory,
@@ -53,7 +53,7 @@ const DISCRIMINATOR_MOMENTS: &str = "discriminator_optimizer.";
 /// What a run keeps beside the state of its networks.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
-    /// Best masked validation PSNR so far.
+    /// Best validation PSNR so far.
     pub best: Option<f64>,
     /// The newest validation's scores.
     pub scores: BTreeMap<String, ValidationScores>,
@@ -134,7 +134,7 @@ pub fn read(path: &Path, config: &Config, device: &Device) -> Result<(TrainState
     let scores = metadata.scores_bits.into_iter();
     let beside = Beside {
         best: metadata.best_bits.map(f64::from_bits).or(metadata.best_psnr_db),
-        scores: scores.map(|(name, bits)| (name, from_bits(bits))).collect(),
+        scores: scores.map(|(name, bits)| (name, from_bits(&bits))).collect(),
         data: metadata.data,
     };
     Ok((state, beside))
@@ -156,23 +156,28 @@ fn content(tensors: &BTreeMap<String, TensorData>, metadata: &Metadata) -> Strin
     hexadecimal(&hash.finalize())
 }
 
-fn bits(scores: &ValidationScores) -> [u64; 4] {
-    [
+fn bits(scores: &ValidationScores) -> Vec<u64> {
+    let numbers = [
         scores.psnr_db,
         scores.ssim,
         scores.masked_psnr_db,
         scores.masked_ssim,
-    ]
-    .map(f64::to_bits)
+        scores.brain_psnr_db,
+        scores.brain_ssim,
+    ];
+    numbers.map(f64::to_bits).to_vec()
 }
 
-fn from_bits(bits: [u64; 4]) -> ValidationScores {
-    let [psnr_db, ssim, masked_psnr_db, masked_ssim] = bits.map(f64::from_bits);
+/// Numbers that an earlier version did not keep are none.
+fn from_bits(bits: &[u64]) -> ValidationScores {
+    let number = |i: usize| bits.get(i).map_or(f64::NAN, |bits| f64::from_bits(*bits));
     ValidationScores {
-        psnr_db,
-        ssim,
-        masked_psnr_db,
-        masked_ssim,
+        psnr_db: number(0),
+        ssim: number(1),
+        masked_psnr_db: number(2),
+        masked_ssim: number(3),
+        brain_psnr_db: number(4),
+        brain_ssim: number(5),
     }
 }
 

@@ -226,7 +226,9 @@ fn prepare_looking(
         target.clear();
     }
     let (patch, augmentation) = (config.patch.clone(), config.augmentation.clone());
-    let dataset = Dataset::new(pairs, target, scale, patch, augmentation, config.seed);
+    // The first is the one that is known or was found; more of them are guesses.
+    let operators = (degradations.len() == 1).then(|| degradations[0].operator);
+    let dataset = Dataset::new(pairs, target, scale, patch, augmentation, config.seed).acquired_by(operators);
     let people = |n: usize| {
         if n == 1 {
             "1 person".to_owned()
@@ -336,7 +338,8 @@ fn read_heads(
         look(scan, &whole).map_err(of_scan)?;
         let lr = degradation.apply(&whole, seed_of(config, Role::Validation, index));
         let lr = lr.map_err(|error| of_scan(error.into()))?;
-        ValidationHead::new(scan.name.clone(), pad_to_scale(&whole, scale), lr).map_err(of_scan)
+        let hr = pad_to_scale(&whole, scale);
+        ValidationHead::new(scan.name.clone(), hr, lr, degradation.operator).map_err(of_scan)
     };
     heads.iter().enumerate().map(head).collect()
 }

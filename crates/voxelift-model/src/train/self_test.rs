@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use voxelift_volume::Volume;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::cohort::Role;
-use voxelift_volume::degrade::Degradation;
+use voxelift_volume::degrade::{Degradation, Operators};
 use voxelift_volume::metrics::{BOOTSTRAP_SEED, Score, Summary, by_person, summarize};
 use voxelift_volume::resample::pad_to_scale;
 
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::infer::SuperResolver;
 use crate::model_file::SelfTest;
-use crate::scoring::{Case, Method, SR};
+use crate::scoring::{Case, Method, SR, SR_CONSISTENT, consistent};
 
 /// What a card says of an image.
 const ON_CARD: [Score; 5] = [
@@ -33,8 +33,8 @@ const BASELINE: Baseline = Baseline::ZeroFill;
 /// Scores by method, one entry a scan: whose it is, and the value.
 type Table = BTreeMap<(String, Score), Vec<(String, f64)>>;
 
-/// Super-resolves every head through every degradation and scores it beside the baselines, in the mask; none when asked to
-/// stop.
+/// Super-resolves every head through every degradation and scores it, alone and with what the scan measured put back,
+/// beside the baselines; none when asked to stop.
 ///
 /// # Errors
 /// When a head cannot be read, degraded or scored.
@@ -50,7 +50,7 @@ pub fn run(
         return Ok(Some(tests));
     }
     for degradation in &prepared.tests {
-        let mut table = Table::new();
+        let (mut table, mut region) = (Table::new(), "");
         for (index, head) in prepared.self_test.iter().enumerate() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -66,37 +66,56 @@ pub fn run(
                 .try_for_each(|warning| sink(Event::Note(warning)))?;
             let lr = degradation.apply(&hr, seed_of(config, Role::Test, index))?;
             let hr = pad_to_scale(&hr, config.scale.scale());
-            score(&mut table, head, &hr, &lr, resolver)?;
+            region = score(&mut table, head, &hr, &lr, &degradation.operator, resolver)?;
         }
-        let test = summarized(degradation, &prepared.self_test, &table);
+        let test = summarized(degradation, &prepared.self_test, &table, region);
         sink(Event::Note(told(&test)))?;
         tests.push(test);
     }
     Ok(Some(tests))
 }
 
-fn score(table: &mut Table, head: &Source, hr: &Volume, lr: &Volume, resolver: &SuperResolver) -> Result<()> {
+/// Answers where the scores were taken.
+fn score(
+    table: &mut Table,
+    head: &Source,
+    hr: &Volume,
+    lr: &Volume,
+    operators: &Operators,
+    resolver: &SuperResolver,
+) -> Result<&'static str> {
     let case = Case::of(hr, lr);
-    let baselines = Baseline::ALL.map(Method::Baseline);
-    for method in std::iter::once(Method::Model(resolver)).chain(baselines) {
-        let image = method.apply(lr, hr.extent(), hr)?;
-        let scores = case.score(&image)?.scores.masked;
+    let mut add = |name: &str, image: &Volume| -> Result<&'static str> {
+        let scores = case.score(image)?.scores;
         for score in ON_CARD {
-            let of_person = table.entry((method.name(), score)).or_default();
+            let of_person = table.entry((name.to_owned(), score)).or_default();
             // One that is infinite, as where nothing lies beyond the Nyquist frequency, has no place in a mean.
-            of_person.extend(score.of(&scores).map(|value| (head.person.clone(), value)));
+            let value = score.of(scores.headline());
+            of_person.extend(value.map(|value| (head.person.clone(), value)));
         }
+        Ok(scores.headline_region())
+    };
+    let alone = Method::Model(resolver).apply(lr, hr.extent(), hr)?;
+    add(SR, &alone)?;
+    for baseline in Baseline::ALL {
+        add(
+            baseline.name(),
+            &Method::Baseline(baseline).apply(lr, hr.extent(), hr)?,
+        )?;
     }
-    Ok(())
+    add(SR_CONSISTENT, &consistent(&alone, lr, operators)?)
 }
 
-fn summarized(degradation: &Degradation, heads: &[Source], table: &Table) -> SelfTest {
+fn summarized(degradation: &Degradation, heads: &[Source], table: &Table, region: &str) -> SelfTest {
     let mut test = SelfTest {
         degradation: degradation.to_string(),
         scans: heads.iter().map(|head| head.name.clone()).collect(),
+        region: region.to_owned(),
         scores: BTreeMap::new(),
         gain: BTreeMap::new(),
         least_gain: BTreeMap::new(),
+        consistent_gain: BTreeMap::new(),
+        least_consistent_gain: BTreeMap::new(),
     };
     let people = |method: &str, score| {
         let values = table.get(&(method.to_owned(), score)).into_iter().flatten();
@@ -108,16 +127,21 @@ fn summarized(degradation: &Degradation, heads: &[Source], table: &Table) -> Sel
         let values: Vec<f64> = people(method, *score).into_values().collect();
         let of_method = test.scores.entry(method.clone()).or_default();
         of_method.extend(summary(&values).map(|summary| (name.clone(), summary)));
-        if method == SR {
+        let told = match method.as_str() {
+            SR => Some((&mut test.gain, &mut test.least_gain)),
+            SR_CONSISTENT => Some((&mut test.consistent_gain, &mut test.least_consistent_gain)),
+            _ => None,
+        };
+        if let Some((all, least_of_all)) = told {
             let baseline = people(BASELINE.name(), *score);
-            let gains = people(SR, *score)
+            let gains = people(method, *score)
                 .into_iter()
                 .filter_map(|(person, value)| Some(value - baseline.get(person)?));
             let gains: Vec<f64> = gains.collect();
             if let Some(summary) = summary(&gains) {
-                test.gain.insert(name.clone(), summary);
+                all.insert(name.clone(), summary);
                 let least = gains.iter().copied().fold(f64::INFINITY, f64::min);
-                test.least_gain.insert(name, least);
+                least_of_all.insert(name, least);
             }
         }
     }
@@ -138,16 +162,18 @@ fn told(test: &SelfTest) -> String {
             mean(method, Score::Ssim)
         )
     };
-    let gain = test.gain.get(Score::Psnr.short_key());
+    let gain = test.consistent_gain.get(Score::Psnr.short_key());
     let interval = gain.and_then(|gain| gain.interval);
     let interval = interval.map_or_else(String::new, |[low, high]| {
         format!(", 95 % interval {low:+.2} to {high:+.2}")
     });
     format!(
-        "self-test on {}, in the mask: {}, {}; gain {:+.2} dB{interval}",
+        "self-test on {}, {}: {}, {}, {}; gain {:+.2} dB{interval}",
         test.degradation,
+        test.region,
         over(SR),
+        over(SR_CONSISTENT),
         over(BASELINE.name()),
-        mean(SR, Score::Psnr) - mean(BASELINE.name(), Score::Psnr),
+        mean(SR_CONSISTENT, Score::Psnr) - mean(BASELINE.name(), Score::Psnr),
     )
 }

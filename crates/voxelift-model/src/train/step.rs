@@ -10,11 +10,12 @@ use super::views::{DecoderViews, Views};
 use crate::batch::{TargetBatch, UnpairedBatch};
 use crate::config::Config;
 use crate::device::Precision;
+use crate::layers::Measurement;
 use crate::losses::{
-    ContrastiveBackward, HALFWAY, LossConfig, LossTerms, REAL, discriminator_loss, l1, reconstruction,
-    score_loss,
+    ContrastiveBackward, HALFWAY, LossConfig, LossTerms, REAL, discriminator_loss, l1, measurement,
+    null_space, reconstruction, score_loss,
 };
-use crate::networks::Discriminators;
+use crate::networks::{Discriminators, Generator};
 use crate::optimizer::{clipped, global_norm};
 use crate::parameters::{NamedTensors, accumulate, average, cast};
 
@@ -81,7 +82,7 @@ fn computing<M: Module>(weights: &M, precision: Precision) -> M {
     }
 }
 
-/// The twin: the reconstruction term alone, on true pairs.
+/// The twin: the reconstruction terms alone, on true pairs.
 fn supervised(
     networks: &GeneratorSide,
     batch: &UnpairedBatch,
@@ -91,14 +92,27 @@ fn supervised(
     let live = computing(&networks.generator, config.precision);
     let sr_source = live.forward(batch.lr_source.clone());
     let mut objective = Objective::new(terms);
-    let value = reconstruction(
-        sr_source,
-        batch.hr_source.clone(),
-        &batch.hr_foreground,
-        config.loss.ssim,
-    );
-    objective.add("reconstruction", 1.0, value);
+    reconstruction_terms(&mut objective, sr_source, batch, &live, &config.loss);
     objective.gradients(networks)
+}
+
+/// `Y_ss` against `Y_s`.
+fn reconstruction_terms(
+    objective: &mut Objective<'_>,
+    sr_source: Tensor<5>,
+    batch: &UnpairedBatch,
+    generator: &Generator,
+    loss: &LossConfig,
+) {
+    let hr = || batch.hr_source.clone();
+    if loss.reconstruction > 0.0 {
+        let value = reconstruction(sr_source.clone(), hr(), &batch.hr_foreground, loss.ssim);
+        objective.add("reconstruction", loss.reconstruction, value);
+    }
+    if loss.null_space > 0.0 {
+        let value = null_space(sr_source, hr(), generator.scale());
+        objective.add("null_space", loss.null_space, value);
+    }
 }
 
 /// One Adam step on all three discriminators, on the detached views; answers whether their gradients are finite.
@@ -188,14 +202,28 @@ fn unpaired(
     let judges = computing(&judges, config.precision);
     let mut objective = Objective::new(terms);
 
-    if loss.reconstruction > 0.0 {
-        let value = reconstruction(
-            views.sr_source.clone(),
-            batch.hr_source.clone(),
-            &batch.hr_foreground,
-            loss.ssim,
-        );
-        objective.add("reconstruction", loss.reconstruction, value);
+    reconstruction_terms(
+        &mut objective,
+        views.sr_source.clone(),
+        batch,
+        &live.generator,
+        loss,
+    );
+    // `Y_t`, the answer itself; made once for the terms that look at it.
+    let sr_target = (loss.measurement > 0.0 || loss.adversarial_target * strength > 0.0).then(|| {
+        let generator = &live.generator;
+        generator.decode(views.feat_target.clone(), target.lr_target.clone())
+    });
+    if let (Some(sr_target), true) = (&sr_target, loss.measurement > 0.0) {
+        let (scan, generator) = (target.lr_target.clone(), &live.generator);
+        let [_, _, z, y, x] = scan.dims();
+        let operators = target
+            .operators
+            .as_ref()
+            .expect("one operator, as the configuration was checked");
+        let acquired = Measurement::new(operators, [z, y, x], generator.scale(), &scan.device());
+        let value = measurement(sr_target.clone(), scan, &acquired);
+        objective.add("measurement", loss.measurement, value);
     }
     if loss.restoration > 0.0 {
         let (rec, lr) = (views.lr_target_rec.clone(), target.lr_target.clone());
@@ -215,7 +243,7 @@ fn unpaired(
         objective.add("cycle", loss.cycle, value);
     }
     if strength > 0.0 {
-        adversarial_terms(&mut objective, &judges, live, views, target, loss, strength);
+        adversarial_terms(&mut objective, &judges, views, sr_target, loss, strength);
     }
     let mut decoder_views = DecoderViews::new(live, views, batch, target, loss.routing);
     if loss.style * strength > 0.0 {
@@ -278,9 +306,8 @@ fn unpaired(
 fn adversarial_terms(
     objective: &mut Objective<'_>,
     judges: &Discriminators,
-    networks: &GeneratorSide,
     views: &Views,
-    target: &TargetBatch,
+    sr_target: Option<Tensor<5>>,
     loss: &LossConfig,
     strength: f64,
 ) {
@@ -294,11 +321,7 @@ fn adversarial_terms(
             + score_loss(judges.source.forward(views.sr_styled.clone()), REAL);
         objective.add("adversarial", loss.adversarial * strength, value);
     }
-    if loss.adversarial_target > 0.0 {
-        // Y_t, the answer itself.
-        let sr_target = networks
-            .generator
-            .decode(views.feat_target.clone(), target.lr_target.clone());
+    if let (Some(sr_target), true) = (sr_target, loss.adversarial_target > 0.0) {
         let value = score_loss(judges.source.forward(sr_target), REAL);
         objective.add("adversarial_target", loss.adversarial_target * strength, value);
     }

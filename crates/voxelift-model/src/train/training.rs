@@ -19,7 +19,7 @@ use crate::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
 use crate::networks::Generator;
 use crate::parameters;
 use crate::run::{Record, RunDir, ValidationScores};
-use crate::scoring::SR;
+use crate::scoring::SR_CONSISTENT;
 
 /// Between two looks at how alike the embeddings are.
 const COSINES_EVERY: u64 = 20;
@@ -135,7 +135,8 @@ impl Training<'_> {
             hr: &head.hr,
         });
         self.beside.scores = validation.scores;
-        let psnr_db = self.beside.scores[SR].masked_psnr_db;
+        // What the program writes in the end is the output with the scan put back.
+        let [psnr_db, _] = self.beside.scores[SR_CONSISTENT].headline();
         let mut kept = Ok(());
         if self.beside.best.is_none_or(|best| psnr_db > best) {
             self.beside.best = Some(psnr_db);

@@ -5,13 +5,14 @@ use std::sync::OnceLock;
 
 use voxelift_volume::Volume;
 use voxelift_volume::baseline::Baseline;
+use voxelift_volume::degrade::Operators;
 use voxelift_volume::intensity::Mask;
-use voxelift_volume::metrics::default_mask;
+use voxelift_volume::metrics::{brain_mask, default_mask};
 
 use crate::error::Result;
 use crate::infer::SuperResolver;
 use crate::run::ValidationScores;
-use crate::scoring::{Case, Method};
+use crate::scoring::{Case, Method, SR_CONSISTENT, consistent};
 
 /// The baselines that a run is watched against.
 const BASELINES: [Baseline; 3] = [Baseline::ZeroFill, Baseline::CubicBSpline, Baseline::Trilinear];
@@ -25,7 +26,10 @@ pub struct ValidationHead {
     pub hr: Volume,
     /// What the model gets.
     pub lr: Volume,
+    /// What made that.
+    pub operators: Operators,
     mask: Mask,
+    brain: Mask,
     zero_fill: Volume,
     /// They do not learn: scored once, at the first validation.
     baselines: OnceLock<Vec<(Baseline, ValidationScores)>>,
@@ -34,33 +38,36 @@ pub struct ValidationHead {
 /// What one validation found.
 #[derive(Clone, Debug)]
 pub struct Validation {
-    /// Means over the heads: `sr` and each baseline.
+    /// Means over the heads: `sr`, `sr-consistent` and each baseline.
     pub scores: BTreeMap<String, ValidationScores>,
-    /// The first head, super-resolved.
+    /// The first head, super-resolved, what its scan measured put back.
     pub first: Volume,
 }
 
 impl ValidationHead {
-    /// Computes the zero-filled scan and the default mask once.
+    /// Computes the zero-filled scan and the masks once; `operators` made the scan.
     ///
     /// # Errors
     /// When the reference has no foreground.
-    pub fn new(name: String, hr: Volume, lr: Volume) -> Result<Self> {
+    pub fn new(name: String, hr: Volume, lr: Volume, operators: Operators) -> Result<Self> {
         let (mask, _) = default_mask(&hr)?;
+        let (brain, _) = brain_mask(&hr);
         let zero_fill = Baseline::ZeroFill.apply(&lr, hr.extent());
         Ok(Self {
             name,
             hr,
             lr,
+            operators,
             mask,
+            brain,
             zero_fill,
             baselines: OnceLock::new(),
         })
     }
 
-    /// Where the scores in the mask are taken.
-    pub fn mask(&self) -> &Mask {
-        &self.mask
+    /// Where the scores to quote are taken: the brain alone.
+    pub fn brain(&self) -> &Mask {
+        &self.brain
     }
 
     /// The baseline to beat on k-space-truncated scans.
@@ -76,12 +83,16 @@ impl ValidationHead {
     }
 
     fn score(&self, image: &Volume) -> Result<ValidationScores> {
-        let scores = Case::headline(&self.hr, &self.mask).score(image)?.scores;
+        let [scores, of_brain] =
+            [&self.mask, &self.brain].map(|mask| Case::headline(&self.hr, mask).score(image));
+        let (scores, of_brain) = (scores?.scores, of_brain?.scores.masked);
         Ok(ValidationScores {
             psnr_db: scores.whole.psnr_db,
             ssim: scores.whole.ssim.unwrap_or(f64::NAN),
             masked_psnr_db: scores.masked.psnr_db,
             masked_ssim: scores.masked.ssim.unwrap_or(f64::NAN),
+            brain_psnr_db: of_brain.psnr_db,
+            brain_ssim: of_brain.ssim.unwrap_or(f64::NAN),
         })
     }
 
@@ -112,6 +123,9 @@ pub fn validate(resolver: &SuperResolver, heads: &[ValidationHead]) -> Result<Va
             sums.entry(baseline.to_string()).or_default().push(*scores);
         }
         sums.entry(model.name()).or_default().push(head.score(&sr)?);
+        let sr = consistent(&sr, &head.lr, &head.operators)?;
+        let of_consistent = sums.entry(SR_CONSISTENT.to_owned()).or_default();
+        of_consistent.push(head.score(&sr)?);
         first.get_or_insert(sr);
     }
     let scores = sums.into_iter().map(|(name, all)| (name, mean(&all))).collect();
@@ -128,5 +142,7 @@ fn mean(all: &[ValidationScores]) -> ValidationScores {
         ssim: mean(|s| s.ssim),
         masked_psnr_db: mean(|s| s.masked_psnr_db),
         masked_ssim: mean(|s| s.masked_ssim),
+        brain_psnr_db: mean(|s| s.brain_psnr_db),
+        brain_ssim: mean(|s| s.brain_ssim),
     }
 }

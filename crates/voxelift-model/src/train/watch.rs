@@ -95,7 +95,7 @@ impl Watch {
                 let Some(sr) = scores.get(SR) else {
                     return warnings;
                 };
-                push(&mut self.scores, sr.masked_psnr_db, VALIDATIONS);
+                push(&mut self.scores, sr.headline()[0], VALIDATIONS);
                 let moves: Vec<f64> = self
                     .scores
                     .iter()
@@ -194,6 +194,8 @@ mod tests {
                         ssim: 0.9,
                         masked_psnr_db: *psnr_db,
                         masked_ssim: 0.9,
+                        brain_psnr_db: *psnr_db,
+                        brain_ssim: 0.9,
                     },
                 )]
                 .into(),

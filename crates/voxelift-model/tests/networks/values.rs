@@ -1,10 +1,11 @@
 //! Layers and networks against an independent definition in PyTorch.
 
 use burn::module::Module;
+use burn::tensor::Tensor;
 use voxelift_conv::{Activation, voxel_shuffle};
-use voxelift_model::layers::{Init, Norm, NormKind, upsample};
+use voxelift_model::layers::{Init, Norm, NormKind, high_pass, low_pass, upsample};
 use voxelift_model::networks::{
-    Discriminator, DiscriminatorConfig, Discriminators, Embedding, GeneratorConfig, LrDecoder,
+    Discriminator, DiscriminatorConfig, Discriminators, Embedding, GeneratorConfig, LrDecoder, NullSpace,
     ProjectionConfig, ProjectionHead, draw_positions,
 };
 use voxelift_volume::random::Stream;
@@ -126,6 +127,51 @@ fn a_whole_generator_and_its_gradients_match() {
         gradient,
         &golden(&expected, "generator_first_weight_gradient"),
         TOLERANCE,
+    );
+}
+
+#[test]
+fn the_null_space_layer_leaves_what_was_measured() {
+    let config = |null_space| GeneratorConfig {
+        null_space,
+        ..small_network()
+    };
+    let image = formula([2, 1, 8, 9, 8], "image", 1.0);
+    let drawn = |null_space| {
+        let generator = fill(config(null_space).init(0, &device()));
+        (
+            generator.forward(image.clone()) - upsample(image.clone(), [2; 3]),
+            generator,
+        )
+    };
+    let size = |x: Tensor<5>| x.abs().mean().into_scalar::<f32>();
+    let (off, _) = drawn(NullSpace::Off);
+    let (layer, _) = drawn(NullSpace::Layer);
+    let (gated, generator) = drawn(NullSpace::Gated);
+    let wanted = high_pass(off.clone(), [2; 3]);
+    assert!(size(layer.clone() - wanted) < 1e-6 * size(off.clone()));
+    // Of a coarse change next to nothing is left.
+    let low = |x: &Tensor<5>| size(low_pass(x.clone(), [2; 3]));
+    assert!(low(&layer) < 0.25 * low(&off), "{} of {}", low(&layer), low(&off));
+    // The gate lies between the two: Off - Gated = g (Off - Layer), each of the batch with a share of its own.
+    assert!(generator.gate.is_some());
+    for one in 0..2 {
+        let of = |x: &Tensor<5>| x.clone().narrow(0, one, 1);
+        let (change, whole) = (of(&off) - of(&gated), of(&off) - of(&layer));
+        let gate = (change.clone() * whole.clone()).sum() / whole.clone().square().sum();
+        let share: f32 = gate.clone().into_scalar();
+        assert!(share > 0.01 && share < 0.99, "{share}");
+        assert!(size(change - whole.clone() * gate.reshape([1; 5])) < 1e-5 * size(whole));
+    }
+    let error = GeneratorConfig {
+        sr_residual: false,
+        ..config(NullSpace::Layer)
+    }
+    .check()
+    .expect_err("nothing would draw the measured band");
+    assert!(
+        error.contains("null_space") && error.contains("sr_residual"),
+        "{error}"
     );
 }
 

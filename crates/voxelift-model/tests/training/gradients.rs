@@ -10,7 +10,7 @@ use voxelift_volume::random::Stream;
 
 use super::tiny;
 
-const WEIGHTS: [&str; 10] = [
+const WEIGHTS: [&str; 12] = [
     "reconstruction",
     "restoration",
     "cycle",
@@ -21,6 +21,8 @@ const WEIGHTS: [&str; 10] = [
     "feature_contrastive",
     "reconstruction_contrastive",
     "identity",
+    "null_space",
+    "measurement",
 ];
 
 /// The networks that `term`, alone, moves.
@@ -69,7 +71,7 @@ fn names(names: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn routed_terms_move_the_networks_of_the_table_and_no_other() {
-    let table: [(&str, &[&str]); 10] = [
+    let table: [(&str, &[&str]); 12] = [
         ("reconstruction", &["encoder", "sr_decoder"]),
         ("restoration", &["encoder", "lr_decoder"]),
         ("cycle", &["encoder", "lr_decoder", "sr_decoder"]),
@@ -83,10 +85,21 @@ fn routed_terms_move_the_networks_of_the_table_and_no_other() {
             &["encoder", "reconstruction_projection", "sr_decoder"],
         ),
         ("identity", &["lr_decoder"]),
+        ("null_space", &["encoder", "sr_decoder"]),
+        ("measurement", &["encoder", "sr_decoder"]),
     ];
     for (term, expected) in table {
         assert_eq!(moved(term, &[]), names(expected), "{term}");
     }
+}
+
+#[test]
+fn the_gate_of_the_null_space_layer_learns() {
+    let gated = &["network.null_space=\"gated\""];
+    assert_eq!(
+        moved("reconstruction", gated),
+        names(&["encoder", "gate", "sr_decoder"])
+    );
 }
 
 #[test]

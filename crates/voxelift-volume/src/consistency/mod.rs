@@ -39,10 +39,12 @@
 //! scan shares some of its noise, so that E is too small and the image keeps more than its share.
 
 mod acquired;
+mod disagreement;
 mod finest;
 mod noise;
 
 pub use acquired::{Acquired, Acquisition, Dimensions, Protocol};
+pub use disagreement::Disagreement;
 pub use noise::{NoiseLevel, NoiseSource};
 
 use crate::degrade::{Operator, Operators, Transfer};

@@ -2,10 +2,10 @@
 
 use super::fidelity::{DataRange, Fidelity, IntensityMatch, fidelity, least_squares_match};
 use super::hfen::hfen;
-use super::perceptual::perceptual;
+use super::perceptual::perceptual_of;
 use super::protocol::{Pair, Regions};
-use super::scores::{MatchedScores, RegionScores, Scores};
-use super::spectral::shell_correlation;
+use super::scores::{GIVEN, MatchedScores, RegionScores, Scores};
+use super::spectral::shell_correlation_of;
 use super::structure::{ssim_slice, structure};
 use super::tissue::tissue_agreement;
 use crate::error::{Result, VolumeError};
@@ -15,6 +15,9 @@ use crate::volume::{Geometry, Turn, Volume};
 
 /// How far the default mask reaches beyond Otsu's, so that the brain's edge counts.
 const MASK_MARGIN: usize = 2;
+
+/// The brain is what lies above this share of the reference's maximum.
+const BRAIN: f32 = 0.05;
 
 /// What a full evaluation takes at most beside its volumes: bytes a voxel of the reference.
 pub const EVALUATION_BYTES: u64 = 100;
@@ -44,8 +47,8 @@ pub enum Detail {
 /// Scores an image against its reference.
 ///
 /// The two must lie on the same grid up to whole voxels; what only one of them covers is cut off and a note says so.
-/// Without a mask the default is taken: the reference above Otsu's threshold, the largest component, dilated by two
-/// voxels.
+/// Without a mask two are taken: the brain alone ([`brain_mask`]), whose scores are the ones to quote, and the reference
+/// above Otsu's threshold, the largest component, dilated by two voxels. A mask that is given is both.
 ///
 /// # Errors
 /// [`VolumeError::GridMismatch`] for different grids; [`VolumeError::Content`] for NaN or infinite voxels, a constant
@@ -57,11 +60,36 @@ pub fn evaluate(
     mask: Option<&Mask>,
     options: &EvaluateOptions,
 ) -> Result<Scores> {
-    let (mask, mask_source) = match mask {
-        Some(mask) => (mask.clone(), "given".to_owned()),
-        None => default_mask(reference)?,
-    };
-    let pair = Pair::new(reference, image, &mask)?;
+    if let Some(mask) = mask {
+        let scores = in_mask(reference, image, mask, GIVEN.to_owned(), options, true)?;
+        return Ok(Scores {
+            brain: Some(scores.masked.clone()),
+            brain_mask: GIVEN.to_owned(),
+            brain_voxels: Some(scores.mask_voxels),
+            ..scores
+        });
+    }
+    let (mask, words) = default_mask(reference)?;
+    let mut scores = in_mask(reference, image, &mask, words, options, true)?;
+    // What is wrong with the two has been found by now; a brain outside what they share has no scores.
+    let (brain, words) = brain_mask(reference);
+    if let Ok(of_brain) = in_mask(reference, image, &brain, words, options, false) {
+        scores.brain = Some(of_brain.masked);
+        (scores.brain_mask, scores.brain_voxels) = (of_brain.mask, Some(of_brain.mask_voxels));
+    }
+    Ok(scores)
+}
+
+/// The scores over one mask, and over the whole volume, of which the costly ones are left out where they are not wanted.
+fn in_mask(
+    reference: &Volume,
+    image: &Volume,
+    mask: &Mask,
+    mask_source: String,
+    options: &EvaluateOptions,
+    whole: bool,
+) -> Result<Scores> {
+    let pair = Pair::new(reference, image, mask)?;
     let scale = Normalization::of(reference).ok();
     let range = DataRange {
         full: data_range(reference, options.data_range)?,
@@ -126,6 +154,9 @@ pub fn evaluate(
         masked: region(|f| f.masked, matches.masked),
         data_range: range.full,
         data_range_p995: range.p995,
+        brain: None,
+        brain_mask: String::new(),
+        brain_voxels: None,
         mask: mask_source,
         voxels: pair.reference().data().len(),
         mask_voxels: pair.mask().count(),
@@ -139,22 +170,22 @@ pub fn evaluate(
     scores.fill(structure.ms_ssim, |s| &mut s.ms_ssim);
     scores.fill(slices, |s| &mut s.ssim_slice);
     if options.detail == Detail::Full {
-        scores.add_perceptual(&pair);
+        scores.add_perceptual(&pair, whole);
         scores.fill(hfen(&pair).each(|h| Some(*h)), |s| &mut s.hfen);
-        scores.tissue = tissue_agreement(&pair);
-        let fsc = shell_correlation(&pair, options.measured_spacing_mm)?;
+        scores.tissue = if whole { tissue_agreement(&pair) } else { None };
+        let fsc = shell_correlation_of(&pair, options.measured_spacing_mm, whole)?;
         scores.fill(fsc.each(|f| Some(f.clone())), |s| &mut s.fsc);
     }
     Ok(scores)
 }
 
 impl Scores {
-    fn add_perceptual(&mut self, pair: &Pair) {
-        let slices = perceptual(pair, self.data_range);
-        if slices.whole.gmsd.is_none() {
+    fn add_perceptual(&mut self, pair: &Pair, whole: bool) {
+        let slices = perceptual_of(pair, self.data_range, whole);
+        if slices.masked.gmsd.is_none() {
             self.notes
                 .push("no slice scores: no axial slice has 5 % foreground".to_owned());
-        } else if slices.whole.vifp.is_none() {
+        } else if slices.masked.vifp.is_none() {
             self.notes
                 .push("no vifp: a side of the axial slices is under 41 voxels".to_owned());
         }
@@ -191,6 +222,16 @@ pub fn default_mask(reference: &Volume) -> Result<(Mask, String)> {
         "the reference above {threshold} (Otsu), its largest component, dilated by {MASK_MARGIN} voxels"
     );
     Ok((mask, words))
+}
+
+/// The brain alone, and what it is in words: the voxels above 5 % of the reference's maximum.
+///
+/// Of a skull-stripped head these are its voxels but for the darkest. Gains over the dilated [`default_mask`] were 0.4 dB
+/// larger, since the ring of zero-fill around a stripped brain counts in it.
+pub fn brain_mask(reference: &Volume) -> (Mask, String) {
+    let threshold = BRAIN * reference.data().iter().copied().fold(0.0, f32::max);
+    let words = format!("the reference above {threshold} (5 % of its maximum)");
+    (Mask::above(reference, threshold), words)
 }
 
 /// A mask from a file of its own, on the grid of `reference`: the voxels above zero, whole voxels where the mask has the same grid in

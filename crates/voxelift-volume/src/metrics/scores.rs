@@ -17,8 +17,13 @@ pub struct Scores {
     /// Over every voxel that both volumes have.
     #[serde(flatten)]
     pub whole: RegionScores,
-    /// Over the mask.
+    /// Over the mask: the one given, or by default Otsu's, dilated by two voxels, in which the ringing around a brain whose
+    /// surroundings are 0 counts.
     pub masked: RegionScores,
+    /// Over the brain alone, the scores to quote: the voxels above 5 % of the reference's maximum, nothing dilated, or the mask
+    /// given. Absent in the JSON of earlier versions, and where no voxel is above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brain: Option<RegionScores>,
     /// L of PSNR and SSIM.
     #[serde(default = "number::absent", deserialize_with = "number::read")]
     pub data_range: f64,
@@ -30,6 +35,12 @@ pub struct Scores {
     pub voxels: usize,
     /// How many of them are in the mask.
     pub mask_voxels: usize,
+    /// What the brain is, in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub brain_mask: String,
+    /// How many voxels are in the brain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brain_voxels: Option<usize>,
     /// How much of the mask lies in the field of view that both volumes share; 1 unless something was cut off.
     pub mask_share: f64,
     /// How many scales entered MS-SSIM: 5 unless a side is too short.
@@ -38,6 +49,24 @@ pub struct Scores {
     pub tissue: Option<Vec<ClassAgreement>>,
     /// What a reader of the numbers has to know: what was cropped, which score was left out and why.
     pub notes: Vec<String>,
+}
+
+/// What [`Scores::mask`] and [`Scores::brain_mask`] say of a mask that was given.
+pub(super) const GIVEN: &str = "given";
+
+impl Scores {
+    /// The scores to quote: over the brain, or over the mask where there are none of the brain.
+    pub fn headline(&self) -> &RegionScores {
+        self.brain.as_ref().unwrap_or(&self.masked)
+    }
+
+    /// Where those are taken, in words.
+    pub fn headline_region(&self) -> &'static str {
+        match &self.brain {
+            Some(_) if self.brain_mask != GIVEN => "in the brain",
+            _ => "in the mask",
+        }
+    }
 }
 
 /// The scores of one region. Definitions stand in the family's file.

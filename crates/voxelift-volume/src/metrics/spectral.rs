@@ -115,6 +115,15 @@ pub fn shell_correlation(
     pair: &Pair,
     measured_spacing_mm: Option<[f64; 3]>,
 ) -> Result<Regions<ShellCorrelation>> {
+    shell_correlation_of(pair, measured_spacing_mm, true)
+}
+
+/// As [`shell_correlation`]; that over the whole volume only where it is wanted.
+pub(super) fn shell_correlation_of(
+    pair: &Pair,
+    measured_spacing_mm: Option<[f64; 3]>,
+    whole: bool,
+) -> Result<Regions<ShellCorrelation>> {
     let spacing = pair.reference().geometry().spacing_mm();
     let measured = measured_spacing_mm.map(|m| pair.turned(m));
     if let Some(measured) = measured
@@ -155,7 +164,11 @@ pub fn shell_correlation(
     };
     let extent = pair.extent();
     Ok(Regions {
-        whole: region(&Taper::of_faces(extent)),
+        whole: if whole {
+            region(&Taper::of_faces(extent))
+        } else {
+            ShellCorrelation::default()
+        },
         masked: region(&Taper::around(pair.mask())),
     })
 }

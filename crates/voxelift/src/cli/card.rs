@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use voxelift_model::model_file::{ModelCard, SelfTest};
-use voxelift_model::scoring::SR;
+use voxelift_model::scoring::{SR, SR_CONSISTENT};
 use voxelift_model::tensor_file::Format;
 use voxelift_volume::appearance::CONTRAST;
 use voxelift_volume::baseline::Baseline;
@@ -109,9 +109,12 @@ pub fn in_words(path: &Path, card: &ModelCard) -> String {
 
 /// What is expected after one acquisition: a line of what was done, then one a score.
 fn tested(test: &SelfTest) -> Vec<(&'static str, String)> {
-    let Some(model) = test.scores.get(SR) else {
+    let Some(alone) = test.scores.get(SR) else {
         return Vec::new();
     };
+    // What `upscale` writes; models of earlier versions were tested alone.
+    let consistent = test.scores.get(SR_CONSISTENT);
+    let model = consistent.unwrap_or(alone);
     let people = match model.values().map(|summary| summary.people).max().unwrap_or(0) {
         1 => "1 person".to_owned(),
         several => format!("{several} people"),
@@ -119,9 +122,15 @@ fn tested(test: &SelfTest) -> Vec<(&'static str, String)> {
     let mut rows = vec![(
         "self-test",
         format!(
-            "{} ({people}, {}, in the mask)",
+            "{} ({people}, {}, {}{})",
             test.degradation,
-            counted(test.scans.len(), "scan")
+            counted(test.scans.len(), "scan"),
+            test.region,
+            if consistent.is_some() {
+                ", with what the scan measured put back"
+            } else {
+                ", the network alone"
+            }
         ),
     )];
     for score in [Score::Psnr, Score::Ssim, Score::HaarPsi, Score::Resolution] {
@@ -150,17 +159,28 @@ fn tested(test: &SelfTest) -> Vec<(&'static str, String)> {
             ),
         ));
     }
-    if let (Some(gain), Some(least)) = (
-        test.gain.get(Score::Psnr.short_key()),
-        test.least_gain.get(Score::Psnr.short_key()),
-    ) {
-        rows.push((
-            "",
-            format!(
-                "over zero-fill: {:+.2} dB, no person below {least:+.2}",
-                gain.mean
-            ),
-        ));
+    let told = [
+        (
+            "over zero-fill",
+            &test.consistent_gain,
+            &test.least_consistent_gain,
+        ),
+        (
+            if consistent.is_some() {
+                "the network alone over zero-fill"
+            } else {
+                "over zero-fill"
+            },
+            &test.gain,
+            &test.least_gain,
+        ),
+    ];
+    for (what, gain, least) in told {
+        let key = Score::Psnr.short_key();
+        if let (Some(gain), Some(least)) = (gain.get(key), least.get(key)) {
+            let line = format!("{what}: {:+.2} dB, no person below {least:+.2}", gain.mean);
+            rows.push(("", line));
+        }
     }
     rows
 }

@@ -12,7 +12,7 @@ use voxelift_model::device::{Device, DeviceChoice, Precision};
 use voxelift_model::error::{ModelError, Result};
 use voxelift_model::memory;
 use voxelift_model::run::{Record, RunDir, ValidationScores};
-use voxelift_model::scoring::SR;
+use voxelift_model::scoring::{SR, SR_CONSISTENT};
 use voxelift_model::train::{self, Event, Prepared};
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::files::write_atomically;
@@ -205,6 +205,8 @@ impl Screen<'_> {
                                 [
                                     (format!("validation_psnr_db/{name}"), s.masked_psnr_db),
                                     (format!("validation_ssim/{name}"), s.masked_ssim),
+                                    (format!("validation_brain_psnr_db/{name}"), s.brain_psnr_db),
+                                    (format!("validation_brain_ssim/{name}"), s.brain_ssim),
                                 ]
                             })
                             .collect();
@@ -250,16 +252,21 @@ impl Screen<'_> {
             }
             Record::Validation { step, scores } => {
                 let said = |name: &str, s: &ValidationScores| {
-                    format!("{name} {:.2} dB (SSIM {:.4})", s.masked_psnr_db, s.masked_ssim)
+                    let [psnr_db, ssim] = s.headline();
+                    format!("{name} {psnr_db:.2} dB (SSIM {ssim:.4})")
                 };
                 let floors = scores
                     .iter()
-                    .filter(|(name, _)| *name != SR)
+                    .filter(|(name, _)| ![SR, SR_CONSISTENT].contains(&name.as_str()))
                     .map(|(name, s)| said(name, s));
                 let floors: Vec<String> = floors.collect();
-                let sr = scores.get(SR).map_or(String::new(), |s| said("SR", s));
+                let ours = [(SR, "SR alone"), (SR_CONSISTENT, "with its scan put back")];
+                let ours = ours
+                    .into_iter()
+                    .filter_map(|(name, words)| Some(said(words, scores.get(name)?)));
+                let ours = ours.collect::<Vec<_>>().join(", ");
                 self.terminal.say(format!(
-                    "validation after {step} steps, in the mask: {sr}; {}",
+                    "validation after {step} steps, in the brain: {ours}; {}",
                     floors.join(", ")
                 ));
             }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use voxelift_volume::Volume;
 use voxelift_volume::audit::NullSpace;
+use voxelift_volume::consistency::Disagreement;
 
 use super::compare::Layer;
 use super::page::Page;
@@ -22,6 +23,8 @@ pub struct Exhibit {
     pub hr: Option<Volume>,
     /// What the answer holds beyond the scan's frequencies.
     pub added: Option<NullSpace>,
+    /// How far images are from the scan, by their names.
+    pub disagreements: Vec<(String, Disagreement)>,
     /// The answer in tiles of another size.
     pub tiles: Option<TileDifference>,
 }
@@ -132,6 +135,7 @@ impl Exhibit {
             }
         }
         page.compare(&stacks, &layers, begin, &how);
+        self.tell_disagreements(page);
         self.tell_added(page);
         self.tell_tiles(page);
     }
@@ -214,6 +218,12 @@ impl Exhibit {
         pictures
     }
 
+    fn tell_disagreements(&self, page: &mut Page) {
+        for (name, found) in &self.disagreements {
+            page.paragraph(&disagreement_in_words(name, found));
+        }
+    }
+
     fn tell_added(&self, page: &mut Page) {
         let Some(added) = &self.added else { return };
         page.paragraph(&format!(
@@ -237,9 +247,60 @@ impl Exhibit {
             return;
         };
         page.paragraph(&format!(
-            "Tiles of {other} LR voxels in place of {own} change the output by {:.2} % (NRMSE in the mask), and its PSNR from \
+            "Tiles of {other} LR voxels in place of {own} change the output by {:.2} % (NRMSE over the brain), and its PSNR from \
              {psnr:.2} to {psnr_other:.2} dB: channel attention averages over a tile, so its size is part of the output.",
             100.0 * nrmse
         ));
+    }
+}
+
+/// Images that differ by less than this of the scan are the same.
+const AGREES: f64 = 1e-4;
+
+fn disagreement_in_words(name: &str, found: &Disagreement) -> String {
+    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    if found.residual < AGREES {
+        return format!(
+            "{name} agrees with its scan: brought back to the scan's grid it differs by less than {} % of the scan (root mean square).",
+            100.0 * AGREES
+        );
+    }
+    let [x, y, z] = found.largest_at;
+    format!(
+        "{name} disagrees with its scan: brought back to the scan's grid as the scan was made, it differs by {:.2} % of the scan (root \
+         mean square). Of that, {} lies in the foreground and {} in the finer half of the frequencies that the scan measured; it \
+         is largest at voxel {x}, {y}, {z} of the scan, {} in the scan's units.",
+        100.0 * found.residual,
+        percent(found.foreground),
+        percent(found.finer_half),
+        short(found.largest as f32),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disagreement_is_told_with_its_place() {
+        let mut found = Disagreement {
+            residual: 0.0123,
+            finer_half: 0.75,
+            foreground: 0.6,
+            largest_at: [3, 4, 5],
+            largest: 12.5,
+        };
+        let words = disagreement_in_words("model alone", &found);
+        for part in [
+            "model alone disagrees",
+            "1.23 %",
+            "60 % lies in the foreground",
+            "75 % in the finer half",
+            "3, 4, 5",
+        ] {
+            assert!(words.contains(part), "{words}");
+        }
+        found.residual = 1e-6;
+        assert!(disagreement_in_words("model", &found).contains("model agrees with its scan"));
     }
 }

@@ -4,7 +4,7 @@ use voxelift_volume::baseline::Baseline;
 use voxelift_volume::metrics::Score;
 
 use super::page::{Finding, Page, Verdict};
-use super::pairs::Pairs;
+use super::pairs::{Pairs, Region};
 use super::shells::{curve, value_at};
 
 /// What every method is measured against.
@@ -57,10 +57,10 @@ fn finding(good: bool, text: String) -> Finding {
     }
 }
 
-/// PSNR in the mask against zero-fill, subject by subject.
+/// PSNR against zero-fill, subject by subject.
 fn gain(pairs: &Pairs, method: &str) -> Option<Finding> {
-    let own = pairs.by_person(Score::Psnr, method, true);
-    let base = pairs.by_person(Score::Psnr, BASELINE.name(), true);
+    let own = pairs.by_person(Score::Psnr, method, Region::Headline);
+    let base = pairs.by_person(Score::Psnr, BASELINE.name(), Region::Headline);
     let gains: Vec<f64> = own
         .iter()
         .filter_map(|(person, value)| Some(value - base.get(person)?))
@@ -77,7 +77,8 @@ fn gain(pairs: &Pairs, method: &str) -> Option<Finding> {
     Some(finding(
         good,
         format!(
-            "{method}: PSNR in the mask is {:.2} dB {side} zero-fill{subjects}.",
+            "{method}: PSNR {} is {:.2} dB {side} zero-fill{subjects}.",
+            pairs.headline_region(),
             mean.abs()
         ),
     ))
@@ -85,7 +86,7 @@ fn gain(pairs: &Pairs, method: &str) -> Option<Finding> {
 
 /// A baseline other than zero-fill that is better still.
 fn best_baseline(pairs: &Pairs, method: &str) -> Option<Finding> {
-    let mean = |name: &str| Some(pairs.summary(Score::Psnr, name, true)?.mean);
+    let mean = |name: &str| Some(pairs.summary(Score::Psnr, name, Region::Headline)?.mean);
     let own = mean(method)?;
     let others = Baseline::ALL.into_iter().filter(|baseline| *baseline != BASELINE);
     let better = others.filter_map(|baseline| Some((baseline, mean(baseline.name())? - own)));
@@ -94,18 +95,21 @@ fn best_baseline(pairs: &Pairs, method: &str) -> Option<Finding> {
         .filter(|(_, by)| *by > 0.0)?;
     Some(finding(
         false,
-        format!("{method}: {baseline}, which needs no training, has {by:.2} dB more PSNR in the mask."),
+        format!(
+            "{method}: {baseline}, which needs no training, has {by:.2} dB more PSNR {}.",
+            pairs.headline_region()
+        ),
     ))
 }
 
-/// Every score in the mask in which zero-fill is better.
+/// Every score in which zero-fill is better.
 fn worse_scores(pairs: &Pairs, method: &str) -> Option<Finding> {
     let worse: Vec<String> = pairs
         .present()
         .into_iter()
         .filter(|score| *score != Score::Psnr)
         .filter_map(|score| {
-            let mean = |name| Some(pairs.summary(score, name, true)?.mean);
+            let mean = |name| Some(pairs.summary(score, name, Region::Headline)?.mean);
             let (own, base) = (mean(method)?, mean(BASELINE.name())?);
             let texts = [own, base].map(|value| score.format(Some(value)));
             let is_worse = score.direction().prefers(base, own) && texts[0] != texts[1];
@@ -116,7 +120,8 @@ fn worse_scores(pairs: &Pairs, method: &str) -> Option<Finding> {
         finding(
             false,
             format!(
-                "{method}: zero-fill is better in the mask by {}.",
+                "{method}: zero-fill is better {} by {}.",
+                pairs.headline_region(),
                 worse.join(", ")
             ),
         )
@@ -173,7 +178,7 @@ fn measured_band(pairs: &Pairs, method: &str, nyquist: f64) -> Option<Finding> {
 
 /// What was made beyond the scan's frequencies.
 fn beyond(pairs: &Pairs, method: &str) -> Option<Finding> {
-    let mean = |score| Some(pairs.summary(score, method, false)?.mean);
+    let mean = |score| Some(pairs.summary(score, method, Region::Whole)?.mean);
     let (gain, index) = (mean(Score::GainBeyondNyquist)?, mean(Score::HallucinationIndex)?);
     let invented = format!(
         "detail that does not agree with the reference amounts to {:.0} % of the reference's energy there (hallucination index {index:.2})",

@@ -42,6 +42,17 @@ impl Row {
     }
 }
 
+/// Which voxels a score is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// The brain alone, or the mask given: the scores to quote.
+    Headline,
+    /// The default mask, dilated.
+    Dilated,
+    /// All.
+    Whole,
+}
+
 /// The scored images of an evaluation.
 #[derive(Clone, Debug)]
 pub struct Pairs(Vec<Row>);
@@ -108,6 +119,10 @@ impl Pairs {
                 common(&|scores| (!scores.mask.is_empty()).then(|| scores.mask.clone())),
             ),
             (
+                "brain",
+                common(&|scores| (!scores.brain_mask.is_empty()).then(|| scores.brain_mask.clone())),
+            ),
+            (
                 "voxels",
                 common(&|scores| (scores.voxels > 0).then(|| scores.voxels.to_string())),
             ),
@@ -133,6 +148,23 @@ impl Pairs {
     /// The scores that at least one image has.
     pub fn present(&self) -> Vec<Score> {
         Score::present(self.0.iter().map(Row::scores))
+    }
+
+    /// Where the scores to quote are taken, in words.
+    pub fn headline_region(&self) -> &'static str {
+        let mut regions = self.0.iter().map(|row| row.scores().headline_region());
+        let first = regions.next().unwrap_or("in the mask");
+        if regions.all(|other| other == first) {
+            first
+        } else {
+            "in the mask"
+        }
+    }
+
+    /// Whether a dilated mask was scored beside that.
+    pub fn has_dilated(&self) -> bool {
+        let brain = |row: &Row| row.scores().brain.is_some();
+        self.0.iter().any(brain) && self.headline_region() == "in the brain"
     }
 
     /// Methods in the order of the pairs.
@@ -186,22 +218,22 @@ impl Pairs {
     }
 
     /// A score of a method, one value a person.
-    pub fn by_person(&self, score: Score, method: &str, masked: bool) -> BTreeMap<&str, f64> {
+    pub fn by_person(&self, score: Score, method: &str, region: Region) -> BTreeMap<&str, f64> {
         let rows = self.0.iter().filter(|row| row.method() == method);
         by_person(rows.filter_map(|row| {
-            let Scores {
-                whole,
-                masked: inside,
-                ..
-            } = row.scores();
-            let region = if masked { inside } else { whole };
-            Some((row.person(), score.of(region)?))
+            let scores = row.scores();
+            let of_region = match region {
+                Region::Headline => scores.headline(),
+                Region::Dilated => &scores.masked,
+                Region::Whole => &scores.whole,
+            };
+            Some((row.person(), score.of(of_region)?))
         }))
     }
 
     /// A score of a method over people.
-    pub fn summary(&self, score: Score, method: &str, masked: bool) -> Option<Summary> {
-        let people: Vec<f64> = self.by_person(score, method, masked).into_values().collect();
+    pub fn summary(&self, score: Score, method: &str, region: Region) -> Option<Summary> {
+        let people: Vec<f64> = self.by_person(score, method, region).into_values().collect();
         summarize(&people, BOOTSTRAP_SEED)
     }
 }

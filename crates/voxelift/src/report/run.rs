@@ -5,7 +5,7 @@ use std::fs;
 
 use voxelift_model::model_file::{self, ModelCard};
 use voxelift_model::run::{Record, RunDir, ValidationScores};
-use voxelift_model::scoring::SR;
+use voxelift_model::scoring::{SR, SR_CONSISTENT};
 use voxelift_model::train::Watch;
 use voxelift_volume::baseline::Baseline;
 
@@ -164,9 +164,11 @@ fn validations(records: &[Record]) -> Vec<Validation<'_>> {
 /// A score's heading, where it stands, and its digits.
 type ScoreColumn = (&'static str, fn(&ValidationScores) -> f64, usize);
 
-const COLUMNS: [ScoreColumn; 4] = [
-    ("PSNR in the mask (dB)", |s| s.masked_psnr_db, 2),
-    ("SSIM in the mask", |s| s.masked_ssim, 4),
+const COLUMNS: [ScoreColumn; 6] = [
+    ("PSNR in the brain (dB)", |s| s.headline()[0], 2),
+    ("SSIM in the brain", |s| s.headline()[1], 4),
+    ("PSNR in the dilated mask (dB)", |s| s.masked_psnr_db, 2),
+    ("SSIM in the dilated mask", |s| s.masked_ssim, 4),
     ("PSNR (dB)", |s| s.psnr_db, 2),
     ("SSIM", |s| s.ssim, 4),
 ];
@@ -195,7 +197,8 @@ fn gains(page: &mut Page, records: &[Record]) {
         Some((best, x + 1))
     });
     let how = format!(
-        "means over the validation heads after step {step}; higher is better, the best of each column is marked. \
+        "means over the validation heads after step {step}; higher is better, the best of each column is marked. The model is scored with \
+         what its scan measured put back, as `upscale` writes it, and alone. \
          On k-space-truncated input zero-fill is the baseline to beat."
     );
     page.table(
@@ -211,7 +214,7 @@ fn gains(page: &mut Page, records: &[Record]) {
             .iter()
             .filter_map(|(step, s)| Some([*step as f64, of(s.get(name)?)]))
             .collect(),
-        is_baseline: name != SR,
+        is_baseline: ![SR, SR_CONSISTENT].contains(&name),
         ..Series::default()
     };
     let drawn = |title: &str, series: &[Series]| {
@@ -237,7 +240,7 @@ fn gains(page: &mut Page, records: &[Record]) {
         let gain = |(step, s): &Validation| {
             Some([
                 *step as f64,
-                of(s.get(SR)?) - of(s.get(Baseline::ZeroFill.name())?),
+                of(s.get(SR_CONSISTENT).or_else(|| s.get(SR))?) - of(s.get(Baseline::ZeroFill.name())?),
             ])
         };
         let gains: Vec<[f64; 2]> = all.iter().filter_map(gain).collect();
@@ -284,22 +287,22 @@ fn preview(page: &mut Page, run: &RunDir, records: &[Record]) -> anyhow::Result<
     Ok(())
 }
 
-/// The model first, then the floors by name.
+/// The model first, with what its scan measured put back and alone, then the baselines by name.
 fn ordered(scores: &BTreeMap<String, ValidationScores>) -> Vec<&str> {
-    let floors = scores.keys().map(String::as_str).filter(|name| *name != SR);
-    scores
-        .contains_key(SR)
-        .then_some(SR)
-        .into_iter()
-        .chain(floors)
-        .collect()
+    let ours = [SR_CONSISTENT, SR];
+    let there = ours.into_iter().filter(|name| scores.contains_key(*name));
+    let baselines = scores
+        .keys()
+        .map(String::as_str)
+        .filter(|name| !ours.contains(name));
+    there.chain(baselines).collect()
 }
 
 fn display(name: &str) -> String {
-    if name == SR {
-        "model".to_owned()
-    } else {
-        name.replace('_', "-")
+    match name {
+        SR => "model alone".to_owned(),
+        SR_CONSISTENT => "model".to_owned(),
+        name => name.replace('_', "-"),
     }
 }
 

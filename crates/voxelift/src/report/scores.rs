@@ -5,7 +5,7 @@ use voxelift_volume::metrics::{ClassAgreement, Direction, Score, Summary};
 
 use super::findings::add_findings;
 use super::page::Page;
-use super::pairs::{Pairs, Row};
+use super::pairs::{Pairs, Region, Row};
 use super::shells::add_shells;
 
 /// What the others are measured against.
@@ -14,20 +14,25 @@ const BASELINE: Baseline = Baseline::ZeroFill;
 /// Adds the tables and curves of scored images; `lr_nyquist` in cycles per mm is marked where it is known.
 pub fn add_scores(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
     add_findings(page, pairs, lr_nyquist);
-    page.heading("Scores in the mask");
-    by_method(page, pairs, true);
+    let place = pairs.headline_region();
+    page.heading(&format!("Scores {place}"));
+    by_method(page, pairs, Region::Headline);
+    if pairs.has_dilated() {
+        page.heading("Scores in the dilated mask");
+        by_method(page, pairs, Region::Dilated);
+    }
     page.heading("Scores over the whole volume");
-    by_method(page, pairs, false);
+    by_method(page, pairs, Region::Whole);
     add_shells(page, pairs, lr_nyquist);
     against_baseline(page, pairs);
     if pairs.rows().len() > 1 {
-        page.heading("Every image, in the mask");
+        page.heading(&format!("Every image, {place}"));
         every_image(page, pairs);
     }
     tissue(page, pairs);
 }
 
-fn by_method(page: &mut Page, pairs: &Pairs, masked: bool) {
+fn by_method(page: &mut Page, pairs: &Pairs, region: Region) {
     let methods = pairs.methods();
     // A row a score: there are many scores and few methods, and pages are narrow.
     let mut cells = Vec::new();
@@ -35,7 +40,7 @@ fn by_method(page: &mut Page, pairs: &Pairs, masked: bool) {
     for (y, score) in pairs.present().into_iter().enumerate() {
         let summaries: Vec<Option<Summary>> = methods
             .iter()
-            .map(|method| pairs.summary(score, method, masked))
+            .map(|method| pairs.summary(score, method, region))
             .collect();
         let means: Vec<Option<f64>> = summaries.iter().map(|s| s.map(|s| s.mean)).collect();
         best.extend(best_of(score, &means).map(|x| (y, x + 1)));
@@ -92,7 +97,12 @@ fn against_baseline(page: &mut Page, pairs: &Pairs) {
             let cells: Vec<Option<String>> = scores
                 .iter()
                 .map(|score| {
-                    let of = |method| pairs.by_person(*score, method, true).get(person).copied();
+                    let of = |method| {
+                        pairs
+                            .by_person(*score, method, Region::Headline)
+                            .get(person)
+                            .copied()
+                    };
                     Some(format!(
                         "{:+.*}",
                         score.digits(),
@@ -116,7 +126,10 @@ fn against_baseline(page: &mut Page, pairs: &Pairs) {
     if rows.is_empty() {
         return;
     }
-    page.heading("Each person against zero-fill, in the mask");
+    page.heading(&format!(
+        "Each person against zero-fill, {}",
+        pairs.headline_region()
+    ));
     let header: Vec<&str> = ["person", "method"]
         .into_iter()
         .chain(scores.iter().map(|s| s.label()))
@@ -137,12 +150,12 @@ fn every_image(page: &mut Page, pairs: &Pairs) {
         .collect();
     // Subject by subject, the best PSNR first.
     let mut rows: Vec<&Row> = pairs.rows().iter().collect();
-    let psnr = |row: &Row| row.scores().masked.psnr_db;
+    let psnr = |row: &Row| row.scores().headline().psnr_db;
     rows.sort_by(|a, b| a.person().cmp(b.person()).then(psnr(b).total_cmp(&psnr(a))));
     let cells = rows.into_iter().map(|row| {
         let scores = shown
             .iter()
-            .map(|score| score.format(score.of(&row.scores().masked)));
+            .map(|score| score.format(score.of(row.scores().headline())));
         [row.person().to_owned(), row.method().to_owned()]
             .into_iter()
             .chain(scores)

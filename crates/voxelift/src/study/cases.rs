@@ -12,7 +12,7 @@ use voxelift_volume::{Scale, Volume, scan};
 use super::definition::TestDefinition;
 
 /// Changes with what is scored and how: scores of another number are computed anew.
-const PROTOCOL: u32 = 2;
+const PROTOCOL: u32 = 3;
 
 /// A test set, none of its scans read yet.
 #[derive(Clone, Debug)]

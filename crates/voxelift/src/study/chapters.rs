@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use voxelift_volume::metrics::Score;
 
+use super::CONSISTENT;
 use super::cost::Cost;
 use super::table::{Cell, Each, MethodHead, ScoreTable, Table, TestTable};
 
@@ -61,12 +62,13 @@ pub fn chapters(table: &Table) -> Vec<Chapter> {
     table.tests.iter().map(of_test).chain([costs]).collect()
 }
 
-/// The scores of a test set in the region that a table shows: the mask where a score has one.
+/// The scores of a test set in the region that a table shows: the brain where a score has one, else the mask.
 pub fn shown(test: &TestTable) -> Vec<ScoreTable> {
-    let masked = |key: &str| test.scores.iter().any(|s| s.key == key && s.region == "masked");
+    let has = |key: &str, region: &str| test.scores.iter().any(|s| s.key == key && s.region == region);
     let is_shown = |s: &&ScoreTable| match s.region.as_str() {
-        "masked" | "set" => true,
-        "whole" => !masked(&s.key),
+        "brain" | "set" => true,
+        "masked" => !has(&s.key, "brain"),
+        "whole" => !has(&s.key, "brain") && !has(&s.key, "masked"),
         _ => false,
     };
     test.scores.iter().filter(is_shown).cloned().collect()
@@ -76,7 +78,7 @@ pub fn shown(test: &TestTable) -> Vec<ScoreTable> {
 fn of_classes(test: &TestTable, key: &str) -> Vec<ScoreTable> {
     let of_key = test.scores.iter().filter(|s| s.key == key);
     of_key
-        .filter(|s| !["masked", "whole", "set"].contains(&s.region.as_str()))
+        .filter(|s| !["brain", "masked", "whole", "set"].contains(&s.region.as_str()))
         .map(|s| ScoreTable {
             name: format!("{}, {}", s.name, s.region),
             ..s.clone()
@@ -151,7 +153,7 @@ fn scores(columns: &[ScoreTable], methods: &[MethodHead]) -> Sheet {
         })
     };
     let note = "mean over people ± standard deviation over people, each person the mean of scans and seeds; behind a variant how many \
-                of its runs are complete. In the mask; data consistency over the whole volume. ↑ higher is better, ↓ lower.";
+                of its runs are complete. In the brain alone, or the mask given; data consistency over the whole volume. ↑ higher is better, ↓ lower.";
     let mut sheet = by_method(columns, methods, named, text, note);
     let with_any: Vec<&MethodHead> = methods
         .iter()
@@ -266,7 +268,7 @@ fn costs(methods: &[MethodHead]) -> Sheet {
         header: header.map(str::to_owned).to_vec(),
         rows: methods
             .iter()
-            .filter(|method| !method.is_floor)
+            .filter(|method| !method.is_floor && !method.name.ends_with(CONSISTENT))
             .map(row)
             .collect(),
         best: Vec::new(),

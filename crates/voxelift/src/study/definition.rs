@@ -10,6 +10,7 @@ use voxelift_volume::VolumeError;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::degrade::{Degradation, Grid};
 
+use super::CONSISTENT;
 use crate::failure::usage;
 
 /// A study: every variant with every seed, each tested on every test set.
@@ -226,6 +227,11 @@ impl Study {
                     return Err(format!("{what} {name}: there are two; rename one"));
                 }
             }
+        }
+        if let Some(name) = names.iter().find(|name| name.ends_with(CONSISTENT)) {
+            return Err(format!(
+                "variant {name}: {CONSISTENT} is what the table calls models with their scans put back; rename it"
+            ));
         }
         if let Some(name) = names.iter().find(|name| is_baseline(name)) {
             return Err(format!("variant {name}: is the name of a baseline; rename it"));

@@ -36,6 +36,9 @@ use kept::Kept;
 use scoring::score;
 use table::{Scored, ScoredMethod, Table, TestHead, observations};
 
+/// Behind the name of a variant: the same models, with what each scan measured put back, as `upscale` does by default.
+pub const CONSISTENT: &str = "+consistency";
+
 /// The page of a study in its folder.
 pub const PAGE: &str = "table.html";
 
@@ -192,7 +195,11 @@ impl<'a> Grid<'a> {
     fn score_model(&self, run: &Run, device: DeviceChoice) -> anyhow::Result<Outcome> {
         let of = cache::content(&run.model())?;
         let kept = Kept::read(&run.folder);
-        let missing = |test: &&TestSet| kept.get(&test.definition.name, &depends(test, &of)).is_none();
+        let beside = Kept::read(&consistent_folder(&run.folder));
+        let missing = |test: &&TestSet| {
+            let (name, of) = (&test.definition.name, depends(test, &of));
+            kept.get(name, &of).is_none() || beside.get(name, &of).is_none()
+        };
         if !self.tests.iter().any(|test| missing(&test)) {
             return Ok(Outcome::Done);
         }
@@ -215,13 +222,23 @@ impl<'a> Grid<'a> {
         of: Value,
         test: &TestSet,
     ) -> anyhow::Result<bool> {
-        if Kept::read(folder).get(&test.definition.name, &of).is_some() {
+        let folders = match method {
+            Method::Model(_) => vec![folder.to_owned(), consistent_folder(folder)],
+            Method::Baseline(_) | Method::Smoothed(_) => vec![folder.to_owned()],
+        };
+        let is_kept = |folder: &PathBuf| Kept::read(folder).get(&test.definition.name, &of).is_some();
+        if folders.iter().all(is_kept) {
             return Ok(true);
         }
         let what = format!("{name} on {}", test.definition.name);
         let mut progress = self.terminal.progress(&what, "scans", test.scans.len() as u64);
         match score(method, of, test, self.stop, &mut progress)? {
-            Some(scores) => Kept::add(folder, &test.definition.name, scores).map(|()| true),
+            Some(arms) => {
+                for (folder, scores) in folders.iter().zip(arms) {
+                    Kept::add(folder, &test.definition.name, scores)?;
+                }
+                Ok(true)
+            }
             None => Ok(false),
         }
     }
@@ -260,24 +277,43 @@ impl<'a> Grid<'a> {
                 .iter()
                 .filter(|run| run.variant == variant.name)
                 .collect();
-            let mut runs = Vec::new();
+            let (mut runs, mut consistent) = (Vec::new(), Vec::new());
             for run in &planned {
                 if run.state()? == State::Complete {
                     let folder = run.model().parent().map(Path::to_owned).unwrap_or_default();
+                    let of = cache::content(&run.model())?;
                     runs.push(Scored {
                         seed: Some(run.seed),
                         cost: Some(Cost::of(&folder)),
-                        tests: of_folder(&run.folder, &cache::content(&run.model())?),
+                        tests: of_folder(&run.folder, &of),
+                    });
+                    consistent.push(Scored {
+                        seed: Some(run.seed),
+                        cost: None,
+                        tests: of_folder(&consistent_folder(&run.folder), &of),
                     });
                 }
             }
-            methods.push(ScoredMethod {
-                name: variant.name.clone(),
-                is_floor: false,
-                baseline: compared_with(variant.baseline.as_ref(), &variant.name),
-                planned: planned.len(),
-                runs,
-            });
+            let baseline = compared_with(variant.baseline.as_ref(), &variant.name);
+            // With the scan put back against the same of the baseline, or against the variant alone.
+            let of_variant = |name: &String| self.study.variants.iter().any(|variant| variant.name == *name);
+            let beside = match &baseline {
+                Some(name) if of_variant(name) => format!("{name}{CONSISTENT}"),
+                Some(name) => name.clone(),
+                None => variant.name.clone(),
+            };
+            for (name, baseline, runs) in [
+                (variant.name.clone(), baseline, runs),
+                (format!("{}{CONSISTENT}", variant.name), Some(beside), consistent),
+            ] {
+                methods.push(ScoredMethod {
+                    name,
+                    is_floor: false,
+                    baseline,
+                    planned: planned.len(),
+                    runs,
+                });
+            }
         }
         Ok(methods)
     }
@@ -308,6 +344,11 @@ impl<'a> Grid<'a> {
             out.write_all(bytes)
         })?)
     }
+}
+
+/// Where the scores of a run's model stand with what each scan measured put back.
+fn consistent_folder(run: &Path) -> PathBuf {
+    run.join("consistent")
 }
 
 /// Everything that the scores of a method on a test set depend on.

@@ -15,7 +15,8 @@ use super::cases::{Case, TestSet};
 use super::kept::{ScanScores, TestScores};
 use crate::terminal::Progress;
 
-/// Scores a method on every scan of a test set; none when asked to stop.
+/// Scores a method on every scan of a test set; none when asked to stop. A model twice: alone, and with what its scan
+/// measured put back, as `upscale` does by default.
 ///
 /// Images are made one after another, each on all threads; they are scored side by side as far as memory allows.
 ///
@@ -27,7 +28,7 @@ pub fn score(
     test: &TestSet,
     stop: &AtomicBool,
     progress: &mut Progress<'_>,
-) -> anyhow::Result<Option<TestScores>> {
+) -> anyhow::Result<Option<Vec<TestScores>>> {
     if let Method::Model(resolver) = method {
         let (has, needs) = (resolver.scale(), test.scale());
         anyhow::ensure!(
@@ -36,9 +37,9 @@ pub fn score(
             test.definition.name
         );
     }
-    let mut scans = Vec::with_capacity(test.scans.len());
-    let (mut images, mut references) = (Vec::new(), Vec::new());
-    let mut waiting: Vec<(usize, Case, Volume, f64)> = Vec::new();
+    let arms = if let Method::Model(_) = method { 2 } else { 1 };
+    let mut all: Vec<Arm> = (0..arms).map(|_| Arm::default()).collect();
+    let mut waiting: Vec<(usize, Case, Vec<(Volume, f64)>)> = Vec::new();
     for index in 0..test.scans.len() {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
@@ -47,35 +48,61 @@ pub fn score(
         let case = test.case(index)?;
         let begin = Instant::now();
         let image = method.apply(&case.lr, test.scale().up(case.lr.extent()), &case.reference)?;
-        let voxels = case.reference.data().len() as u64;
-        waiting.push((index, case, image, begin.elapsed().as_secs_f64()));
+        let mut images = vec![(image, begin.elapsed().as_secs_f64())];
+        if arms == 2 {
+            let operators = &test.definition.degrade.operator;
+            let image = scoring::consistent(&images[0].0, &case.lr, operators)?;
+            images.push((image, begin.elapsed().as_secs_f64()));
+        }
+        let voxels = arms * case.reference.data().len() as u64;
+        waiting.push((index, case, images));
         if waiting.len() >= memory::side_by_side(voxels * EVALUATION_BYTES) || index + 1 == test.scans.len() {
-            let scored: Vec<(ScanScores, [Option<SetMember>; 2])> = waiting
+            let scored: Vec<Vec<Scored>> = waiting
                 .par_drain(..)
-                .map(|(index, case, image, seconds)| {
+                .map(|(index, case, images)| {
                     let scan = &test.scans[index];
                     let of = scoring::Case {
                         measured: test.is_truncated().then_some(&case.lr),
                         classes: &case.classes,
                         ..scoring::Case::of(&case.reference, &case.lr)
                     };
-                    let scores = of.score(&image).with_context(|| scan.name.clone())?;
-                    let scored = ScanScores {
-                        scan: scan.name.clone(),
-                        person: scan.person.clone(),
-                        seconds,
-                        scores,
-                    };
-                    Ok((scored, [&image, &case.reference].map(SetMember::of)))
+                    let scored = images.into_iter().map(|(image, seconds)| {
+                        let scores = of.score(&image).with_context(|| scan.name.clone())?;
+                        let scored = ScanScores {
+                            scan: scan.name.clone(),
+                            person: scan.person.clone(),
+                            seconds,
+                            scores,
+                        };
+                        Ok((scored, [&image, &case.reference].map(SetMember::of)))
+                    });
+                    scored.collect()
                 })
                 .collect::<anyhow::Result<_>>()?;
-            for (scored, [image, reference]) in scored {
-                scans.push(scored);
-                images.extend(image);
-                references.extend(reference);
+            for (arm, (scored, [image, reference])) in
+                scored.into_iter().flat_map(|arms| arms.into_iter().enumerate())
+            {
+                all[arm].scans.push(scored);
+                all[arm].images.extend(image);
+                all[arm].references.extend(reference);
             }
         }
     }
-    let set = set_scores(&images, &references);
-    Ok(Some(TestScores { of, scans, set }))
+    let scores = all.into_iter().map(|arm| TestScores {
+        of: of.clone(),
+        set: set_scores(&arm.images, &arm.references),
+        scans: arm.scans,
+    });
+    Ok(Some(scores.collect()))
+}
+
+/// What scoring an image leaves: its scores, and what it and its reference add to the two sets.
+type Scored = (ScanScores, [Option<SetMember>; 2]);
+
+/// A method's images of one kind, scored.
+#[derive(Default)]
+struct Arm {
+    scans: Vec<ScanScores>,
+    images: Vec<SetMember>,
+    references: Vec<SetMember>,
 }

@@ -96,7 +96,7 @@ pub struct ScoreTable {
     pub key: String,
     /// With its unit.
     pub name: String,
-    /// `masked`, `whole`, `set`, or a class.
+    /// `brain`, `masked`, `whole`, `set`, or a class.
     pub region: String,
     /// Which way is better.
     pub higher_is_better: bool,
@@ -182,7 +182,9 @@ pub fn observations<'a>(methods: &'a [ScoredMethod], test: &str) -> Vec<Observat
             for scan in &scores.scans {
                 let CaseScores { scores, classes } = &scan.scores;
                 for score in Score::ALL {
-                    for (region, of_region) in [("masked", &scores.masked), ("whole", &scores.whole)] {
+                    let brain = scores.brain.iter().map(|brain| ("brain", brain));
+                    let others = [("masked", &scores.masked), ("whole", &scores.whole)];
+                    for (region, of_region) in brain.chain(others) {
                         add(&scan.scan, &scan.person, region, score, score.of(of_region));
                     }
                 }

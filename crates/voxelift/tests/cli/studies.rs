@@ -79,6 +79,10 @@ fn a_study_trains_and_tests_every_run_once_and_its_table_can_be_made_by_hand() {
     let first = bench.run(&["study", "study.toml", "--out", "out"]).success();
     let table = text(&first.get_output().stdout);
     assert!(
+        table.contains("twin+consistency (2/2)") && table.contains("twin+consistency - baseline+consistency"),
+        "{table}"
+    );
+    assert!(
         table.contains("baseline (2/2)") && table.contains("zero-fill") && table.contains("twin - baseline"),
         "{table}"
     );
@@ -91,7 +95,7 @@ fn a_study_trains_and_tests_every_run_once_and_its_table_can_be_made_by_hand() {
     // Every method on every scan, by hand.
     let numbers = numbers(&bench, "out");
     let get = |variant: &str, seed: &str, test: &str, scan: &str, score: &str| {
-        let key = [variant, seed, test, scan, "masked", score].map(str::to_owned);
+        let key = [variant, seed, test, scan, "brain", score].map(str::to_owned);
         numbers[&key]
     };
     let model = "out/runs/twin/seed-2/model.safetensors";
@@ -106,23 +110,30 @@ fn a_study_trains_and_tests_every_run_once_and_its_table_can_be_made_by_hand() {
         "--seed",
         "4",
     ]);
-    bench
-        .run(&[
+    // A study scores what the model itself makes, and that with what the scan measured put back.
+    for (out, consistency) in [("sr.nii", "off"), ("soft.nii", "soft")] {
+        let words = [
             "upscale",
             "lr.nii",
             "-o",
-            "sr.nii",
+            out,
             "--model",
             model,
-            // A study scores what the model itself makes.
-            "--consistency",
-            "off",
-        ])
-        .success();
+            "--acquired",
+            "box",
+        ];
+        bench
+            .run(&[&words[..], &["--consistency", consistency]].concat())
+            .success();
+    }
     bench
         .run(&["upscale", "lr.nii", "-o", "floor.nii", "--method", "lanczos"])
         .success();
-    for (image, variant, seed) in [("sr.nii", "twin", "2"), ("floor.nii", "lanczos", "")] {
+    for (image, variant, seed) in [
+        ("sr.nii", "twin", "2"),
+        ("soft.nii", "twin+consistency", "2"),
+        ("floor.nii", "lanczos", ""),
+    ] {
         let words = [
             "evaluate",
             "--reference",
@@ -136,11 +147,11 @@ fn a_study_trains_and_tests_every_run_once_and_its_table_can_be_made_by_hand() {
         bench.run(&[&words[..], &["--image", image]].concat()).success();
         let scores = json(&bench.path("s.json"));
         for (score, value) in [
-            ("psnr_db", &scores["masked"]["psnr_db"]),
-            ("ssim", &scores["masked"]["ssim"]),
+            ("psnr_db", &scores["brain"]["psnr_db"]),
+            ("ssim", &scores["brain"]["ssim"]),
             (
                 "fsc.beyond_nyquist.gain",
-                &scores["masked"]["fsc"]["beyond_nyquist"]["gain"],
+                &scores["brain"]["fsc"]["beyond_nyquist"]["gain"],
             ),
         ] {
             let value = value.as_f64().expect("a number");
@@ -164,7 +175,7 @@ fn a_study_trains_and_tests_every_run_once_and_its_table_can_be_made_by_hand() {
     let scores = table["tests"][0]["scores"].as_array().expect("scores");
     let psnr = scores
         .iter()
-        .find(|s| s["key"] == "psnr_db" && s["region"] == "masked")
+        .find(|s| s["key"] == "psnr_db" && s["region"] == "brain")
         .expect("PSNR");
     let cell = psnr["methods"]
         .as_array()

@@ -32,6 +32,11 @@ pub struct Perceptual {
 
 /// The perceptual scores of a pair, over whole slices and over the mask alone.
 pub fn perceptual(pair: &Pair, data_range: f64) -> Regions<Perceptual> {
+    perceptual_of(pair, data_range, true)
+}
+
+/// As [`perceptual`]; those over whole slices only where they are wanted.
+pub(super) fn perceptual_of(pair: &Pair, data_range: f64, whole: bool) -> Regions<Perceptual> {
     let [width, height, _] = pair.extent();
     let fsim = Fsim::new(width, height);
     let black = pair
@@ -61,7 +66,11 @@ pub fn perceptual(pair: &Pair, data_range: f64) -> Regions<Perceptual> {
         .into_par_iter()
         .filter(|&z| foreground[z])
         .map(|z| Regions {
-            whole: scored(z, &|_| true),
+            whole: if whole {
+                scored(z, &|_| true)
+            } else {
+                Perceptual::default()
+            },
             masked: scored(z, &|i| mask[i]),
         })
         .collect();

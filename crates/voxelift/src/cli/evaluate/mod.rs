@@ -34,7 +34,7 @@ pub struct EvaluateArguments {
     /// What is scored
     #[arg(long, value_name = "SR", requires = "reference")]
     image: Option<PathBuf>,
-    /// Where it counts: voxels above zero, nearest in the world where its grid is not the reference's [default: Otsu on the reference]
+    /// Where it counts: voxels above zero, nearest in the world where its grid is not the reference's [default: the brain alone, above 5 % of the reference's maximum; beside it, as "masked", Otsu on the reference, dilated]
     #[arg(long, value_name = "M")]
     mask: Option<PathBuf>,
     /// A table of many: reference,image[,mask][,subject][,method], paths relative to the table
@@ -228,12 +228,28 @@ impl Volumes {
 
 fn text(scored: &CaseScores) -> String {
     let scores = &scored.scores;
-    let mut table = terminal::table(["score", "whole volume", "in the mask"].map(str::to_owned));
+    let mut regions = vec![(scores.headline_region(), scores.headline())];
+    if regions[0].0 == "in the brain" {
+        regions.push(("in the dilated mask", &scores.masked));
+    }
+    regions.push(("whole volume", &scores.whole));
+    let header = std::iter::once("score")
+        .chain(regions.iter().map(|(name, _)| *name))
+        .map(str::to_owned);
+    let mut table = terminal::table(header);
     for score in Score::present([scores]) {
-        let [whole, masked] = [&scores.whole, &scores.masked].map(|region| score.format(score.of(region)));
-        table.add_row([score.label().to_owned(), whole, masked]);
+        let cells = regions.iter().map(|(_, region)| score.format(score.of(region)));
+        table.add_row(std::iter::once(score.label().to_owned()).chain(cells));
     }
     let share = 100.0 * scores.mask_voxels as f64 / scores.voxels as f64;
+    let brain = match scores.brain_voxels {
+        Some(voxels) if regions.len() > 2 => format!(
+            " · brain: {:.1} % of them, {}",
+            100.0 * voxels as f64 / scores.voxels as f64,
+            scores.brain_mask
+        ),
+        _ => String::new(),
+    };
     let p995 = scores
         .data_range_p995
         .map_or_else(|| "none".to_owned(), |range| format!("{range}"));
@@ -243,7 +259,7 @@ fn text(scored: &CaseScores) -> String {
         String::new()
     };
     format!(
-        "{table}\ndata range {} (p99.5: {p995}) · {} voxels · mask: {share:.1} % of them, {}{covered}\n",
+        "{table}\ndata range {} (p99.5: {p995}) · {} voxels{brain} · mask: {share:.1} % of them, {}{covered}\n",
         scores.data_range, scores.voxels, scores.mask
     )
 }

@@ -176,26 +176,35 @@ impl ScoredPairs {
         serde_json::to_string_pretty(&object).unwrap_or_default()
     }
 
-    /// A row a score, a column a method: mean and standard deviation over people in the mask.
+    /// A row a score, a column a method: mean and standard deviation over people, in the brain.
     pub fn text(&self) -> String {
         let methods: Vec<_> = self.methods().collect();
         let header = methods.iter().map(|(method, rows)| match rows.len() {
             1 => (*method).to_owned(),
             n => format!("{method} ({n})"),
         });
-        let mut table = terminal::table(std::iter::once("in the mask".to_owned()).chain(header));
+        let mut places = self
+            .rows
+            .iter()
+            .map(|(_, scored)| scored.scores.headline_region());
+        let first = places.next().unwrap_or_default();
+        let place = if places.all(|other| other == first) {
+            first
+        } else {
+            "in the mask"
+        };
+        let mut table = terminal::table(std::iter::once(place.to_owned()).chain(header));
         for score in Score::present(self.rows.iter().map(|(_, scores)| &scores.scores)) {
-            let cells =
-                methods.iter().map(
-                    |(_, rows)| match summary_of(score, rows, |scores| &scores.masked) {
-                        Some(Summary {
-                            mean, sd: Some(sd), ..
-                        }) => {
-                            format!("{} ± {}", score.format(Some(mean)), score.format(Some(sd)))
-                        }
-                        one => score.format(one.map(|summary| summary.mean)),
-                    },
-                );
+            let cells = methods
+                .iter()
+                .map(|(_, rows)| match summary_of(score, rows, Scores::headline) {
+                    Some(Summary {
+                        mean, sd: Some(sd), ..
+                    }) => {
+                        format!("{} ± {}", score.format(Some(mean)), score.format(Some(sd)))
+                    }
+                    one => score.format(one.map(|summary| summary.mean)),
+                });
             table.add_row(std::iter::once(score.label().to_owned()).chain(cells));
         }
         for score in Score::OF_SETS.into_iter().filter(|_| !self.sets.is_empty()) {
@@ -227,7 +236,11 @@ impl ScoredPairs {
             let [reference, image] = [&row.reference, &row.image].map(|path| path.to_string_lossy());
             let subject = row.subject.as_deref().unwrap_or_default();
             let scores = &scores.scores;
-            for (region, of_region) in [("masked", &scores.masked), ("whole", &scores.whole)] {
+            let brain = scores.brain.iter().map(|brain| ("brain", brain));
+            for (region, of_region) in [("masked", &scores.masked), ("whole", &scores.whole)]
+                .into_iter()
+                .chain(brain)
+            {
                 for score in Score::ALL {
                     if let Some(value) = score.of(of_region) {
                         let value = value.to_string();
@@ -296,7 +309,7 @@ fn summary(rows: &[(&str, &Scores)]) -> Value {
             .map(|score| (score.key(), summary_of(*score, rows, region)))
             .collect()
     };
-    json!({"whole": of(|scores| &scores.whole), "masked": of(|scores| &scores.masked)})
+    json!({"whole": of(|scores| &scores.whole), "masked": of(|scores| &scores.masked), "brain": of(Scores::headline)})
 }
 
 /// A cell that no spreadsheet takes for a formula: an apostrophe before what begins like one.

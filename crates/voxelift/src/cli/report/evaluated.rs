@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use voxelift_volume::audit::NullSpace;
 use voxelift_volume::baseline::Baseline;
+use voxelift_volume::consistency::Disagreement;
+use voxelift_volume::degrade::Operators;
 use voxelift_volume::nifti::ReadOptions;
 use voxelift_volume::resample::{Interpolation, resample_like};
 use voxelift_volume::{Volume, scan};
@@ -25,7 +27,7 @@ pub fn exhibit(folder: &Path, pairs: &Pairs) -> Option<Exhibit> {
     let reference = path(&first.reference)?;
     let hr = volume(&reference)?;
     let mut images = Vec::new();
-    let mut lr = None;
+    let (mut lr, mut made_by) = (None, None);
     for row in pairs.rows() {
         let same = path(&row.reference).is_some_and(|other| other == reference);
         let Some((file, true)) = path(&row.image).map(|file| (file, same)) else {
@@ -34,6 +36,7 @@ pub fn exhibit(folder: &Path, pairs: &Pairs) -> Option<Exhibit> {
         let Some(image) = volume(&file) else { continue };
         let method = row.method.as_deref().unwrap_or("image");
         lr = lr.or_else(|| scan_behind(&file).map(|(_, scan)| scan));
+        made_by = made_by.or_else(|| acquired_by(&file));
         images.push((method.to_owned(), image));
     }
     // The baseline to beat first, the output of the model last.
@@ -47,9 +50,16 @@ pub fn exhibit(folder: &Path, pairs: &Pairs) -> Option<Exhibit> {
         images.truncate(1);
         images.extend(last);
     }
-    let (_, answer) = images.last()?;
+    let (name, answer) = images.last()?;
     let known = lr.as_ref().filter(|lr| covers(lr, answer));
     let added = known.map(|lr| NullSpace::of(answer, lr.extent()));
+    let disagreement = known
+        .zip(made_by)
+        .and_then(|(lr, made_by)| Disagreement::of(answer, lr, &made_by).ok());
+    let disagreements = disagreement
+        .map(|found| (name.clone(), found))
+        .into_iter()
+        .collect();
     // Whole voxels apart, or they would not have been scored.
     let on_reference = |image: Volume| resample_like(&image, hr.geometry(), Interpolation::Nearest);
     let images = images
@@ -62,6 +72,7 @@ pub fn exhibit(folder: &Path, pairs: &Pairs) -> Option<Exhibit> {
         images,
         hr: Some(hr),
         added,
+        disagreements,
         tiles: None,
     })
 }
@@ -82,6 +93,12 @@ pub fn scan_behind(image: &Path) -> Option<(PathBuf, Volume)> {
     let how: Value = serde_json::from_slice(&fs::read(&sidecar).ok()?).ok()?;
     let file = found(sidecar.parent()?, how.get("source")?.as_str()?)?;
     volume(&file).map(|scan| (file, scan))
+}
+
+/// What the scan behind an image is taken to have been made by, as the sidecar of `upscale` says.
+fn acquired_by(image: &Path) -> Option<Operators> {
+    let how: Value = serde_json::from_slice(&fs::read(sidecar::beside(image)).ok()?).ok()?;
+    how.get("acquired")?.get("operators")?.as_str()?.parse().ok()
 }
 
 /// Whether a scan's voxels divide the image's field of view, so that the two share their frequencies.

@@ -6,10 +6,11 @@ use voxelift_model::config::Config;
 use voxelift_model::device::{Device, DeviceChoice};
 use voxelift_model::infer::{SuperResolver, UpscaleOptions};
 use voxelift_model::run::RunDir;
-use voxelift_model::scoring::Case;
+use voxelift_model::scoring::{Case, consistent};
 use voxelift_model::train::{ValidationHead, validation_heads};
 use voxelift_volume::audit::NullSpace;
 use voxelift_volume::baseline::Baseline;
+use voxelift_volume::consistency::Disagreement;
 use voxelift_volume::degrade::Operators;
 use voxelift_volume::{Volume, VolumeError};
 
@@ -19,6 +20,10 @@ use crate::terminal::Terminal;
 
 /// Heads that are scored in full.
 const MOST_HEADS: usize = 4;
+
+/// What the network makes, and the same with what the scan measured put back, as `upscale` writes it.
+const ALONE: &str = "model alone";
+const MODEL: &str = "model";
 
 /// The trial of a run that has a model and names validation heads; reads them anew.
 ///
@@ -95,9 +100,15 @@ fn of_heads(
     let mut exhibit = None;
     for head in heads {
         let name = files::stem(head.name.as_ref());
-        let sr = resolver.upscale(head, None, &format!("report: {name}"), terminal)?;
+        let alone = resolver.upscale(head, None, &format!("report: {name}"), terminal)?;
+        let sr = consistent(&alone, &head.lr, &head.operators)?;
         let case = Case::of(&head.hr, &head.lr);
-        for (method, image) in [(Baseline::ZeroFill.name(), head.zero_fill()), ("model", &sr)] {
+        let methods = [
+            (Baseline::ZeroFill.name(), head.zero_fill()),
+            (ALONE, &alone),
+            (MODEL, &sr),
+        ];
+        for (method, image) in methods {
             rows.push(Row {
                 method: Some(method.to_owned()),
                 subject: Some(name.clone()),
@@ -106,7 +117,7 @@ fn of_heads(
             });
         }
         if exhibit.is_none() {
-            exhibit = Some(shown(resolver, head, name, sr, terminal)?);
+            exhibit = Some(shown(resolver, head, name, [alone, sr], terminal)?);
         }
     }
     Ok(exhibit.map(|exhibit| Trial {
@@ -119,19 +130,26 @@ fn shown(
     resolver: &Resolver,
     head: &ValidationHead,
     name: String,
-    sr: Volume,
+    [alone, sr]: [Volume; 2],
     terminal: &Terminal,
 ) -> anyhow::Result<Exhibit> {
-    let tiles = tile_difference(resolver, head, &sr, terminal)?;
+    let tiles = tile_difference(resolver, head, &alone, terminal)?;
+    let disagreements = [(ALONE, &alone), (MODEL, &sr)].map(|(name, image)| {
+        let found = Disagreement::of(image, &head.lr, &head.operators)?;
+        Ok((name.to_owned(), found))
+    });
+    let disagreements = disagreements.into_iter().collect::<anyhow::Result<_>>()?;
     Ok(Exhibit {
         name,
         added: Some(NullSpace::of(&sr, head.lr.extent())),
         lr: Some(head.lr.clone()),
         images: vec![
             (Baseline::ZeroFill.to_string(), head.zero_fill().clone()),
-            ("model".to_owned(), sr),
+            (ALONE.to_owned(), alone),
+            (MODEL.to_owned(), sr),
         ],
         hr: Some(head.hr.clone()),
+        disagreements,
         tiles,
     })
 }
@@ -149,7 +167,7 @@ fn tile_difference(
         return Ok(None);
     }
     let image = resolver.upscale(head, Some(other), &format!("report: tiles of {other}"), terminal)?;
-    let score = |reference: &Volume, image: &Volume| Case::headline(reference, head.mask()).score(image);
+    let score = |reference: &Volume, image: &Volume| Case::headline(reference, head.brain()).score(image);
     let between = score(sr, &image)?.scores;
     let psnr_db = [score(&head.hr, sr)?, score(&head.hr, &image)?].map(|s| s.scores.masked.psnr_db);
     Ok(Some(TileDifference {
