@@ -225,16 +225,16 @@ fn the_null_space_loss_is_blind_to_what_a_scan_can_hold() {
     let scale = [2, 1, 2];
     let smooth = upsample(formula([2, 1, 8, 7, 9], "scan", 1.0), scale);
     let size = most(smooth.clone());
-    assert!(most(high_pass(smooth.ones_like(), scale)) < 0.02);
+    assert!(most(high_pass(smooth.ones_like(), scale)) < 1e-5);
     let (fine, coarse) = (formula(smooth.dims(), "fine", 1.0), smooth.zeros_like());
     let kept = scalar(null_space(fine.clone(), coarse.clone(), scale)) / scalar(l1(fine.clone(), coarse));
     assert!(kept > 0.5, "{kept} of what is as rough as noise");
     let seen = most(high_pass(smooth.clone(), scale)) / size;
-    assert!(seen < 0.3, "{seen} of what a scan can hold");
-    // A high-pass is linear, and what it leaves of itself is itself, as far as the Lanczos kernel is a sinc.
+    assert!(seen < 1e-5, "{seen} of what a scan can hold");
+    // A projection leaves of itself itself.
     let once = high_pass(fine.clone(), scale);
     let twice = most(high_pass(once.clone(), scale) - once.clone()) / most(once);
-    assert!(twice < 0.3, "{twice}");
+    assert!(twice < 1e-5, "{twice}");
     check_gradient("null space", fine, |x| null_space(x, smooth.clone(), scale));
 }
 
@@ -249,13 +249,13 @@ fn a_patch_is_measured_as_its_volume_is() {
     .expect("a head");
     let scale = 2;
     for (operator, tolerance) in [
-        (Operator::KSpace, 0.02),
+        (Operator::KSpace, 0.04),
         (
             Operator::Window {
                 cutoff: 0.8,
                 edge: 0.3,
             },
-            0.01,
+            0.04,
         ),
         (Operator::Box, 1e-5),
         (Operator::GAUSSIAN, 1e-4),

@@ -10,8 +10,9 @@ use super::{along_axis, matrix};
 
 /// The operators of a scan as matrices, one an axis; a patch is continued by its mirror image beyond its faces.
 ///
-/// What lies beyond a patch is unknown, so `A` is wrong near its faces, for truncation about as the reciprocal of the
-/// distance: [`Measurement::margin`] voxels are better left out of any comparison.
+/// What lies beyond a patch is unknown, so `A` is wrong, most near its faces: on a T1-weighted head truncated by 2, patches of 12
+/// and 16 LR voxels, by 1.6 and 1.5 % of the mean intensity on average, and by 1.2 and 1.1 % without the outer two voxels.
+/// [`Measurement::margin`] voxels are left out of a comparison.
 #[derive(Clone, Debug)]
 pub struct Measurement {
     /// For Z, Y, X.
