@@ -53,7 +53,8 @@ pub struct GeneratorConfig {
     pub sr_residual: bool,
     /// Add the input image to the output of `G_t`.
     pub lr_residual: bool,
-    /// What of the scan the network may change.
+    /// What of the scan the network may change: `"off"` (everything, the default), `"layer"` (nothing) or `"gated"` (as much as its
+    /// noise calls for).
     #[serde(skip_serializing_if = "NullSpace::is_off")]
     pub null_space: NullSpace,
 }

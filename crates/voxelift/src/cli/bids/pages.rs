@@ -67,6 +67,7 @@ fn exhibit(path: &Path, raw: Volume, output: Volume) -> Exhibit {
         ],
         hr: None,
         added: None,
+        disagreements: Vec::new(),
         tiles: None,
     }
 }
