@@ -244,7 +244,6 @@ fn a_patch_is_measured_as_its_volume_is() {
         extent: [48, 40, 44],
         spacing_mm: [4.0; 3],
         seed: 3,
-        ..PhantomConfig::default()
     })
     .expect("a head");
     let scale = 2;

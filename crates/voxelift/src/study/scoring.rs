@@ -39,7 +39,7 @@ pub fn score(
     }
     let arms = if let Method::Model(_) = method { 2 } else { 1 };
     let mut all: Vec<Arm> = (0..arms).map(|_| Arm::default()).collect();
-    let mut waiting: Vec<(usize, Case, Vec<(Volume, f64)>)> = Vec::new();
+    let mut waiting: Vec<Waiting> = Vec::new();
     for index in 0..test.scans.len() {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
@@ -95,6 +95,9 @@ pub fn score(
     });
     Ok(Some(scores.collect()))
 }
+
+/// A scan whose images wait to be scored: its place, its case, each image with the seconds that it took.
+type Waiting = (usize, Case, Vec<(Volume, f64)>);
 
 /// What scoring an image leaves: its scores, and what it and its reference add to the two sets.
 type Scored = (ScanScores, [Option<SetMember>; 2]);
