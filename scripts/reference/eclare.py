@@ -95,9 +95,9 @@ def eclare(command, scan, folder, patches, thickness, profile, gpu):
     return made[0], seconds
 
 
-def ours(voxelift, scan, out, thickness, profile):
+def ours(voxelift, scan, out, thickness, profile, steps):
     distance = float(nib.load(scan).header.get_zooms()[2])
-    arguments = [voxelift, "upscale", scan, "-o", out, "--method", "self", "--force"]
+    arguments = [voxelift, "upscale", scan, "-o", out, "--method", "self", "--steps", steps, "--allow-no-gain", "--force"]
     if thickness is not None:
         arguments += ["--acquired", f"slice:{profile},{thickness * distance:g}"]
     return timed(arguments, out.with_suffix(".log"))
@@ -134,7 +134,20 @@ def scored(voxelift, reference_path, image_path, work, name):
     return scores
 
 
-def blob_test(voxelift, command, work, gpu):
+def cropped(path, out, side):
+    """The middle of the brain, at most `side` voxels along each axis: where ECLARE has no time for more."""
+    image = nib.load(path)
+    data = np.asarray(image.dataobj, dtype=np.float32)
+    inside = [np.nonzero(data.sum(axis=tuple(b for b in range(3) if b != a)))[0] for a in range(3)]
+    size = [min(side, n) for n in data.shape]
+    start = [int(np.clip((a[0] + a[-1] + 1 - n) // 2, 0, full - n)) for a, n, full in zip(inside, size, data.shape)]
+    affine = image.affine.copy()
+    affine[:3, 3] = (image.affine @ [*start, 1])[:3]
+    nib.save(nib.Nifti1Image(data[tuple(slice(s, s + n) for s, n in zip(start, size))], affine), out)
+    return out
+
+
+def blob_test(voxelift, command, work, gpu, patches, steps):
     """How far (voxels of 1 mm) each side moves the centroid of a Gaussian blob, along each axis."""
     n, factor = 64, 4
     axes = np.indices((n, n, n), dtype=np.float64)
@@ -152,8 +165,8 @@ def blob_test(voxelift, command, work, gpu):
 
     want = centroid(nib.load(path))
     mine = work / "blob-ours.nii.gz"
-    ours(voxelift, scan, mine, 1.0, "gaussian")
-    theirs, _ = eclare(command, scan, work / "blob-eclare", 10 * BATCH, 1.0, "gaussian", gpu)
+    ours(voxelift, scan, mine, 1.0, "gaussian", steps)
+    theirs, _ = eclare(command, scan, work / "blob-eclare", patches, 1.0, "gaussian", gpu)
     return {name: (centroid(nib.load(image)) - want).round(3).tolist() for name, image in
             (("voxelift", mine), ("eclare", theirs))}
 
@@ -171,6 +184,9 @@ def main():
     parser.add_argument("--arms", nargs="+", default=["told", "blind"], choices=["told", "blind"])
     parser.add_argument("--probe", type=int, default=4 * BATCH, help="patches of the run that times ECLARE")
     parser.add_argument("--patches", type=int, default=None, help="patches for ECLARE, in place of equal time")
+    parser.add_argument("--steps", type=int, default=1600, help="of voxelift")
+    parser.add_argument("--crop", type=int, default=None, help="the middle of each reference alone, so many voxels along a side")
+    parser.add_argument("--blob-patches", type=int, default=10 * BATCH)
     parser.add_argument("--gpu", type=int, default=-1)
     parser.add_argument("--no-blob", action="store_true")
     options = parser.parse_args()
@@ -180,10 +196,13 @@ def main():
     command = eclare_command(work)
     print(f"processors: {len(os.sched_getaffinity(0))}")
     if not options.no_blob:
-        print("blob moved by (mm):", blob_test(options.voxelift, command, work, options.gpu))
+        print("blob moved by (mm):", blob_test(options.voxelift, command, work, options.gpu,
+                                              options.blob_patches, options.steps))
     rows = []
     for name in options.references:
         reference = options.data / REFERENCES[name]
+        if options.crop:
+            reference = cropped(reference, work / f"{name}-reference.nii.gz", options.crop)
         for factor in options.factors:
             for profile in options.profiles:
                 tag = f"{name}-x{factor}-{profile}"
@@ -192,7 +211,7 @@ def main():
                 for arm in options.arms:
                     told = thickness if arm == "told" else None
                     mine = work / f"{tag}-{arm}-ours.nii.gz"
-                    seconds = ours(options.voxelift, scan, mine, told, profile)
+                    seconds = ours(options.voxelift, scan, mine, told, profile, options.steps)
                     patches = options.patches
                     if patches is None:
                         probe = work / f"{tag}-{arm}-probe"

@@ -24,4 +24,4 @@ pub use model::{SelfCard, SelfModel};
 pub use network::{NetworkConfig, SliceNetwork};
 pub use profile::{Calibrated, calibrate, gaussian};
 pub use protocol::{SliceProtocol, thick_axis};
-pub use self_test::{CUBIC_CONSISTENT, SELF, SelfTest, TestScores};
+pub use self_test::{CUBIC_CONSISTENT, SELF, SELF_TEST_LIMIT, SelfTest, TestScores};

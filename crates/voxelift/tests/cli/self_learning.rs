@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 use voxelift_volume::degrade::{Operator, Operators, Profile};
+use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
+use voxelift_volume::random::Stream;
+use voxelift_volume::{Geometry, Volume};
 
 use crate::support::{Bench, text};
 
@@ -135,11 +138,6 @@ fn what_does_not_go_with_it_is_refused() {
         &upscale(&["--method", "self"]),
         &["2.500 x 2.500 x 2.500 mm", "--method model"],
     );
-    bench.refuses(
-        2,
-        &upscale(&["--method", "self", "--scale", "2"]),
-        &["--scale", "--spacing"],
-    );
     bench.refuses(2, &upscale(&["--method", "self", "--tile", "32"]), &["--tile"]);
     bench.refuses(
         2,
@@ -152,4 +150,92 @@ fn what_does_not_go_with_it_is_refused() {
         &upscale(&["--method", "self", "--budget", "2m", "--steps", "9"]),
         &["--steps"],
     );
+}
+
+#[test]
+fn a_profile_that_the_scan_does_not_show_is_assumed_and_told() {
+    let bench = Bench::new();
+    // One slice of a head over and over, and a little noise: no spectrum across slices looks like that in plane.
+    let head = bench.phantom("hr.nii", [72, 76, 72], 3);
+    let middle = head.crop([0, 0, 36], [72, 76, 1]);
+    let mut scan = Volume::filled(0.0, Geometry::axis_aligned([72, 76, 24], [2.5, 2.5, 10.0]));
+    let mut stream = Stream::new(1, 0);
+    let voxels = scan.data_mut().iter_mut().enumerate();
+    voxels.for_each(|(i, v)| *v = middle.data()[i % (72 * 76)] + (0.5 * stream.normal_pair()[0]) as f32);
+    bench.write("copies.nii", &scan);
+    let arguments = [
+        "upscale",
+        "copies.nii",
+        "-o",
+        "sr.nii",
+        "--method",
+        "self",
+        "--steps",
+        "1",
+    ];
+    let assert = bench.run(&arguments).code(0);
+    let said = text(&assert.get_output().stderr);
+    assert!(
+        said.contains("thickness of the slices is not known") && said.contains("slice:gaussian,MM,GAP"),
+        "{said}"
+    );
+    let how = sidecar(&bench, "sr.json");
+    assert_eq!(how["protocol"]["operator"], "slice:gaussian,1");
+    assert!(
+        how["protocol"]["because"]
+            .as_str()
+            .is_some_and(|b| b.starts_with("assumed")),
+        "{how}"
+    );
+}
+
+#[test]
+fn volumes_of_one_file_are_made_finer_by_what_the_first_taught() {
+    let bench = Bench::new();
+    thick(&bench);
+    let one = bench.read("lr.nii");
+    let mut image = NiftiImage::from_volume(one.clone());
+    let half = Volume::new(
+        one.data().iter().map(|v| 0.5 * v).collect(),
+        one.geometry().clone(),
+    );
+    image.frames.push(half);
+    image.header.extra_extent = vec![2];
+    nifti::write(&bench.path("four.nii"), &image, &WriteOptions::default()).expect("written");
+    let sidecar_of_input = r#"{"SliceThickness": 8, "SpacingBetweenSlices": 12, "MRAcquisitionType": "2D"}"#;
+    std::fs::write(bench.path("four.json"), sidecar_of_input).expect("written");
+    let upscale = |more: &[&'static str]| {
+        let mut arguments = vec![
+            "upscale", "four.nii", "-o", "sr.nii", "--method", "self", "--steps", "2",
+        ];
+        arguments.extend(more);
+        arguments
+    };
+    bench.refuses(
+        1,
+        &upscale(&["--allow-no-gain", "--audit"]),
+        &["2 volumes", "--audit"],
+    );
+    let assert = bench
+        .run(&upscale(&["--allow-no-gain", "--scale", "1,1,2"]))
+        .code(0);
+    let said = text(&assert.get_output().stderr);
+    assert!(said.contains("SpacingBetweenSlices is 12 mm"), "{said}");
+    let image = nifti::read(&bench.path("sr.nii"), &ReadOptions::default()).expect("readable");
+    let [first, second] = &image.frames[..] else {
+        panic!("{} volumes", image.frames.len());
+    };
+    assert_eq!(first.extent(), [48, 52, 24]);
+    // Half as bright, the second volume comes out half as bright.
+    let peak = first.data().iter().copied().fold(0.0, f32::max);
+    let furthest = first
+        .data()
+        .iter()
+        .zip(second.data())
+        .map(|(a, b)| (0.5 * a - b).abs())
+        .fold(0.0, f32::max);
+    assert!(furthest < 1e-3 * peak, "{furthest} of {peak}");
+    let how = sidecar(&bench, "sr.json");
+    assert_eq!(how["protocol"]["operator"], "slice:gaussian,0.8");
+    assert_eq!(how["frames"].as_array().map(Vec::len), Some(2));
 }

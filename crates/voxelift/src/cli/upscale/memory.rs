@@ -205,7 +205,7 @@ pub fn voxels(grid: &Geometry) -> usize {
 }
 
 /// Bytes, rounded up, so that what is asked for fits.
-fn told(bytes: u64) -> String {
+pub fn told(bytes: u64) -> String {
     format!("{}M", bytes.div_ceil(1 << 20))
 }
 

@@ -222,7 +222,9 @@ pub fn run_on(
     }
     let method = arguments.method()?;
     if method == MethodArgument::SelfLearned {
-        return self_learning::run(arguments, &protected, &jobs, batch, terminal);
+        let outcome = self_learning::run(arguments, &protected, &jobs, batch, terminal)?;
+        arguments.shown(jobs, terminal)?;
+        return Ok(outcome);
     }
     let plan = Plan::new(arguments, method, terminal)?;
     if !batch {
@@ -246,17 +248,21 @@ pub fn run_on(
     {
         terminal.say(format!("about the model: {}", model.notes()));
     }
-    if arguments.view {
-        let outputs = jobs.into_iter().map(|job| job.output);
-        let there: Vec<PathBuf> = outputs.filter(|output| output.is_file()).collect();
-        if !there.is_empty() {
-            view::run(&view::ViewArguments::of(there), terminal)?;
-        }
-    }
+    arguments.shown(jobs, terminal)?;
     Ok(outcome)
 }
 
 impl UpscaleArguments {
+    /// Shows the outputs in a browser, where `--view` asks for it.
+    fn shown(&self, jobs: Vec<Job>, terminal: &Terminal) -> anyhow::Result<()> {
+        let outputs = jobs.into_iter().map(|job| job.output);
+        let there: Vec<PathBuf> = outputs.filter(|output| self.view && output.is_file()).collect();
+        if !there.is_empty() {
+            view::run(&view::ViewArguments::of(there), terminal)?;
+        }
+        Ok(())
+    }
+
     /// Refuses to write over what is beside an output.
     fn refuse_existing(&self, plan: &Plan, job: &Job, protected: &Inputs) -> anyhow::Result<()> {
         let force = self.write.force;
@@ -293,17 +299,6 @@ impl UpscaleArguments {
             return Ok(method);
         }
         let learned = method == MethodArgument::SelfLearned;
-        if learned && (self.scale.is_some() || self.memory.is_some()) {
-            let argument = if self.scale.is_some() {
-                "--scale"
-            } else {
-                "--memory"
-            };
-            return Err(usage(format!(
-                "{argument} does not go with --method self, which makes voxels as long in each direction as in plane; \
-                 --spacing MM asks for others"
-            )));
-        }
         if learned && self.consistency.is_some_and(|mode| mode != Consistency::Soft) {
             return Err(usage(
                 "--consistency: --method self always puts back what the scan measured as far as its noise allows (soft); \

@@ -1,0 +1,104 @@
+//! What only `--method self` takes.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, value_parser};
+use voxelift_model::self_learning::{DEFAULT_STEPS, LearningConfig, Length};
+
+/// What only `--method self` takes.
+#[derive(Debug, Args)]
+pub struct SelfArguments {
+    /// Learn from the scan for so many steps [default: 1600]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), conflicts_with = "budget", help_heading = HEADING)]
+    pub(super) steps: Option<u64>,
+    /// Learn and apply within about this time, as 90s, 2m or 1h; how many steps that makes is said, and the same number of
+    /// --steps gives the same bytes
+    #[arg(long, value_name = "TIME", help_heading = HEADING)]
+    pub(super) budget: Option<Time>,
+    /// Keys the random draws of learning
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = HEADING)]
+    pub(super) seed: u64,
+    /// Keep what was learned in this file, for other scans of the same protocol (--model FILE)
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    pub(super) keep_model: Option<PathBuf>,
+    /// Go on where an interrupted call of the same command stopped
+    #[arg(long, help_heading = HEADING)]
+    pub(super) resume: bool,
+    /// Apply what was learned even where the scan's own test shows no gain over the best baseline
+    #[arg(long, help_heading = HEADING)]
+    pub(super) allow_no_gain: bool,
+}
+
+const HEADING: &str = "Learning from the scan itself (--method self)";
+
+impl SelfArguments {
+    /// The first of these arguments that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        [
+            ("--steps", self.steps.is_some()),
+            ("--budget", self.budget.is_some()),
+            ("--seed", self.seed != 0),
+            ("--keep-model", self.keep_model.is_some()),
+            ("--resume", self.resume),
+            ("--allow-no-gain", self.allow_no_gain),
+        ]
+        .into_iter()
+        .find_map(|(name, given)| given.then_some(name))
+    }
+
+    /// How learning goes on.
+    pub fn config(&self) -> LearningConfig {
+        let length = match (self.budget, self.steps) {
+            (Some(Time(budget)), _) => Length::Budget(budget),
+            (None, steps) => Length::Steps(steps.unwrap_or(DEFAULT_STEPS)),
+        };
+        LearningConfig {
+            length,
+            seed: self.seed,
+            ..LearningConfig::default()
+        }
+    }
+}
+
+/// A time, as `90s`, `2m` or `1.5h`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Time(pub Duration);
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text}: expected a time as 90s, 2m or 1h");
+        let text = text.trim();
+        let factor = match text.chars().last() {
+            Some('s') => 1.0,
+            Some('m') => 60.0,
+            Some('h') => 3600.0,
+            _ => return Err(wrong()),
+        };
+        let number: f64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+        let seconds = number * factor;
+        if !(1.0..=1e7).contains(&seconds) {
+            return Err(wrong());
+        }
+        Ok(Self(Duration::from_secs_f64(seconds)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        let seconds = |text: &str| text.parse::<Time>().map(|Time(time)| time.as_secs_f64());
+        assert_eq!(seconds("90s"), Ok(90.0));
+        assert_eq!(seconds("2m"), Ok(120.0));
+        assert_eq!(seconds("1.5h"), Ok(5400.0));
+        for wrong in ["", "2", "m", "-2m", "2d", "nanm", "0s", "é"] {
+            assert!(wrong.parse::<Time>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! `--method self`: a network learned from the slices of the scan itself.
+
+mod arguments;
+mod learned;
+mod place;
+mod slices;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use voxelift_model::cache;
+use voxelift_model::device::Device;
+use voxelift_model::self_learning::{LearningConfig, SELF_TEST_LIMIT, SelfModel, baseline, thick_axis};
+use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
+
+use super::super::files::{self, Inputs, Job};
+use super::super::{batch, words};
+use super::sidecar::Turn;
+use super::target::Target;
+use super::{UpscaleArguments, labels, sidecar};
+use crate::failure::{Outcome, usage};
+use crate::terminal::Terminal;
+pub use arguments::SelfArguments;
+use arguments::Time;
+use learned::told_of;
+use place::{Place, check_memory};
+
+/// What does not depend on the scan.
+struct Plan<'a> {
+    arguments: &'a UpscaleArguments,
+    config: LearningConfig,
+    /// Learned before, in place of learning now.
+    model: Option<SelfModel>,
+    /// The grid asked for; none for voxels as long in each direction as in plane.
+    target: Option<Target>,
+    device: Device,
+    read: ReadOptions,
+    write: WriteOptions,
+    stop: Arc<AtomicBool>,
+}
+
+/// Carries out `upscale --method self`.
+///
+/// # Errors
+/// When the arguments are refused, or the only input fails; of several, those that fail are listed.
+pub fn run(
+    arguments: &UpscaleArguments,
+    protected: &Inputs,
+    jobs: &[Job],
+    in_batch: bool,
+    terminal: &Terminal,
+) -> anyhow::Result<Outcome> {
+    let own = &arguments.learning;
+    if own.keep_model.is_some() && (in_batch || arguments.model.is_some()) {
+        return Err(usage(
+            "--keep-model FILE keeps what was learned from one IN; leave --model out, and bring several scans one by one",
+        ));
+    }
+    if let Some(path) = &own.keep_model {
+        files::refuse_existing(path, arguments.write.force)?;
+    }
+    let (device, name) = arguments.device.open()?;
+    terminal.detail(format!("learning on {name}"));
+    let model = arguments
+        .model
+        .as_deref()
+        .map(|path| SelfModel::read(path, &device));
+    let target = match (arguments.scale, arguments.spacing, &arguments.like) {
+        (_, _, Some(reference)) => Some(Target::Like(Box::new(
+            voxelift_volume::scan::read_header(reference)?.0,
+        ))),
+        (_, Some(spacing), None) => Some(Target::Spacing(spacing.0)),
+        (Some(scale), None, None) => Some(Target::Scale(scale)),
+        (None, None, None) => None,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGUSR1] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let plan = Plan {
+        arguments,
+        config: own.config(),
+        model: model.transpose()?,
+        target,
+        device,
+        read: arguments.read.options(),
+        write: arguments.write.options(&[]),
+        stop,
+    };
+    if !in_batch {
+        jobs.iter()
+            .try_for_each(|job| plan.refuse_existing(job, protected))?;
+    }
+    let interrupted = AtomicBool::new(false);
+    // Learning takes all threads, so scans go one after the other.
+    let outcome = batch::run(jobs, "upscale", 1, terminal, |job, waits| {
+        let made = match plan.stop.load(Ordering::Relaxed) {
+            true => Made::Interrupted,
+            false => plan.carry_out(job, in_batch, waits, terminal)?,
+        };
+        Ok(match made {
+            Made::Written(what) => Some(what),
+            Made::Elsewhere => None,
+            Made::Interrupted => {
+                interrupted.store(true, Ordering::Relaxed);
+                Some("interrupted; the same command with --resume goes on".to_owned())
+            }
+        })
+    })?;
+    Ok(if interrupted.load(Ordering::Relaxed) {
+        Outcome::Interrupted
+    } else {
+        outcome
+    })
+}
+
+/// What became of a scan.
+enum Made {
+    /// An output, now or before, in words.
+    Written(String),
+    /// Nothing: another process is at it.
+    Elsewhere,
+    /// The state from which learning goes on.
+    Interrupted,
+}
+
+/// Beside an output: the state of an interrupted call, and the map of `--audit`.
+struct Beside {
+    state: PathBuf,
+    orientations: PathBuf,
+}
+
+impl Beside {
+    fn of(output: &Path) -> Self {
+        let named = |ending: &str| output.with_file_name(format!("{}_{ending}", files::stem(output)));
+        Self {
+            state: named("self-state.safetensors"),
+            orientations: named("orientations.nii.gz"),
+        }
+    }
+}
+
+impl Plan<'_> {
+    fn refuse_existing(&self, job: &Job, protected: &Inputs) -> anyhow::Result<()> {
+        let force = self.write.force;
+        sidecar::refuse_existing(&job.output, force)?;
+        if self.arguments.audit {
+            files::check_output_beside(&Beside::of(&job.output).orientations, protected, force)?;
+        }
+        Ok(())
+    }
+
+    /// Reads, learns, applies, writes.
+    fn carry_out(&self, job: &Job, in_batch: bool, waits: bool, terminal: &Terminal) -> anyhow::Result<Made> {
+        let input = job.input.display().to_string();
+        files::refuse_dangling(&job.input)?;
+        let how = self.described(job)?;
+        let beside = Beside::of(&job.output);
+        let mut write = WriteOptions {
+            inputs: vec![job.input.clone()],
+            ..self.write.clone()
+        };
+        let alone = match self.arguments.audit {
+            true => vec![beside.orientations.clone()],
+            false => Vec::new(),
+        };
+        let mut claim = match sidecar::turn(job, &how, in_batch, waits, write.force, &alone)? {
+            Turn::Done => return Ok(Made::Written("there already".to_owned())),
+            Turn::Elsewhere => return Ok(Made::Elsewhere),
+            Turn::Ours(claim) => claim,
+        };
+        write.force |= in_batch;
+        let mut written = vec![job.output.clone()];
+        let scan = files::open(&job.input, &self.read, terminal)?;
+        let geometry = scan.header.geometry();
+        thick_axis(&geometry).with_context(|| input.clone())?;
+        let mut frames = scan.frames;
+        let first = frames.next().context("a scan without a volume")??;
+        let count = scan.header.frames();
+        anyhow::ensure!(
+            !self.arguments.audit || count == 1,
+            "{input}: holds {count} volumes; --audit looks at one"
+        );
+        let learned = self.model.as_ref().map(|model| &model.card.protocol);
+        let acquired = &self.arguments.acquired;
+        let protocol = slices::protocol(acquired, learned, &first, &scan.header, &job.input, terminal)
+            .with_context(|| input.clone())?;
+        check_memory(self.arguments.memory, &geometry, &protocol).with_context(|| input.clone())?;
+        let place = Place::new(
+            self.target.as_ref(),
+            &geometry,
+            &protocol,
+            count,
+            self.read.max_voxels,
+        )?;
+        let mut header = place.header(&scan.header);
+        if self.arguments.write.anonymise {
+            header.anonymise();
+        }
+        let labels = self
+            .arguments
+            .labels
+            .as_ref()
+            .map(|path| labels::on_grid(path, &header, &self.read, terminal))
+            .transpose()?;
+        let Some(model) = self.learned(&first, &protocol, job, &beside.state, terminal)? else {
+            return Ok(Made::Interrupted);
+        };
+        let gains = model.card.self_test.as_ref().is_none_or(|test| test.gains());
+        let replaced = !gains && !self.arguments.learning.allow_no_gain;
+        if !gains {
+            let instead = if replaced {
+                "the cubic B-spline made consistent with the scan is written instead; pass --allow-no-gain for what was learned"
+            } else {
+                "what was learned is written all the same, as asked for"
+            };
+            terminal.warn(format!(
+                "{input}: on slices that were kept out, learning gains nothing over the best baseline; {instead}"
+            ));
+        }
+        let name = job
+            .input
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let mut found: Vec<Value> = Vec::new();
+        let mut map = None;
+        let finer = std::iter::once(Ok(first)).chain(frames).map(|frame| {
+            let frame = frame?;
+            let fine = if replaced {
+                baseline(&frame, &protocol)?
+            } else {
+                let applied = self.applied(&model, &frame, &protocol, &name, terminal)?;
+                found.push(told_of(&applied, &frame));
+                if self.arguments.audit && map.is_none() {
+                    map = Some(applied.disagreement);
+                }
+                applied.image
+            };
+            Ok(place.placed(fine))
+        });
+        files::write(&job.output, &header, finer, &write, terminal)?;
+        if let Some(labels) = labels {
+            let anonymise = self.arguments.write.anonymise;
+            written.push(labels::write(labels, &job.output, &write, anonymise, terminal)?);
+        }
+        if let Some(map) = map {
+            let options = WriteOptions {
+                dtype: OutputType::Float32,
+                ..write
+            };
+            let placed = place.placed(map);
+            files::write(&beside.orientations, &header, [Ok(placed)], &options, terminal)?;
+            written.push(beside.orientations.clone());
+        }
+        let mut said = vec![words::grid(&place.grid)];
+        said.push(format!(
+            "slices {} mm apart along {}, {} fine ones each; acquired by {} ({})",
+            words::number(protocol.distance_mm),
+            ["x", "y", "z"][protocol.axis],
+            protocol.scale,
+            protocol.operator,
+            protocol.because
+        ));
+        said.extend(model.card.self_test.as_ref().map(|test| test.told()));
+        if let Some(agreement) = found
+            .first()
+            .and_then(|found| found["orientations_differ"].as_f64())
+        {
+            said.push(format!(
+                "the two orientations differ by {:.2} % of the foreground's peak (rms of half the difference)",
+                100.0 * agreement
+            ));
+        }
+        claim.add("protocol", json!(protocol));
+        claim.add(
+            "learned",
+            json!({
+                "steps": model.card.steps,
+                "seconds": model.card.seconds,
+                "seed": model.card.seed,
+                "from": model.card.scan,
+                "network": model.card.network,
+            }),
+        );
+        claim.add("self_test", json!(model.card.self_test));
+        claim.add("self_test_limit", json!(SELF_TEST_LIMIT));
+        claim.add(
+            "applied",
+            json!(if replaced { "cubic, consistent" } else { "self" }),
+        );
+        claim.add("frames", json!(found));
+        claim.done(&written, &[])?;
+        let _ = std::fs::remove_file(&beside.state);
+        Ok(Made::Written(said.join("\n")))
+    }
+
+    /// What an output depends on.
+    fn described(&self, job: &Job) -> anyhow::Result<Value> {
+        let own = &self.arguments.learning;
+        let model = self.arguments.model.as_deref();
+        let mut how = json!({
+            "method": "self",
+            "target": self.target.as_ref().map_or("isotropic".to_owned(), Target::to_string),
+            "acquired": self.arguments.acquired.to_string(),
+            "model": model,
+            "model_sha256": model.map(cache::content).transpose()?,
+            "asked_for": {
+                "steps": own.steps,
+                "budget_s": own.budget.map(|Time(budget)| budget.as_secs_f64()),
+                "seed": own.seed,
+                "allow_no_gain": own.allow_no_gain,
+            },
+        });
+        if self.arguments.write.anonymise {
+            how["anonymise"] = json!(true);
+        }
+        let beside = [&self.arguments.labels, &self.arguments.like];
+        sidecar::of_files(how, job, &self.read, &self.write, self.arguments.audit, beside)
+    }
+}
