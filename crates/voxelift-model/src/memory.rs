@@ -26,12 +26,59 @@ pub fn peak_of(process: u32) -> Option<u64> {
     field(&format!("/proc/{process}/status"), "VmHWM:")
 }
 
-/// What the machine could still give without swapping.
+/// What the process may still take: what the machine could give without swapping, less where the shell (`ulimit -v`) or the
+/// container (its cgroup) gives less.
 ///
 /// # Units
 /// As [`resident`].
 pub fn available() -> Option<u64> {
+    let bounds = [left_in_machine(), left_in_shell(), left_in_container()];
+    bounds.into_iter().flatten().min()
+}
+
+fn left_in_machine() -> Option<u64> {
     field("/proc/meminfo", "MemAvailable:")
+}
+
+/// What `ulimit -v` lets a process take, where it does not let it take all.
+///
+/// # Units
+/// As [`resident`].
+pub fn address_limit() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Max address space"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn left_in_shell() -> Option<u64> {
+    Some(address_limit()?.saturating_sub(status("VmSize:")?))
+}
+
+/// Of the second version of cgroups; a first one shows the limit of the whole machine or none.
+fn left_in_container() -> Option<u64> {
+    let number = |name: &str| -> Option<u64> {
+        let text = fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?;
+        text.trim().parse().ok()
+    };
+    Some(number("memory.max")?.saturating_sub(number("memory.current")?))
+}
+
+/// Refuses work of so many bytes where they cannot be had.
+///
+/// # Errors
+/// Naming both numbers.
+pub fn expect_room(what: &str, bytes: u64) -> Result<(), String> {
+    let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
+    match available() {
+        Some(left) if left < bytes => Err(format!(
+            "{what} takes about {} MiB of memory, and {} MiB are left (of the machine, its container or `ulimit -v`)",
+            mebibytes(bytes),
+            mebibytes(left)
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// How many pieces of work of so many bytes go on side by side: one a thread, as far as half of what is left allows.
@@ -55,6 +102,17 @@ fn field(path: &str, name: &str) -> Option<u64> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_that_cannot_be_had_is_refused_with_both_numbers() {
+        assert!(expect_room("this", 1 << 20).is_ok());
+        let message = expect_room("this", 1 << 60).unwrap_err();
+        assert!(
+            message.contains("this takes about 1099511627776 MiB"),
+            "{message}"
+        );
+        assert!(message.contains("MiB are left"), "{message}");
+    }
 
     #[test]
     fn memory_that_is_taken_is_seen() {

@@ -80,7 +80,9 @@ pub enum VolumeError {
         advice: String,
     },
     /// One person in two roles.
-    #[error("subject {subject} is in two roles: {first} and {second}; a person belongs to one role only")]
+    #[error(
+        "subject {subject} is in two roles: {first} and {second}; a person belongs to one role only; where two data sets number their subjects alike, give the files of one of them other names"
+    )]
     SubjectInTwoRoles {
         /// The person.
         subject: String,

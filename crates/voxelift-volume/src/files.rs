@@ -35,6 +35,7 @@ pub fn write_atomically<T>(
             "is a folder; name a file in it",
         ));
     }
+    refuse_devices(path)?;
     if !force && path.symlink_metadata().is_ok() {
         return Err(VolumeError::Exists {
             path: path.to_owned(),
@@ -73,6 +74,21 @@ pub fn write_atomically<T>(
     }
     sync_folder(folder).map_err(failed("record the new name on disk of"))?;
     Ok(answer)
+}
+
+/// Refuses a device, a pipe or a socket: a finished file that takes the name of `/dev/null` would take its place.
+///
+/// # Errors
+/// [`VolumeError::Argument`] where it is one.
+pub fn refuse_devices(path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(there) if !there.is_file() && !there.is_dir() => Err(VolumeError::argument(
+            "output",
+            path.display(),
+            "is a device, a pipe or a socket, which a file would replace; name a file",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The ending of files that are not whole yet.
@@ -201,6 +217,25 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         write_atomically(&path, true, |w| w.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_socket_or_a_device_is_never_replaced() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let link = folder.path().join("link.json");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        for output in [&path, &link] {
+            let message = write_atomically(output, true, |w| w.write_all(b"new"))
+                .unwrap_err()
+                .to_string();
+            assert!(message.contains("is a device, a pipe or a socket"), "{message}");
+        }
+        assert!(std::fs::metadata(&path).unwrap().file_type().is_socket());
+        assert_eq!(names(folder.path()), ["a.json", "link.json"]);
     }
 
     #[test]

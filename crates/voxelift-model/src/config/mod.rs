@@ -215,7 +215,12 @@ impl Config {
     pub fn load(path: &Path, set: &[String]) -> Result<Resolved> {
         let text = std::fs::read_to_string(path).map_err(|e| ModelError::ConfigText {
             origin: path.display().to_string(),
-            message: format!("cannot read the configuration: {e}"),
+            message: match e.kind() {
+                std::io::ErrorKind::InvalidData => {
+                    "is not UTF-8 text; save the configuration as UTF-8".to_owned()
+                }
+                _ => format!("cannot read the configuration: {e}"),
+            },
         })?;
         let folder = path
             .parent()

@@ -99,29 +99,33 @@ impl Inventory {
 
     fn changes(&self, then: &Self) -> Vec<String> {
         let mut changes = Vec::new();
+        // A scan is known by its place first: a copy of another one in its stead is a change.
+        let (mut new, mut left): (Vec<&Entry>, Vec<&Entry>) = (Vec::new(), then.scans.iter().collect());
         for now in &self.scans {
-            let named = |scan: &&Entry| scan.path == now.path && scan.role == now.role;
-            let what = if then
-                .scans
+            let here = left
                 .iter()
-                .any(|before| before.content == now.content && before.role == now.role)
-            {
-                continue;
-            } else if then.scans.iter().any(|before| named(&before)) {
-                "holds other voxels or another header"
-            } else {
-                "was added"
-            };
-            changes.push(format!("{} ({}) {what}", now.path.display(), now.role));
-        }
-        for before in &then.scans {
-            let there = |now: &Entry| {
-                now.role == before.role && (now.content == before.content || now.path == before.path)
-            };
-            if !self.scans.iter().any(there) {
-                changes.push(format!("{} ({}) is gone", before.path.display(), before.role));
+                .position(|before| before.role == now.role && before.path == now.path);
+            match here.map(|at| left.swap_remove(at)) {
+                Some(before) if before.content == now.content => {}
+                Some(_) => changes.push((now, "holds other voxels or another header")),
+                None => new.push(now),
             }
         }
+        for now in new {
+            let moved = left
+                .iter()
+                .position(|before| before.role == now.role && before.content == now.content);
+            match moved {
+                Some(at) => drop(left.swap_remove(at)),
+                None => changes.push((now, "was added")),
+            }
+        }
+        left.sort();
+        changes.extend(left.into_iter().map(|before| (before, "is gone")));
+        let mut changes: Vec<String> = changes
+            .into_iter()
+            .map(|(scan, what)| format!("{} ({}) {what}", scan.path.display(), scan.role))
+            .collect();
         let more = changes.len().saturating_sub(TOLD);
         changes.truncate(TOLD);
         if more > 0 {
@@ -227,5 +231,22 @@ mod tests {
             ["a_T1w.nii.gz", "b_T1w.nii.gz", "e_T1w.nii.gz"]
         );
         assert!(after(&now[..2], &kept).unwrap().1.is_empty(), "told once");
+    }
+
+    #[test]
+    fn a_copy_of_a_scan_in_the_place_of_another_is_a_change() {
+        let then = inventory(&[entry(Role::Lr, "a", "1"), entry(Role::Lr, "b", "2")]);
+        let (_, told) = after(&[entry(Role::Lr, "a", "2"), entry(Role::Lr, "b", "2")], &then).unwrap();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("lr/a_T1w.nii.gz (lr) holds other"), "{told:?}");
+        let three = ["a", "b", "c"].map(|name| entry(Role::Lr, name, if name == "a" { "1" } else { "2" }));
+        let (_, told) = after(&three, &then).unwrap();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("lr/c_T1w.nii.gz (lr) was added"), "{told:?}");
+        let (_, told) = after(&then.scans, &inventory(&three)).unwrap();
+        assert!(
+            told.len() == 1 && told[0].contains("lr/c_T1w.nii.gz (lr) is gone"),
+            "{told:?}"
+        );
     }
 }

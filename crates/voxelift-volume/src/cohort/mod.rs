@@ -228,7 +228,8 @@ mod tests {
         assert_eq!(
             wrong,
             "subject oasis-1003 is in two roles: hr (a/oasis-1003_T1w.nii.gz) and test \
-             (b/oasis-1003_T1w.nii.gz); a person belongs to one role only"
+             (b/oasis-1003_T1w.nii.gz); a person belongs to one role only; where two data sets number their subjects alike, give the \
+             files of one of them other names"
         );
         assert_eq!(cohort.people(Role::Hr), ["oasis-1003"]);
         assert_eq!(cohort.scans(Role::Test).count(), 0);

@@ -31,6 +31,8 @@ const CLASS: Tag = (0x0008, 0x0016);
 const ROWS: Tag = (0x0028, 0x0010);
 const FUNCTIONAL_GROUPS: Tag = (0x5200, 0x9229);
 const PIXEL_DATA: Tag = (0x7FE0, 0x0010);
+const FLOAT_PIXELS: [Tag; 2] = [(0x7FE0, 0x0008), (0x7FE0, 0x0009)];
+const MODALITY_TABLE: Tag = (0x0028, 0x3000);
 const ITEM: Tag = (0xFFFE, 0xE000);
 const ITEM_END: Tag = (0xFFFE, 0xE00D);
 const SEQUENCE_END: Tag = (0xFFFE, 0xE0DD);
@@ -55,6 +57,8 @@ pub(super) struct Elements {
     pub pixels: Option<PixelData>,
     /// Whether the image describes its frames in functional groups, as enhanced DICOM does.
     pub enhanced: bool,
+    /// What of it is not read, where it holds any such: its voxels would not be what they mean.
+    pub unread: Option<&'static str>,
     values: BTreeMap<Tag, Vec<u8>>,
 }
 
@@ -109,6 +113,7 @@ impl Elements {
             bytes,
             pixels: None,
             enhanced: false,
+            unread: None,
             values: BTreeMap::new(),
         };
         let mut at = begin;
@@ -167,6 +172,11 @@ impl Elements {
                 break;
             }
             elements.enhanced |= head.tag == FUNCTIONAL_GROUPS;
+            if head.tag == MODALITY_TABLE && head.length != 0 {
+                elements.unread = Some("a Modality LUT, a table between stored values and intensities,");
+            } else if FLOAT_PIXELS.contains(&head.tag) {
+                elements.unread = Some("an image of floating-point voxels");
+            }
             if head.length == UNDEFINED {
                 walk.skip_sequence(&head, 0)?;
                 continue;

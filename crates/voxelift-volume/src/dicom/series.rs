@@ -294,6 +294,9 @@ fn matches(slice: &Slice, first: &Slice) -> Result<()> {
             format!("{:?}", size(slice)),
             format!("{:?}", size(first)),
         ))
+    } else if slice.patient != first.patient {
+        // Neither of the two is said: a message goes into logs.
+        Some(("PatientID", "another".to_owned(), "the same person".to_owned()))
     } else if apart(&slice.spacing_mm, &first.spacing_mm, 1e-4) {
         Some((
             "PixelSpacing",

@@ -8,6 +8,7 @@ use super::pixels::Format;
 use crate::error::{Result, VolumeError, one_line};
 use crate::nifti::Datatype;
 
+const PATIENT: Tag = (0x0010, 0x0020);
 const SERIES: Tag = (0x0020, 0x000E);
 const INSTANCE: Tag = (0x0008, 0x0018);
 const INSTANCE_NUMBER: Tag = (0x0020, 0x0013);
@@ -37,6 +38,9 @@ const HIGH_BIT: Tag = (0x0028, 0x0102);
 const SIGNED: Tag = (0x0028, 0x0103);
 const INTERCEPT: Tag = (0x0028, 0x1052);
 const SLOPE: Tag = (0x0028, 0x1053);
+
+/// No scanner scales beyond this, and stored values of 32 bits stay within f32.
+const MOST_RESCALED: f64 = 1e28;
 
 /// More than any compression that is read can shrink voxels (deflate: 258 bytes to two bits).
 const MAX_RATIO: u64 = 1032;
@@ -71,6 +75,8 @@ pub(super) struct Slice {
     pub path: PathBuf,
     /// Which series it belongs to; compared, never kept.
     pub series: String,
+    /// Whom it shows, by the archive's number; compared, never kept and never said.
+    pub patient: String,
     /// Which image it is; compared, never kept.
     pub instance: String,
     pub number: Option<i64>,
@@ -152,6 +158,9 @@ impl Attributes<'_> {
         if frames != 1.0 || self.elements.enhanced {
             return unsupported(format!("an image of {frames} frames (enhanced DICOM)"), CONVERT);
         }
+        if let Some(what) = self.elements.unread {
+            return unsupported(what.to_owned(), CONVERT);
+        }
         let kind = self.text(IMAGE_TYPE).to_ascii_uppercase();
         let tiled = self
             .elements
@@ -184,6 +193,14 @@ impl Attributes<'_> {
                 "decompress the series first, for example with `gdcmconv --raw`",
             );
         }
+        let placed = [PIXEL_SPACING, ORIENTATION, POSITION];
+        if placed.iter().all(|tag| self.text(*tag).is_empty()) {
+            return unsupported(
+                "an image without a place (no PixelSpacing, ImageOrientationPatient, ImagePositionPatient: a screen capture or a report?)"
+                    .to_owned(),
+                "move it out of the folder if the series is complete without it",
+            );
+        }
         let [row_mm, column_mm] = self.required("PixelSpacing", PIXEL_SPACING)?;
         if !(row_mm > 0.0 && column_mm > 0.0) {
             let value = format!("{row_mm}\\{column_mm}");
@@ -208,8 +225,8 @@ impl Attributes<'_> {
                 expected,
             ));
         }
-        let slope = self.elements.number(SLOPE).unwrap_or(1.0);
-        let intercept = self.elements.number(INTERCEPT).unwrap_or(0.0);
+        let slope = self.rescale("RescaleSlope", SLOPE, 1.0)?;
+        let intercept = self.rescale("RescaleIntercept", INTERCEPT, 0.0)?;
         if slope == 0.0 {
             let expected = "another number than 0, or no such attribute";
             return Err(VolumeError::malformed(self.path, "RescaleSlope", slope, expected));
@@ -242,6 +259,7 @@ impl Attributes<'_> {
             ],
             path: self.path.to_owned(),
             series: self.text(SERIES),
+            patient: self.text(PATIENT),
             instance: self.text(INSTANCE),
             number: number(INSTANCE_NUMBER).map(|n| n as i64),
             columns,
@@ -277,6 +295,19 @@ impl Attributes<'_> {
             (.., true) => Datatype::Int32,
             (.., false) => Datatype::Uint32,
         }
+    }
+
+    /// A number of the rescaling, or what stands for it where it is missing or empty.
+    fn rescale(&self, name: &str, tag: Tag, otherwise: f64) -> Result<f64> {
+        let text = self.text(tag);
+        if text.trim().is_empty() {
+            return Ok(otherwise);
+        }
+        let number = self.elements.number(tag).filter(|n| n.abs() <= MOST_RESCALED);
+        number.ok_or_else(|| {
+            let expected = format!("one number between -{MOST_RESCALED:e} and {MOST_RESCALED:e}");
+            VolumeError::malformed(self.path, name, one_line(&text), expected)
+        })
     }
 
     fn text(&self, tag: Tag) -> String {

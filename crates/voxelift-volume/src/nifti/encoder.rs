@@ -13,7 +13,7 @@ pub(super) struct Encoder {
 
 impl Encoder {
     /// Appends the bytes of `voxels`, little-endian.
-    pub fn encode(&mut self, voxels: &[f32], out: &mut Vec<u8>) {
+    pub fn encode(&mut self, voxels: impl Iterator<Item = f64>, out: &mut Vec<u8>) {
         match self.datatype {
             Datatype::Uint8 => self.each(voxels, out, |v| (v as u8).to_le_bytes()),
             Datatype::Int8 => self.each(voxels, out, |v| (v as i8).to_le_bytes()),
@@ -28,13 +28,18 @@ impl Encoder {
         }
     }
 
-    fn each<const N: usize>(&mut self, voxels: &[f32], out: &mut Vec<u8>, bytes: impl Fn(f64) -> [u8; N]) {
+    fn each<const N: usize>(
+        &mut self,
+        voxels: impl Iterator<Item = f64>,
+        out: &mut Vec<u8>,
+        bytes: impl Fn(f64) -> [u8; N],
+    ) {
         let Some((least, most)) = self.datatype.integer_range() else {
-            return out.extend(voxels.iter().flat_map(|v| bytes(f64::from(*v))));
+            return out.extend(voxels.flat_map(bytes));
         };
         let mut clamped = 0;
-        out.extend(voxels.iter().flat_map(|v| {
-            let wanted = ((f64::from(*v) - self.inter) / self.slope).round_ties_even();
+        out.extend(voxels.flat_map(|v| {
+            let wanted = ((v - self.inter) / self.slope).round_ties_even();
             clamped += u64::from(!(least..=most).contains(&wanted));
             // A cast saturates and sends NaN to zero: the clamp itself.
             bytes(wanted)

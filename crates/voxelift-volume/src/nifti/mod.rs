@@ -19,14 +19,14 @@ mod span;
 mod spool;
 mod write;
 
-pub use crate::stored::{Datatype, NanPolicy, ReadOptions};
+pub use crate::stored::{BASE, Datatype, NanPolicy, Part, ReadOptions};
 pub(crate) use frames::FrameSource;
 pub use frames::Frames;
 pub use header::{CodedAffine, Extension, Header, Intent, Slices, Version};
 pub use qform::{lean, upright};
 pub use read::{leftovers, open, other_half, read, read_header};
 pub use rewrite::rewrite;
-pub use write::{OutputType, WriteOptions, WriteReport, write, write_frames};
+pub use write::{OutputType, WriteOptions, WriteReport, write, write_frames, write_parts};
 
 use crate::error::{Result, VolumeError};
 use crate::volume::Volume;

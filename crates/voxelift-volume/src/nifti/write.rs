@@ -14,7 +14,7 @@ use super::span::Span;
 use super::spool::Spool;
 use crate::error::{Result, VolumeError};
 use crate::files::{folder_of, write_atomically};
-use crate::stored::Datatype;
+use crate::stored::{BASE, Datatype};
 use crate::volume::Volume;
 
 /// Voxels encoded at a time.
@@ -133,8 +133,33 @@ pub fn write_frames<E: From<VolumeError>>(
     Ok(put(path, header, encoder, options, frames)?)
 }
 
+/// As [`write()`], of whole numbers that were read in two parts ([`Part`](crate::nifti::Part)): volumes of the upper and of the
+/// lower ones. The type is that of the header.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_parts(
+    path: &Path,
+    header: &Header,
+    [upper, lower]: [&[Volume]; 2],
+    options: &WriteOptions,
+) -> Result<WriteReport> {
+    let (slope, inter) = header.scaling.unwrap_or((1.0, 0.0));
+    let encoder = Encoder {
+        datatype: header.datatype,
+        slope,
+        inter,
+        clamped: 0,
+    };
+    let frames = upper
+        .iter()
+        .zip(lower)
+        .map(|(upper, lower)| Ok(Parts([upper, lower])));
+    put(path, header, encoder, options, frames)
+}
+
 /// Head and volumes, in one file or none.
-fn put<V: Borrow<Volume>, E: From<VolumeError>>(
+fn put<V: Written, E: From<VolumeError>>(
     path: &Path,
     header: &Header,
     mut encoder: Encoder,
@@ -150,11 +175,11 @@ fn put<V: Borrow<Volume>, E: From<VolumeError>>(
         let (mut count, mut stored) = (0, Vec::new());
         for frame in frames {
             let frame = frame.and_then(|frame| {
-                check_grid(header, frame.borrow())?;
+                check_grid(header, frame.grid())?;
                 Ok(frame)
             });
             match frame {
-                Ok(frame) => encode(frame.borrow(), &mut encoder, &mut stored, writer)?,
+                Ok(frame) => frame.encode(&mut encoder, &mut stored, writer)?,
                 Err(error) => return Err(stop(&mut trouble, error)),
             }
             count += 1;
@@ -330,8 +355,44 @@ fn encode(
 ) -> io::Result<()> {
     for chunk in frame.data().chunks(CHUNK_VOXELS) {
         stored.clear();
-        encoder.encode(chunk, stored);
+        encoder.encode(chunk.iter().map(|v| f64::from(*v)), stored);
         writer.write_all(stored)?;
     }
     Ok(())
+}
+
+/// What is written for a volume: itself, or the whole numbers of which two volumes hold the parts.
+trait Written {
+    fn grid(&self) -> &Volume;
+    fn encode(&self, encoder: &mut Encoder, stored: &mut Vec<u8>, writer: &mut dyn Write) -> io::Result<()>;
+}
+
+impl<V: Borrow<Volume>> Written for V {
+    fn grid(&self) -> &Volume {
+        self.borrow()
+    }
+
+    fn encode(&self, encoder: &mut Encoder, stored: &mut Vec<u8>, writer: &mut dyn Write) -> io::Result<()> {
+        encode(self.borrow(), encoder, stored, writer)
+    }
+}
+
+/// The upper and the lower part of whole numbers.
+struct Parts<'a>([&'a Volume; 2]);
+
+impl Written for Parts<'_> {
+    fn grid(&self) -> &Volume {
+        self.0[0]
+    }
+
+    fn encode(&self, encoder: &mut Encoder, stored: &mut Vec<u8>, writer: &mut dyn Write) -> io::Result<()> {
+        let [upper, lower] = self.0.map(|part| part.data().chunks(CHUNK_VOXELS));
+        for (upper, lower) in upper.zip(lower) {
+            stored.clear();
+            let whole = upper.iter().zip(lower);
+            encoder.encode(whole.map(|(u, l)| f64::from(*u) * BASE + f64::from(*l)), stored);
+            writer.write_all(stored)?;
+        }
+        Ok(())
+    }
 }

@@ -1,15 +1,15 @@
 //! Stored numbers -> voxels.
 
 use super::datatype::Datatype;
-
-/// Whole numbers beyond this are not all exact in f32.
-const EXACT_IN_F32: f64 = 16_777_216.0;
+use super::options::{BASE, Part};
 
 /// Turns stored values into f32, counting what does not come through.
 pub(crate) struct Decoder {
     pub datatype: Datatype,
     pub big_endian: bool,
     pub scaling: Option<(f64, f64)>,
+    /// Which part of the scaled values becomes a voxel.
+    pub part: Part,
     /// Values that are NaN, infinite or beyond f32; each becomes zero.
     pub not_finite: u64,
     /// Stored integers that f32 rounds.
@@ -23,6 +23,7 @@ impl Decoder {
             datatype,
             big_endian,
             scaling,
+            part: Part::Whole,
             not_finite: 0,
             rounded: 0,
         }
@@ -53,7 +54,8 @@ impl Decoder {
         );
         // Adding -0.0 changes nothing; +0.0 would change a stored -0.0.
         let (slope, inter) = self.scaling.unwrap_or((1.0, -0.0));
-        let integers = self.datatype.integer_range().is_some();
+        let part = self.part;
+        let integers = part == Part::Whole && self.datatype.integer_range().is_some();
         let (mut not_finite, mut rounded) = (0, 0);
         out.extend(voxels.iter().map(|stored| {
             let mut stored = *stored;
@@ -61,9 +63,8 @@ impl Decoder {
                 stored.reverse();
             }
             let stored = value(stored);
-            rounded +=
-                u64::from(integers && stored.abs() > EXACT_IN_F32 && f64::from(stored as f32) != stored);
-            let scaled = (stored * slope + inter) as f32;
+            rounded += u64::from(integers && stored.abs() > BASE && f64::from(stored as f32) != stored);
+            let scaled = part.of(stored * slope + inter) as f32;
             if scaled.is_finite() {
                 return scaled;
             }

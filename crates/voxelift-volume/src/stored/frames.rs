@@ -52,7 +52,7 @@ impl StoredFrames {
     /// When the file cannot hold `frames` volumes of `voxels` each, which must have passed [`checked_voxels`].
     pub fn new(
         source: Source,
-        decoder: Decoder,
+        mut decoder: Decoder,
         voxels: usize,
         frames: usize,
         options: &ReadOptions,
@@ -62,6 +62,7 @@ impl StoredFrames {
         source.expect_room("voxel data", bytes)?;
         source.expect_honest(voxels, bytes, options)?;
         let nan = options.nan;
+        decoder.part = options.part;
         Ok(Self {
             source,
             decoder,

@@ -14,5 +14,5 @@ pub use datatype::Datatype;
 pub(crate) use decoder::Decoder;
 pub(crate) use frames::{StoredFrames, checked_voxels, not_finite};
 pub(crate) use kind::{START, foreign};
-pub use options::{NanPolicy, ReadOptions};
+pub use options::{BASE, NanPolicy, Part, ReadOptions};
 pub(crate) use source::Source;

@@ -35,7 +35,15 @@ impl Source {
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |action| move |source| VolumeError::io(path, action, source);
         // Asked before it is opened: a pipe without a writer would never answer.
-        let metadata = fs::metadata(path).map_err(failed("open"))?;
+        let metadata = fs::metadata(path).map_err(|error| match fs::read_link(path) {
+            Ok(target) => VolumeError::malformed(
+                path,
+                "the file",
+                format!("a link to {}, which cannot be followed ({error})", target.display()),
+                "a link to a file that is there: bring it back (`datalad get`, `git annex get`), or remove the link",
+            ),
+            Err(_) => failed("open")(error),
+        })?;
         if metadata.is_dir() {
             return Err(VolumeError::unsupported(path, "a folder", "name a file"));
         }

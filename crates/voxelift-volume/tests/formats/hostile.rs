@@ -203,6 +203,65 @@ fn with(elements: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// An element as text, of an even length.
+fn text(group: u16, element: u16, vr: &str, value: &str) -> Vec<u8> {
+    let (mut bytes, mut value) = (Vec::new(), value.to_owned());
+    if !value.len().is_multiple_of(2) {
+        value.push(' ');
+    }
+    put(&mut bytes, group, element, vr, value.as_bytes());
+    bytes
+}
+
+#[test]
+fn intensities_that_the_elements_do_not_give_are_refused() {
+    let table = {
+        let mut bytes = Vec::new();
+        put(&mut bytes, 0x0028, 0x3000, "OB", &[1, 2]);
+        bytes[4..6].copy_from_slice(b"SQ");
+        bytes
+    };
+    let mut floats = Vec::new();
+    put(&mut floats, 0x7fe0, 0x0008, "OB", &[0; 24]);
+    let cases = [
+        (table, "Modality LUT"),
+        (floats, "floating-point"),
+        (text(0x0028, 0x1053, "DS", "nan"), "RescaleSlope is nan"),
+        (text(0x0028, 0x1053, "DS", "1e300"), "RescaleSlope is 1e300"),
+        (text(0x0028, 0x1052, "DS", "inf"), "RescaleIntercept is inf"),
+        (text(0x0028, 0x1052, "DS", "1,5"), "RescaleIntercept is 1,5"),
+    ];
+    for (elements, word) in cases {
+        let message = beside(&with(&elements), "IM9").unwrap_err();
+        assert!(message.contains(word) && message.contains("IM9"), "{message}");
+    }
+    assert!(beside(&with(&text(0x0028, 0x1053, "DS", "  ")), "IM9").is_ok());
+}
+
+#[test]
+fn slices_of_two_subjects_in_one_series_are_refused_without_their_names() {
+    let message = beside(&with(&text(0x0010, 0x0020, "LO", "SECRET-17")), "IM9").unwrap_err();
+    assert!(message.contains("PatientID is another"), "{message}");
+    assert!(!message.contains("SECRET"), "{message}");
+}
+
+#[test]
+fn an_image_without_a_place_is_told_from_a_slice() {
+    let mut bytes = Plan::slice(4, [0.0, 0.0, 16.0]).bytes();
+    for tag in [[0x20, 0, 0x32, 0], [0x20, 0, 0x37, 0], [0x28, 0, 0x30, 0]] {
+        let at = bytes
+            .windows(6)
+            .position(|w| w[..4] == tag && w[4..] == *b"DS")
+            .unwrap();
+        bytes[at + 2] = 0x99;
+    }
+    let message = beside(&bytes, "IM9").unwrap_err();
+    assert!(
+        message.contains("an image without a place") && message.contains("IM9"),
+        "{message}"
+    );
+}
+
 #[test]
 fn attacks_end_in_a_word_at_once() {
     let mut nested = Vec::new();
@@ -268,24 +327,40 @@ fn run_lengths() -> Vec<u8> {
     out
 }
 
-#[test]
-fn whatever_is_changed_in_an_image_it_is_read_or_refused() {
-    let whole = Plan::slice(4, [0.0, 0.0, 16.0]).bytes();
-    let mut state = 1_u64;
+/// Images of several transfer syntaxes.
+fn images() -> Vec<Vec<u8>> {
+    let plain = Plan::slice(4, [0.0, 0.0, 16.0]);
+    let without = Plan {
+        preamble: false,
+        ..plain.clone()
+    };
+    vec![
+        plain.bytes(),
+        without.bytes(),
+        run_lengths(),
+        with(&text(0x0028, 0x1053, "DS", "2.5")),
+    ]
+}
+
+/// Changes images `times` times; each is read, or refused with a reason. Answers how many were read.
+fn changed(times: u64, seed: u64) -> u64 {
+    let wholes = images();
+    let mut state = seed;
     let mut next = |most: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 33) as usize % most
     };
     let here = tempfile::tempdir().unwrap();
-    let begin = Instant::now();
-    for _ in 0..400 {
-        let mut bytes = whole.clone();
+    let mut whole = 0;
+    for _ in 0..times {
+        let mut bytes = wholes[next(wholes.len())].clone();
         for _ in 0..1 + next(8) {
             let at = next(bytes.len());
-            match next(4) {
+            match next(5) {
                 0 => bytes[at] = next(256) as u8,
                 1 => bytes[at] = 0xff,
                 2 => bytes.truncate(at.max(140)),
+                3 => bytes[at] ^= 1 << next(8),
                 _ => {
                     let more: Vec<u8> = (0..next(40)).map(|i| i as u8).collect();
                     bytes.splice(at..at, more);
@@ -293,7 +368,36 @@ fn whatever_is_changed_in_an_image_it_is_read_or_refused() {
             }
         }
         std::fs::write(here.path().join("a"), &bytes).unwrap();
-        let _ = read(here.path());
+        match read(here.path()) {
+            Ok(_) => whole += 1,
+            Err(message) => assert!(!message.is_empty() && !message.contains('\n'), "{message}"),
+        }
     }
+    whole
+}
+
+#[test]
+fn whatever_is_changed_in_an_image_it_is_read_or_refused() {
+    let begin = Instant::now();
+    let whole = changed(600, 1);
+    assert!((30..570).contains(&whole), "{whole} of 600 read");
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+}
+
+/// `FUZZ_SECONDS=600 cargo test --release --workspace --test formats -- --ignored images_for_a_while --nocapture`
+#[test]
+#[ignore = "as long as asked for"]
+fn images_for_a_while() {
+    let seconds = std::env::var("FUZZ_SECONDS").ok();
+    let seconds = seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(10);
+    let (begin, mut rounds, mut whole) = (Instant::now(), 0, 0);
+    while begin.elapsed().as_secs() < seconds {
+        rounds += 1;
+        whole += changed(1000, 1 + rounds);
+    }
+    let said = format!(
+        "{} damaged images in {seconds} s, {whole} read, none a panic\n",
+        1000 * rounds
+    );
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes());
 }

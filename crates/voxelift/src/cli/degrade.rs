@@ -8,6 +8,7 @@ use voxelift_volume::degrade::{Degradation, Grid, Operators};
 use voxelift_volume::{Scale, VoxelMap};
 
 use super::options::{ReadArguments, Spacing, WriteArguments, fraction};
+use super::upscale::sidecar;
 use super::{files, words};
 use crate::failure::Outcome;
 use crate::terminal::{self, Terminal};
@@ -91,6 +92,7 @@ pub fn run(arguments: &DegradeArguments, terminal: &Terminal) -> anyhow::Result<
         &arguments.write.options(&inputs),
         terminal,
     )?;
+    sidecar::forget(&arguments.output, terminal)?;
     terminal::print(format!("{}: {made}\n", arguments.output.display()))?;
     Ok(Outcome::Done)
 }

@@ -26,8 +26,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use signal_hook::consts::SIGABRT;
+
+use voxelift_model::memory;
 
 use crate::failure::{Outcome, exit_code, told, usage};
 use crate::terminal::{self, Terminal};
@@ -101,7 +103,8 @@ pub fn command() -> clap::Command {
 /// Reads the arguments, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
     end_with_a_message();
-    let arguments = match Arguments::try_parse() {
+    let parsed = command().try_get_matches();
+    let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(answer) => return without_command(&answer),
     };
@@ -114,6 +117,20 @@ pub fn main() -> ExitCode {
         // The hook has said why.
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// The arguments as clap reads them; a negative number behind an option is its value, and refused as such.
+fn command() -> clap::Command {
+    let negative = |argument: clap::Arg| {
+        if argument.is_positional() || !argument.get_action().takes_values() {
+            argument
+        } else {
+            argument.allow_negative_numbers(true)
+        }
+    };
+    Arguments::command()
+        .mut_args(negative)
+        .mut_subcommands(|command| command.mut_args(negative))
 }
 
 /// Memory that cannot be had, and a fault of the program, end in a message and exit code 1, not in a signal or a trace.
@@ -151,11 +168,18 @@ fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
             ),
         });
     }
-    execute(
-        arguments.command,
-        &Terminal::new(arguments.quiet, arguments.verbose),
-    )
+    let terminal = Terminal::new(arguments.quiet, arguments.verbose);
+    if let Some(limit) = memory::address_limit().filter(|limit| *limit < ROOMY) {
+        terminal.warn(format!(
+            "`ulimit -v` lets the program take {} MiB; where that is too little for the work, it stops with a word about memory",
+            limit >> 20
+        ));
+    }
+    execute(arguments.command, &terminal)
 }
+
+/// With this much no command stops for want of memory before it looked at its files.
+const ROOMY: u64 = 512 << 20;
 
 fn execute(command: Command, terminal: &Terminal) -> anyhow::Result<Outcome> {
     match command {

@@ -35,6 +35,7 @@ impl ReadArguments {
             max_voxels: self.max_voxels.unwrap_or(ReadOptions::default().max_voxels),
             large: self.max_voxels.is_some(),
             nan,
+            ..ReadOptions::default()
         }
     }
 }
@@ -72,16 +73,16 @@ impl std::str::FromStr for Spacing {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let sizes = text.split(',').map(|t| {
-            t.trim()
-                .parse()
-                .ok()
-                .filter(|mm: &f64| mm.is_finite() && *mm > 0.0)
-        });
+        let sizes = text
+            .split(',')
+            .map(|t| t.trim().parse().ok().filter(|mm: &f64| (1e-3..=1e4).contains(mm)));
         match sizes.collect::<Option<Vec<f64>>>().as_deref() {
             Some([mm]) => Ok(Self([*mm; 3])),
             Some([x, y, z]) => Ok(Self([*x, *y, *z])),
-            _ => Err("expected positive millimetres, one number or three, as 2 or 1,1,3".to_owned()),
+            _ => Err(
+                "expected positive millimetres, one number or three, as 2 or 1,1,3 (0.001 to 10000)"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -103,7 +104,9 @@ mod tests {
     fn spacing_reads_one_or_three_sizes() {
         assert_eq!("2".parse(), Ok(Spacing([2.0; 3])));
         assert_eq!("1, 1,3.5".parse(), Ok(Spacing([1.0, 1.0, 3.5])));
-        for wrong in ["", "0", "-1", "1,2", "nan", "inf", "1,2,3,4", "x"] {
+        for wrong in [
+            "", "0", "-1", "1,2", "nan", "inf", "1,2,3,4", "x", "1e300", "1e-9",
+        ] {
             assert!(wrong.parse::<Spacing>().is_err(), "{wrong}");
         }
     }

@@ -69,19 +69,16 @@ pub fn run(arguments: &TrainArguments, terminal: &Terminal) -> anyhow::Result<Ou
     let begun = RunDir::open(&arguments.run).and_then(|run| run.list_checkpoints());
     let fresh = begun.map_or(true, |checkpoints| checkpoints.is_empty());
     let mut say = |note| terminal.say(note);
-    let examine = arguments.check || fresh;
     let earlier = Some(arguments.run.as_path());
-    let (prepared, found) = match train::prepare_until(&config, earlier, examine, &stop, &mut say) {
+    // What was found out about the same scans is kept in the run folder; others are looked at when a run goes on too.
+    let (prepared, found) = match train::prepare_until(&config, earlier, true, &stop, &mut say) {
         Err(ModelError::Stopped) => {
             terminal.warn(ModelError::Stopped);
             return Ok(Outcome::Interrupted);
         }
         prepared => prepared?,
     };
-    let warnings = prepared
-        .warnings
-        .iter()
-        .chain(found.warnings.iter().filter(|_| examine));
+    let warnings = prepared.warnings.iter().chain(&found.warnings);
     warnings.for_each(|warning| terminal.warn(warning));
     if arguments.check {
         terminal::print(plan(&config, &prepared, &found.lines, &place)?)?;

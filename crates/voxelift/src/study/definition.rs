@@ -388,8 +388,8 @@ mod tests {
     }
 
     /// What a fuzzer does, in the plain tests: this crate is a program, which no fuzz target can link.
-    #[test]
-    fn a_damaged_study_file_is_read_or_refused_in_one_line() {
+    /// Damages studies `times` times; each is read, or refused with a reason. Answers how many were read and refused.
+    fn damaged(times: u64, seed: u64) -> (u64, u64) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
         let mut texts = vec![GOOD.to_owned()];
         for entry in std::fs::read_dir(folder).expect("the studies") {
@@ -408,10 +408,10 @@ mod tests {
             "seeds = []",
             "\n",
         ];
-        let mut stream = voxelift_volume::random::Stream::new(7, 1);
+        let mut stream = voxelift_volume::random::Stream::new(seed, 1);
         let mut below = |n: usize| (stream.between(0.0, n as f64) as usize).min(n - 1);
         let (mut read_whole, mut refused) = (0, 0);
-        for _ in 0..4000 {
+        for _ in 0..times {
             let mut bytes = texts[below(texts.len())].clone().into_bytes();
             for _ in 0..=below(4) {
                 let at = below(bytes.len());
@@ -436,9 +436,33 @@ mod tests {
                 }
             }
         }
+        (read_whole, refused)
+    }
+
+    #[test]
+    fn a_damaged_study_file_is_read_or_refused_in_one_line() {
+        let (read_whole, refused) = damaged(4000, 7);
         assert!(
             read_whole > 0 && refused > 0,
             "{read_whole} read, {refused} refused"
         );
+    }
+
+    /// `FUZZ_SECONDS=600 cargo test --release --bin voxelift -- --ignored studies_for_a_while --nocapture`
+    #[test]
+    #[ignore = "as long as asked for"]
+    fn studies_for_a_while() {
+        let seconds = std::env::var("FUZZ_SECONDS").ok();
+        let seconds = seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(10);
+        let (begin, mut rounds, mut whole) = (std::time::Instant::now(), 0, 0);
+        while begin.elapsed().as_secs() < seconds {
+            rounds += 1;
+            whole += damaged(1000, 7 + rounds).0;
+        }
+        let said = format!(
+            "{} damaged studies in {seconds} s, {whole} read, none a panic\n",
+            1000 * rounds
+        );
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes());
     }
 }

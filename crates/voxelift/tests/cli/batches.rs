@@ -48,6 +48,7 @@ fn there_already_is_said_only_of_what_a_fresh_run_would_write() {
         (&["--dtype", "int16"], "another dtype"),
         (&["--nan", "error"], "another nan"),
         (&["--scale", "3"], "another target"),
+        (&["--anonymise"], "another anonymise"),
     ] {
         let (code, said) = upscale(&bench, more);
         assert_eq!(code, 1, "{said}");

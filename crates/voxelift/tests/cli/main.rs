@@ -3,6 +3,7 @@
 mod batches;
 mod commands;
 mod consistency;
+mod faults;
 mod interrupted;
 mod killed;
 mod models;

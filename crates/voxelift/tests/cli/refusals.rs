@@ -166,7 +166,7 @@ fn arguments_are_refused_with_exit_code_2() {
                 "--json",
                 "head.nii",
             ],
-            &["head.nii", "--force"],
+            &["head.nii", "never overwritten"],
         ),
     ];
     for (arguments, words) in cases {

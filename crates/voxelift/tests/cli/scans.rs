@@ -114,9 +114,54 @@ fn labels_land_on_the_sr_grid_nearest_in_the_world() {
         &[&to[..], &["far.nii"]].concat(),
         &["far.nii", "field of view"],
     );
-    let large = map.map(|v| v * 1e6);
-    write_as(&bench, "large.nii", &large, Datatype::Float32);
-    bench.refuses(1, &[&to[..], &["large.nii"]].concat(), &["large.nii", "2^24"]);
+    let large = map.map(|v| v * 1e13);
+    write_as(&bench, "large.nii", &large, Datatype::Float64);
+    bench.refuses(1, &[&to[..], &["large.nii"]].concat(), &["large.nii", "2^48"]);
+}
+
+#[test]
+fn codes_that_f32_would_round_come_through_unchanged() {
+    let bench = Bench::new();
+    let head = bench.phantom("lr.nii", [6, 5, 4], 1);
+    let small = head.map(|v| f32::from(u8::from(v > 0.0)));
+    let code = |i: usize| [0, 576_073_732, -2_147_483_645, 16_777_217][i % 4];
+    write_as(&bench, "codes.nii", &small, Datatype::Int32);
+    // Put into the bytes, which no f32 has touched.
+    let path = bench.path("codes.nii");
+    let mut bytes = fs::read(&path).expect("a file");
+    let at = bytes.len() - 4 * 120;
+    (0..120).for_each(|i| bytes[at + 4 * i..at + 4 * i + 4].copy_from_slice(&i32::to_le_bytes(code(i))));
+    fs::write(&path, bytes).expect("written");
+    let upscale = [
+        "upscale",
+        "lr.nii",
+        "-o",
+        "sr.nii",
+        "--method",
+        "cubic",
+        "--labels",
+        "codes.nii",
+    ];
+    let said = text(&bench.run(&upscale).code(0).get_output().stderr);
+    assert!(!said.contains("rounded"), "{said}");
+    let part = |part| {
+        let options = ReadOptions {
+            part,
+            ..ReadOptions::default()
+        };
+        nifti::read(&bench.path("sr_labels.nii.gz"), &options).expect("labels")
+    };
+    let (upper, lower) = (part(nifti::Part::Upper), part(nifti::Part::Lower));
+    assert_eq!(upper.header.datatype, Datatype::Int32);
+    for k in 0..8 {
+        for j in 0..10 {
+            for i in 0..12 {
+                let got = [&upper, &lower].map(|image| f64::from(image.frames[0].at([i, j, k])));
+                let expected = f64::from(code(i / 2 + 6 * (j / 2) + 30 * (k / 2)));
+                assert_eq!(got[0] * nifti::BASE + got[1], expected, "{i} {j} {k}");
+            }
+        }
+    }
 }
 
 #[test]

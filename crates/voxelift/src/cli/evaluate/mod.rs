@@ -1,19 +1,21 @@
 //! `voxelift evaluate`: how far an image is from its reference.
 
 mod pairs;
+mod table;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use voxelift_model::memory;
 use voxelift_model::scoring::{Case, CaseScores};
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::intensity::Mask;
-use voxelift_volume::metrics::{EvaluateOptions, Score, Scores, mask_on};
+use voxelift_volume::metrics::{EVALUATION_BYTES, EvaluateOptions, Score, Scores, mask_on};
 use voxelift_volume::nifti::ReadOptions;
-use voxelift_volume::{Turn, Volume};
+use voxelift_volume::{Turn, Volume, scan};
 
-use super::files;
+use super::files::{self, Inputs};
 use super::options::{ReadArguments, Spacing};
 use crate::failure::{Outcome, usage};
 use crate::terminal::{self, Terminal};
@@ -59,6 +61,12 @@ pub struct EvaluateArguments {
     read: ReadArguments,
 }
 
+/// The volumes of a pair: reference, image, mask, and what the set-level scores make of them for a moment.
+const PAIR_BYTES: u64 = 60;
+
+/// What a range of intensities may be; its square is a number too.
+const RANGES: std::ops::RangeInclusive<f64> = 1e-30..=1e38;
+
 /// What is compared with what, and how.
 #[derive(Debug)]
 struct Protocol {
@@ -69,14 +77,33 @@ struct Protocol {
 /// # Errors
 /// When the arguments are refused, or files cannot be read or compared; of several pairs, those that can are scored.
 pub fn run(arguments: &EvaluateArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    if let Some(range) = arguments
-        .data_range
-        .filter(|range| !(range.is_finite() && *range > 0.0))
-    {
-        return Err(usage(format!("--data-range {range}: expected a positive number")));
+    if let Some(range) = arguments.data_range.filter(|range| !RANGES.contains(range)) {
+        return Err(usage(format!(
+            "--data-range {range}: expected a positive number, from {:e} to {:e}",
+            RANGES.start(),
+            RANGES.end()
+        )));
     }
+    let given = [
+        &arguments.reference,
+        &arguments.image,
+        &arguments.mask,
+        &arguments.pairs,
+    ];
+    let mut inputs = Inputs::of(given.into_iter().flatten().map(PathBuf::as_path));
+    let rows = arguments
+        .pairs
+        .as_deref()
+        .map(|table| pairs::rows(table, &mut inputs, terminal))
+        .transpose()?;
     let json = arguments.json.as_deref().filter(|path| !is_stdout(path));
+    if let (Some(json), Some(csv)) = (json, arguments.csv.as_deref())
+        && files::same_file(json, csv)
+    {
+        return Err(usage("--json and --csv name one file; give each its own"));
+    }
     for path in json.into_iter().chain(arguments.csv.as_deref()) {
+        inputs.refuse(path)?;
         files::refuse_existing(path, arguments.force)?;
     }
     let options = EvaluateOptions {
@@ -88,8 +115,8 @@ pub fn run(arguments: &EvaluateArguments, terminal: &Terminal) -> anyhow::Result
         read: arguments.read.options(),
         options,
     };
-    if let Some(table) = &arguments.pairs {
-        let (result, outcome) = pairs::run(table, &protocol, terminal)?;
+    if let (Some(table), Some(rows)) = (&arguments.pairs, rows) {
+        let (result, outcome) = pairs::run(table, rows, &protocol, terminal)?;
         if let Some(path) = &arguments.csv {
             let rows = result.csv()?;
             files::make_parent(path)?;
@@ -163,6 +190,11 @@ impl Protocol {
             Ok::<_, anyhow::Error>((volume, placed))
         };
         let names = format!("{} against {}", image.display(), reference.display());
+        if let Ok((header, _)) = scan::read_header(reference) {
+            let voxels: u64 = header.extent.iter().map(|n| *n as u64).product();
+            memory::expect_room("the comparison", voxels * (EVALUATION_BYTES + PAIR_BYTES))
+                .map_err(|what| anyhow::anyhow!("{names}: {what}"))?;
+        }
         let ((reference, reference_placed), (image, image_placed)) = (read(reference)?, read(image)?);
         let image = if reference_placed == image_placed {
             // One order of storage for both: whole voxels change places.

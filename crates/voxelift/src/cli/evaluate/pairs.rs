@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use voxelift_model::memory;
 use voxelift_model::scoring::CaseScores;
@@ -16,31 +16,11 @@ use voxelift_volume::metrics::{
 };
 use voxelift_volume::{VolumeError, scan};
 
-use super::{Protocol, tell};
+use super::super::files::Inputs;
+use super::table::{self, Row};
+use super::{PAIR_BYTES, Protocol, tell};
 use crate::failure::{Outcome, told};
 use crate::terminal::{self, Terminal};
-
-/// The volumes of a pair: reference, image, mask, and what the set-level scores make of them for a moment.
-const PAIR_BYTES: u64 = 60;
-
-/// A row of the table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    reference: PathBuf,
-    image: PathBuf,
-    // In the JSON `mask` says in words where the mask of the scores comes from.
-    #[serde(
-        default,
-        rename(serialize = "mask_file"),
-        skip_serializing_if = "Option::is_none"
-    )]
-    mask: Option<PathBuf>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    subject: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    method: Option<String>,
-}
 
 /// The scored rows, each with its scores, and how the methods' images compare with the references as sets.
 #[derive(Debug)]
@@ -55,10 +35,14 @@ type Scored = (CaseScores, [Option<SetMember>; 2]);
 /// Scores the rows side by side as far as memory allows; one that fails is said and left out.
 ///
 /// # Errors
-/// When the table cannot be read, or no row could be scored.
-pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Result<(ScoredPairs, Outcome)> {
+/// When no row could be scored.
+pub fn run(
+    table: &Path,
+    rows: Vec<Row>,
+    protocol: &Protocol,
+    terminal: &Terminal,
+) -> anyhow::Result<(ScoredPairs, Outcome)> {
     let folder = table.parent().unwrap_or(Path::new(""));
-    let rows = rows(table)?;
     let count = rows.len();
     let score = |row: &Row| -> anyhow::Result<Scored> {
         let at = |path: &PathBuf| folder.join(path);
@@ -86,6 +70,11 @@ pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Re
             match result {
                 Ok((scores, [of_image, of_reference])) => {
                     tell(&scores.scores, &format!("{image}: "), terminal);
+                    if scores.scores.masked.psnr_db.is_infinite() {
+                        terminal.warn(format!(
+                            "{image}: the same as its reference; its PSNR is infinite, and left out of the means"
+                        ));
+                    }
                     let method = row.method().to_owned();
                     let [images, of_references] = members.entry(method.clone()).or_default();
                     images.extend(of_image);
@@ -111,44 +100,30 @@ pub fn run(table: &Path, protocol: &Protocol, terminal: &Terminal) -> anyhow::Re
     Ok((ScoredPairs { rows: scored, sets }, outcome))
 }
 
-fn rows(table: &Path) -> anyhow::Result<Vec<Row>> {
+/// The rows of a table, whose files are added to the `inputs`; a row that stands twice is told.
+///
+/// # Errors
+/// When it cannot be read, holds no row, or one without a file.
+pub fn rows(table: &Path, inputs: &mut Inputs, terminal: &Terminal) -> anyhow::Result<Vec<Row>> {
     let text = fs::read(table).map_err(|error| VolumeError::io(table, "read", error))?;
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .delimiter(delimiter(&text))
-        .from_reader(text.as_slice());
-    let rows: Result<Vec<Row>, csv::Error> = reader.deserialize().collect();
-    let rows = rows.map_err(|error| {
-        let expected = "expected the columns reference,image[,mask][,subject][,method]";
-        anyhow::anyhow!("{}: {error}; {expected}", table.display())
-    })?;
-    anyhow::ensure!(
-        !rows.is_empty(),
-        "{}: holds no pair; expected a row a pair below the header",
-        table.display()
-    );
-    Ok(rows)
-}
-
-/// What stands between the columns, by the header: the semicolons and tabs of spreadsheets too.
-fn delimiter(text: &[u8]) -> u8 {
-    let header = text
-        .split(|byte| matches!(byte, b'\n' | b'\r'))
-        .next()
-        .unwrap_or_default();
-    let count = |delimiter: u8| header.iter().filter(|byte| **byte == delimiter).count();
-    [b',', b';', b'\t']
-        .into_iter()
-        .rev()
-        .max_by_key(|delimiter| count(*delimiter))
-        .expect("three of them")
-}
-
-impl Row {
-    /// Rows without a method stand together.
-    fn method(&self) -> &str {
-        self.method.as_deref().unwrap_or("all")
+    let rows = table::parse(&text).with_context(|| table.display().to_string())?;
+    for (first, again) in table::repeated(&rows) {
+        terminal.warn(format!(
+            "{}: rows {} and {} below the header are the same pair; it is scored twice",
+            table.display(),
+            first + 1,
+            again + 1
+        ));
     }
+    let folder = table.parent().unwrap_or(Path::new(""));
+    for row in &rows {
+        let files = [Some(&row.reference), Some(&row.image), row.mask.as_ref()];
+        files
+            .into_iter()
+            .flatten()
+            .for_each(|file| inputs.add(&folder.join(file)));
+    }
+    Ok(rows)
 }
 
 impl ScoredPairs {

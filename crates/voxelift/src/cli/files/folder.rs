@@ -46,7 +46,14 @@ impl Walk<'_> {
         let failed = |error| VolumeError::io(folder, "list", error);
         let place = fs::canonicalize(folder).map_err(failed)?;
         let is_out = depth > 0 && self.out.as_ref() == Some(&place);
-        if is_out || depth > DEEPEST || !self.seen.insert(place) {
+        if is_out || !self.seen.insert(place) {
+            return Ok(());
+        }
+        if depth > DEEPEST {
+            self.terminal.warn(format!(
+                "{}: lies more than {DEEPEST} folders deep and is left out, with all below it; name it by itself",
+                folder.display()
+            ));
             return Ok(());
         }
         let (mut images, mut folders, mut others) = (Vec::new(), Vec::new(), Vec::new());

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use voxelift_volume::files::{folder_of, remove_unfinished};
+use voxelift_volume::files::{folder_of, refuse_devices, remove_unfinished};
 use voxelift_volume::nifti::{self, Header, NiftiImage, ReadOptions, WriteOptions};
 use voxelift_volume::scan::{self, Scan};
 use voxelift_volume::{Volume, VolumeError};
@@ -53,6 +53,20 @@ impl Inputs {
         self.names.extend(fs::canonicalize(path));
     }
 
+    /// Refuses an output that is one of them.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn refuse(&self, output: &Path) -> anyhow::Result<()> {
+        if self.hold(output) {
+            return Err(usage(format!(
+                "output {}: is the input; inputs are never overwritten",
+                output.display()
+            )));
+        }
+        Ok(())
+    }
+
     fn hold(&self, output: &Path) -> bool {
         self.names.contains(output)
             || fs::canonicalize(output).is_ok_and(|output| self.names.contains(&output))
@@ -91,7 +105,7 @@ pub fn jobs_within(
     suffix: &str,
     force: bool,
 ) -> anyhow::Result<Vec<Job>> {
-    let into_folder = batch || out.is_dir();
+    let into_folder = batch || out.is_dir() || is_named_as_folder(out);
     if into_folder && out.exists() && !out.is_dir() {
         return Err(usage(format!(
             "-o {}: is a file; several inputs need a folder",
@@ -134,6 +148,9 @@ pub fn scans(inputs: &[PathBuf], out: &Path, terminal: &Terminal) -> anyhow::Res
     let (mut scans, mut batch) = (Vec::new(), inputs.len() > 1);
     for input in inputs {
         if !input.is_dir() {
+            if !batch && let Err(error) = fs::symlink_metadata(input) {
+                return Err(VolumeError::io(input, "open", error).into());
+            }
             scans.push(Found {
                 path: input.clone(),
                 within: PathBuf::new(),
@@ -158,6 +175,14 @@ pub fn scans(inputs: &[PathBuf], out: &Path, terminal: &Terminal) -> anyhow::Res
         scans.extend(inside);
     }
     Ok((scans, batch))
+}
+
+/// Whether a name ends as one of a folder does: `out/`, there or not.
+fn is_named_as_folder(out: &Path) -> bool {
+    out.as_os_str()
+        .as_encoded_bytes()
+        .last()
+        .is_some_and(|last| std::path::is_separator(char::from(*last)))
 }
 
 /// Removes what killed processes left half-written of these outputs and of what goes with them (`beside` one).
@@ -203,12 +228,7 @@ pub fn check_output_beside(output: &Path, inputs: &Inputs, force: bool) -> anyho
             output.display()
         )));
     }
-    if inputs.hold(output) {
-        return Err(usage(format!(
-            "output {}: is the input; inputs are never overwritten",
-            output.display()
-        )));
-    }
+    inputs.refuse(output)?;
     refuse_existing(output, force)
 }
 
@@ -218,6 +238,7 @@ pub fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
     if output.is_dir() {
         return Err(usage(format!("output {}: is a folder", output.display())));
     }
+    refuse_devices(output)?;
     if output.exists() && !force {
         return Err(VolumeError::Exists {
             path: output.to_owned(),
@@ -365,6 +386,11 @@ mod tests {
         assert_eq!(
             outputs(&["x/a.nii"], at, false).unwrap(),
             [at.join("a_sr.nii.gz")]
+        );
+        let slash = at.join("later/");
+        assert_eq!(
+            outputs(&["x/a.nii"], &slash, false).unwrap(),
+            [at.join("later/a_sr.nii.gz")]
         );
         let new = at.join("new");
         let both = outputs(&["a.nii", "b.nii.gz"], &new, false).unwrap();

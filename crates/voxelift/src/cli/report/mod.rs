@@ -17,7 +17,7 @@ pub use evaluated::{covers, scan_behind};
 pub use trial::of_prepared;
 
 use super::files;
-use crate::failure::{Outcome, told};
+use crate::failure::{Outcome, told, usage};
 use crate::report::{self, Pairs};
 use crate::study;
 use crate::terminal::{self, Terminal};
@@ -50,6 +50,15 @@ pub struct ReportArguments {
 pub fn run(arguments: &ReportArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let folder = &arguments.folder;
     if let Some(output) = &arguments.output {
+        let is_page = output
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("html") || ending.eq_ignore_ascii_case("htm"));
+        if !is_page {
+            return Err(usage(format!(
+                "-o {}: expected a name ending in .html; a page never replaces a file of another kind",
+                output.display()
+            )));
+        }
         files::refuse_existing(output, arguments.force)?;
     }
     let html = page(folder, terminal)?;

@@ -2,50 +2,80 @@
 
 use std::path::{Path, PathBuf};
 
-use voxelift_volume::VolumeError;
-use voxelift_volume::nifti::{Header, NiftiImage, OutputType, ReadOptions, Slices, WriteOptions};
+use voxelift_volume::nifti::{self, BASE, Header, OutputType, Part, ReadOptions, Slices, WriteOptions};
 use voxelift_volume::resample::{Interpolation, resample_like};
+use voxelift_volume::scan;
+use voxelift_volume::{Volume, VolumeError};
 
 use super::super::files;
 use crate::terminal::Terminal;
-
-/// Whole numbers from here on are not all exact in f32.
-const INEXACT: f32 = 16_777_216.0;
 
 /// Where the labels of an output go: beside it, as `<stem>_labels.nii.gz`.
 pub fn output(of: &Path) -> PathBuf {
     of.with_file_name(format!("{}_labels.nii.gz", files::stem(of)))
 }
 
+/// A label map on the grid of an output.
+pub struct Labels {
+    header: Header,
+    /// Its values; of codes that f32 would round the upper parts, and the lower ones in `lower`.
+    frames: Vec<Volume>,
+    lower: Option<Vec<Volume>>,
+}
+
 /// A label map on the grid of `fine`: at each voxel the value that is nearest in the world, whatever grid and orientation
 /// the map has; 0 outside its field of view.
 ///
 /// # Errors
-/// When it cannot be read, holds numbers that f32 does not, or lies elsewhere.
+/// When it cannot be read, holds codes of 2^48 and more, or lies elsewhere.
 pub fn on_grid(
     labels: &Path,
     fine: &Header,
     options: &ReadOptions,
     terminal: &Terminal,
-) -> anyhow::Result<NiftiImage> {
-    let image = files::read(labels, options, terminal)?;
+) -> anyhow::Result<Labels> {
     let refuse = |value: String, expected: &str| VolumeError::malformed(labels, "labels", value, expected);
-    let values = || image.frames.iter().flat_map(|frame| frame.data());
-    if let Some(large) = values().find(|v| v.abs() >= INEXACT) {
-        return Err(refuse(
-            large.to_string(),
-            "numbers below 2^24, which come through unchanged",
-        )
-        .into());
+    let largest = |frames: &[Volume]| {
+        let values = frames.iter().flat_map(|frame| frame.data());
+        values.fold(0.0_f32, |most, v| most.max(v.abs()))
+    };
+    let whole = scan::read(labels, options)?;
+    // f32 has every whole number below the base; the codes of some atlases are larger.
+    let (image, lower) = if f64::from(largest(&whole.frames)) < BASE {
+        (whole, None)
+    } else {
+        drop(whole);
+        let read = |part| {
+            let options = ReadOptions {
+                part,
+                ..options.clone()
+            };
+            scan::read(labels, &options)
+        };
+        let (upper, lower) = (read(Part::Upper)?, read(Part::Lower)?);
+        if f64::from(largest(&upper.frames)) >= BASE {
+            return Err(refuse(
+                "2^48 and more".to_owned(),
+                "numbers below 2^48, which come through unchanged",
+            )
+            .into());
+        }
+        (upper, Some(lower.frames))
+    };
+    for warning in &image.warnings {
+        terminal.warn(format!("{}: {warning}", labels.display()));
     }
     let grid = fine.geometry();
-    let frames: Vec<_> = image
-        .frames
-        .iter()
-        .map(|frame| resample_like(frame, &grid, Interpolation::Nearest))
-        .collect();
-    let nothing = !frames.iter().flat_map(|frame| frame.data()).any(|v| *v != 0.0);
-    if nothing && values().any(|v| *v != 0.0) {
+    let placed = |frames: &[Volume]| -> Vec<Volume> {
+        let placed = |frame| resample_like(frame, &grid, Interpolation::Nearest);
+        frames.iter().map(placed).collect()
+    };
+    let (frames, lower_placed) = (placed(&image.frames), lower.as_deref().map(placed));
+    let any = |frames: &[Volume], lower: Option<&Vec<Volume>>| {
+        let all = frames.iter().chain(lower.into_iter().flatten());
+        all.flat_map(|frame| frame.data()).any(|v| *v != 0.0)
+    };
+    if !any(&frames, lower_placed.as_ref()) && any(&image.frames, lower.as_ref()) {
         let value = "all outside the scan's field of view".to_owned();
         return Err(refuse(
             value,
@@ -64,10 +94,10 @@ pub fn on_grid(
         extensions: image.header.extensions_of_any_grid(),
         ..image.header
     };
-    Ok(NiftiImage {
+    Ok(Labels {
         header,
         frames,
-        warnings: Vec::new(),
+        lower: lower_placed,
     })
 }
 
@@ -76,7 +106,7 @@ pub fn on_grid(
 /// # Errors
 /// When it cannot be written.
 pub fn write(
-    labels: NiftiImage,
+    labels: Labels,
     of: &Path,
     scan: &WriteOptions,
     anonymise: bool,
@@ -86,8 +116,17 @@ pub fn write(
     if anonymise {
         header.anonymise();
     }
-    let frames = labels.frames.into_iter().map(Ok);
-    files::write(&path, &header, frames, &write_options(scan), terminal)?;
+    let options = write_options(scan);
+    match &labels.lower {
+        None => {
+            let frames = labels.frames.into_iter().map(Ok);
+            files::write(&path, &header, frames, &options, terminal)?;
+        }
+        Some(lower) => {
+            files::make_parent(&path)?;
+            nifti::write_parts(&path, &header, [&labels.frames, lower], &options)?;
+        }
+    }
     terminal.say(format!("{}: labels", path.display()));
     Ok(path)
 }

@@ -135,7 +135,14 @@ impl Budget {
     /// When `--memory` is less than the scan takes with the smallest.
     pub fn tile(&self, work: &Work) -> anyhow::Result<Option<usize>> {
         let asked_for = work.network.map(|network| network.tile);
-        if !self.asked_for || work.with_tile(asked_for.unwrap_or(0)) <= self.bytes {
+        let wanted = work.with_tile(asked_for.unwrap_or(0));
+        if !self.asked_for {
+            return match memory::expect_room("this scan", wanted) {
+                Ok(()) => Ok(asked_for),
+                Err(what) => anyhow::bail!("{what}; give --memory, for smaller tiles, or take it elsewhere"),
+            };
+        }
+        if wanted <= self.bytes {
             return Ok(asked_for);
         }
         let smaller = (LEAST_TILE..asked_for.unwrap_or(0))

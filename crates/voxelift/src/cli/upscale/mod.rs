@@ -10,7 +10,7 @@ mod self_learning;
 pub mod sidecar;
 mod target;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::builder::PossibleValue;
@@ -428,6 +428,8 @@ impl Plan {
             };
             // In a batch nothing was there but what is ours, and another process may come to the same end.
             write.force |= batch;
+        } else {
+            sidecar::forget(&job.output, terminal)?;
         }
         let mut written = vec![job.output.clone()];
         if let (Some(tile), Some(network)) = (tile, work.network)
@@ -509,10 +511,16 @@ impl Plan {
                 },
             };
             let files = AuditFiles::beside(&job.output);
-            audit.write(&files, &place, &job.input, terminal)?;
+            let input = if self.anonymise {
+                Path::new(&*name)
+            } else {
+                &job.input
+            };
+            audit.write(&files, &place, input, terminal)?;
             written.extend(files.all().map(Clone::clone));
         }
         if let Some(claim) = claim {
+            claim.tell_left_over(&written, terminal);
             claim.done(&written, &found.consistency)?;
         }
         Ok(Some(said.join("\n")))
@@ -550,6 +558,9 @@ impl Plan {
     ) -> anyhow::Result<Geometry> {
         self.method.check_voxels(input, name, terminal)?;
         let grid = self.target.grid(input)?;
+        if let Some(warning) = self.target.little_in_common(input) {
+            terminal.warn(format!("{name}: {warning}"));
+        }
         let counts = grid.extent.iter().map(|n| *n as u64);
         let voxels = counts.fold(frames as u64, u64::saturating_mul);
         if voxels > self.read.max_voxels {

@@ -19,9 +19,12 @@ use super::super::files::{self, Job};
 use super::Plan;
 use super::consistency::Consistency;
 use super::method::Method;
+use crate::terminal::Terminal;
 
 /// The key that says that the work is under way, or was cut off.
 const UNDER_WAY: &str = "under_way";
+/// The key that says that free text was dropped.
+const ANONYMISED: &str = "anonymise";
 /// The key of what was written: file names and their SHA-256.
 const OUTPUTS: &str = "outputs";
 
@@ -53,14 +56,31 @@ pub(super) fn described(
         let (operators, because) = (acquisition.operators.to_string(), &acquisition.because);
         how["acquired"] = json!({"operators": operators, "because": because});
     }
-    of_files(
+    let mut how = of_files(
         how,
         job,
         &plan.read,
         &plan.write,
         plan.audit,
         [&plan.labels, &plan.like],
-    )
+    )?;
+    if plan.anonymise {
+        how[ANONYMISED] = json!(true);
+        without_folders(&mut how);
+    }
+    Ok(how)
+}
+
+/// Leaves the names of files without the folders that they lie in, which may name somebody.
+fn without_folders(how: &mut Value) {
+    let names = ["/source", "/labels/file", "/like/file"];
+    for name in names {
+        if let Some(path) = how.pointer_mut(name)
+            && let Some(short) = path.as_str().and_then(|path| Path::new(path).file_name())
+        {
+            *path = json!(short.to_string_lossy());
+        }
+    }
 }
 
 /// What every output depends on beside its method: the content of the files and how they are read and written.
@@ -227,7 +247,7 @@ fn differing<'a>(how: &'a Value, there: &Value) -> Vec<&'a str> {
     let keys = how.as_object().into_iter().flatten();
     let other = keys.filter(|(key, value)| match key.as_str() {
         // Where a scan lies does not matter, what it holds does.
-        "source" | "model" => false,
+        "source" | "model" | ANONYMISED => false,
         "consistency" => modes(value) != modes(&there["consistency"]),
         "labels" | "like" => there[key]["sha256"] != value["sha256"],
         // An audit more than was asked for does not change the output.
@@ -243,7 +263,12 @@ fn differing<'a>(how: &'a Value, there: &Value) -> Vec<&'a str> {
             key
         }
     };
-    other.map(|(key, _)| word(key)).collect()
+    let mut other: Vec<&str> = other.map(|(key, _)| word(key)).collect();
+    let anonymised = |how: &Value| how[ANONYMISED] == json!(true);
+    if anonymised(how) != anonymised(there) {
+        other.push(ANONYMISED);
+    }
+    other
 }
 
 /// The sidecar of this path; none where there is none.
@@ -282,6 +307,43 @@ pub fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
     match read(&path)? {
         Some(there) if there[UNDER_WAY] == json!(true) && !is_locked(&path, false) => Ok(()),
         _ => files::refuse_existing(&path, force),
+    }
+}
+
+/// Removes the sidecar of an earlier output under the same name, which says nothing true of a new one without a sidecar; one of
+/// another program stays, and so does one that another process holds. What else was written beside the earlier output is told.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn forget(output: &Path, terminal: &Terminal) -> anyhow::Result<()> {
+    let path = beside(output);
+    let Ok(Some(there)) = read(&path) else {
+        return Ok(());
+    };
+    if is_locked(&path, false) {
+        return Ok(());
+    }
+    tell_left_over(output, &there, &[output.to_owned()], terminal);
+    fs::remove_file(&path).map_err(|error| VolumeError::io(&path, "remove", error))?;
+    Ok(())
+}
+
+/// Says which files an earlier output under the same name had beside it, that the new one was not `written` with.
+fn tell_left_over(output: &Path, there: &Value, written: &[PathBuf], terminal: &Terminal) {
+    for name in there[OUTPUTS]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+    {
+        let file = output.with_file_name(name);
+        if !written.contains(&file) && file.is_file() {
+            terminal.warn(format!(
+                "{}: goes with an earlier {}; make it anew, or remove it",
+                file.display(),
+                output.display()
+            ));
+        }
     }
 }
 
@@ -342,6 +404,14 @@ impl Claim {
     /// Says more of how the output was made.
     pub fn add(&mut self, key: &str, value: Value) {
         self.how[key] = value;
+    }
+
+    /// Says which files an earlier output under the same name had beside it and this one was not `written` with.
+    pub fn tell_left_over(&self, written: &[PathBuf], terminal: &Terminal) {
+        let before = self.before.as_deref().map(serde_json::from_slice::<Value>);
+        if let (Some(Ok(before)), Some(output)) = (before, written.first()) {
+            tell_left_over(output, &before, written, terminal);
+        }
     }
 
     /// Says what was written, and what was done for data consistency.

@@ -39,12 +39,33 @@ impl Target {
     /// The grid itself.
     ///
     /// # Errors
-    /// When the target is coarser than the input along an axis.
+    /// When the target is coarser than the input along an axis, or lies elsewhere.
     pub fn grid(&self, input: &Geometry) -> Result<Geometry> {
+        if let Self::Like(reference) = self
+            && in_common(input, &reference.geometry()) == 0.0
+        {
+            let value = "a grid outside the scan's field of view".to_owned();
+            let expected = "one that lies where the scan does; compare both with `voxelift info`";
+            return Err(VolumeError::argument("like", value, expected));
+        }
         let extent = self.extent(input)?;
         Ok(match self {
             Self::Scale(_) | Self::Spacing(_) => input.with_extent(extent),
             Self::Like(reference) => reference.geometry(),
+        })
+    }
+
+    /// A warning where the grid has little in common with the input.
+    pub fn little_in_common(&self, input: &Geometry) -> Option<String> {
+        let Self::Like(reference) = self else {
+            return None;
+        };
+        let share = in_common(input, &reference.geometry());
+        (share < LITTLE).then(|| {
+            format!(
+                "has only {:.0} % of the smaller field of view in common with the grid that was asked for; the rest of the output is empty",
+                100.0 * share
+            )
         })
     }
 
@@ -97,6 +118,33 @@ impl Target {
             _ => input.resampled(grid.extent, &VoxelMap::field_of_view(input.extent, grid.extent)),
         }
     }
+}
+
+/// Volumes that share less than this of the smaller one are doubtful.
+const LITTLE: f64 = 0.25;
+/// Points along each axis that are looked at for [`in_common`].
+const POINTS: usize = 24;
+
+/// The share of the smaller field of view, of two grids, that lies in the other, by points in its voxels.
+fn in_common(a: &Geometry, b: &Geometry) -> f64 {
+    let share = |of: &Geometry, within: &Geometry| {
+        let at = |axis: usize, i: usize| (i as f64 + 0.5) / POINTS as f64 * of.extent[axis] as f64 - 0.5;
+        let mut inside = 0;
+        for k in 0..POINTS {
+            for j in 0..POINTS {
+                for i in 0..POINTS {
+                    let voxel = within.voxel(of.world([at(0, i), at(1, j), at(2, k)]));
+                    let is_in = |axis: usize| {
+                        (-0.5 - SAME_PLACE..within.extent[axis] as f64 - 0.5 + SAME_PLACE)
+                            .contains(&voxel[axis])
+                    };
+                    inside += usize::from((0..3).all(is_in));
+                }
+            }
+        }
+        inside as f64 / POINTS.pow(3) as f64
+    };
+    share(a, b).max(share(b, a))
 }
 
 /// For each voxel axis of `input` the voxel size of `reference` along the axis that runs most nearly with it.
