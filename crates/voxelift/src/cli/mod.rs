@@ -103,7 +103,7 @@ pub fn command() -> clap::Command {
 /// Reads the arguments, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
     end_with_a_message();
-    let parsed = command().try_get_matches();
+    let parsed = with_negative_numbers(command()).try_get_matches();
     let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(answer) => return without_command(&answer),
@@ -119,8 +119,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The arguments as clap reads them; a negative number behind an option is its value, and refused as such.
-fn command() -> clap::Command {
+/// A negative number behind an option is its value, and refused as such.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
     let negative = |argument: clap::Arg| {
         if argument.is_positional() || !argument.get_action().takes_values() {
             argument
@@ -128,7 +128,7 @@ fn command() -> clap::Command {
             argument.allow_negative_numbers(true)
         }
     };
-    Arguments::command()
+    command
         .mut_args(negative)
         .mut_subcommands(|command| command.mut_args(negative))
 }
