@@ -28,11 +28,13 @@ pub mod likeness;
 pub mod metrics;
 pub mod mgh;
 pub mod resolution;
+pub mod synthesis;
 pub mod tile;
 
 pub mod baseline;
 pub mod calibration;
 pub mod consistency;
+pub mod placed;
 pub mod portrait;
 pub mod scan;
 

@@ -17,6 +17,7 @@ use super::ValidationHead;
 use super::domain::{DomainCheck, Gallery};
 use super::findings::{self, Findings};
 use super::inventory::Inventory;
+use super::placed;
 use super::scans::{Scans, goes_on};
 use super::sources::{Source, cohort, cohort_until};
 use super::suspects;
@@ -99,6 +100,9 @@ fn prepare_looking(
     stop: &AtomicBool,
     note: &mut dyn FnMut(String),
 ) -> Result<(Prepared, DomainCheck)> {
+    if config.network.placed {
+        return Ok((placed::prepare(config, stop, note)?, DomainCheck::default()));
+    }
     let data = &config.data;
     let cohort = cohort_until(data, stop)?;
     let scale = config.scale.scale();
@@ -167,6 +171,7 @@ fn prepare_looking(
                 hr: of(hr_kept.clone()),
                 lr: of(lr_kept),
                 noise: degradation.noise,
+                unmeasured: None,
             });
         }
         warnings.extend(
@@ -312,6 +317,11 @@ impl<F: Fn(&mut dyn FnMut(String)) -> Result<Volume>> Reading<F> {
 /// A glob that finds nothing, an unreadable scan, a person in two roles.
 pub fn validation_heads(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationHead>> {
     let go_on = AtomicBool::new(false);
+    if config.network.placed {
+        let mut heads = placed::watched(config, &go_on, &mut |_| {})?;
+        heads.truncate(most);
+        return Ok(heads);
+    }
     let mut heads = Scans::of(&cohort(&config.data)?, config, &go_on, &mut Vec::new())?.validation;
     heads.truncate(most);
     let source = Degradation::new(source, config.scale.scale());

@@ -11,6 +11,7 @@ mod inventory;
 mod ledger;
 mod objective;
 mod scans;
+mod placed;
 mod self_test;
 mod sources;
 mod state;
@@ -42,6 +43,7 @@ use voxelift_volume::files::write_atomically;
 
 use crate::cache;
 use crate::config::Config;
+use crate::dataset::Dataset;
 use crate::error::{ModelError, Result};
 use crate::model_file;
 use crate::run::{Record, RunDir};
@@ -116,7 +118,9 @@ pub fn train(
     let (first, steps) = (state.step, config.steps);
     std::thread::scope(|scope| {
         let (send, receive) = sync_channel(DRAWN_AHEAD);
+        scope.spawn(move || dataset.keep_ahead(first, steps));
         scope.spawn(move || {
+            let _closed = Closing(dataset);
             for step in first..steps {
                 // Nobody receives any more: the run has ended.
                 if send.send(dataset.draw(step)).is_err() {
@@ -153,6 +157,15 @@ pub fn train(
         }
         training.export(stop, sink)
     })
+}
+
+/// Ends the making of data when nothing is drawn any more, whatever the reason.
+struct Closing<'a>(&'a Dataset);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// Batches drawn before they are asked for.

@@ -38,6 +38,8 @@ pub struct Validation {
     pub scores: BTreeMap<String, ValidationScores>,
     /// The first head, super-resolved.
     pub first: Volume,
+    /// Of each head by name: masked PSNR less that of its best baseline, dB.
+    pub gains: Vec<(String, f64)>,
 }
 
 impl ValidationHead {
@@ -105,19 +107,25 @@ impl ValidationHead {
 pub fn validate(resolver: &SuperResolver, heads: &[ValidationHead]) -> Result<Validation> {
     let mut sums: BTreeMap<String, Vec<ValidationScores>> = BTreeMap::new();
     let mut first = None;
+    let mut gains = Vec::new();
     let model = Method::Model(resolver);
     for head in heads {
         let sr = head.apply(model)?;
+        let mut best = f64::NEG_INFINITY;
         for (baseline, scores) in head.baselines()? {
+            best = best.max(scores.masked_psnr_db);
             sums.entry(baseline.to_string()).or_default().push(*scores);
         }
-        sums.entry(model.name()).or_default().push(head.score(&sr)?);
+        let of_sr = head.score(&sr)?;
+        gains.push((head.name.clone(), of_sr.masked_psnr_db - best));
+        sums.entry(model.name()).or_default().push(of_sr);
         first.get_or_insert(sr);
     }
     let scores = sums.into_iter().map(|(name, all)| (name, mean(&all))).collect();
     Ok(Validation {
         scores,
         first: first.expect("at least one head"),
+        gains,
     })
 }
 

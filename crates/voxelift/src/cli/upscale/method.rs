@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::{Value, json};
 use voxelift_model::device::DeviceChoice;
-use voxelift_model::infer::{MIRRORINGS, SuperResolver, UpscaleOptions};
+use voxelift_model::infer::{Expected, MIRRORINGS, SuperResolver, UpscaleOptions};
 use voxelift_model::model_file::{ModelCard, ModelFile};
+use voxelift_model::networks::{PLACED_CHANNELS, PLACED_STEP};
 use voxelift_volume::appearance::Appearance;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::degrade::Operators;
 use voxelift_volume::intensity::{Normalization, explained};
+use voxelift_volume::placed::resolved_mm;
 use voxelift_volume::{Geometry, Scale, Volume};
 
 use super::super::words::number;
@@ -80,6 +82,37 @@ impl Model {
         self.resolver.scale()
     }
 
+    /// Whether it takes scans of any spacing.
+    pub fn is_placed(&self) -> bool {
+        self.resolver.is_placed()
+    }
+
+    /// Voxels of the volume that it makes for a target.
+    ///
+    /// # Errors
+    /// When the target is coarser than the scan.
+    pub fn extent(&self, input: &Geometry, target: &Target) -> voxelift_volume::Result<[usize; 3]> {
+        if self.is_placed() {
+            target.extent(input)
+        } else {
+            Ok(self.scale().up(input.extent))
+        }
+    }
+
+    /// What it may be expected to gain, measured on the scan.
+    ///
+    /// # Errors
+    /// When it cannot take the scan.
+    pub fn expected(
+        &self,
+        scan: &Volume,
+        target: &Target,
+        tile: Option<usize>,
+    ) -> anyhow::Result<Option<Expected>> {
+        let extent = self.extent(scan.geometry(), target)?;
+        Ok(self.resolver.expected(scan, extent, resolved_mm(scan), tile)?)
+    }
+
     /// What the owner of the training data wants every user to know.
     pub fn notes(&self) -> &str {
         &self.card.notes
@@ -108,12 +141,22 @@ impl Model {
     }
 
     /// What a scan asks of the network.
-    pub fn work(&self, input: &Geometry) -> NetworkWork {
+    pub fn work(&self, input: &Geometry, grid: &Geometry) -> NetworkWork {
+        let (n_feats, placed) = (self.card.network.n_feats, self.is_placed());
         NetworkWork {
-            extent: input.extent,
+            extent: if placed { grid.extent } else { input.extent },
             tile: self.options.tile.unwrap_or(self.resolver.tile()),
-            n_feats: self.card.network.n_feats,
-            sub_voxels: self.card.scale.iter().product(),
+            // A placed network has its features for every eighth voxel, and four channels of the image.
+            n_feats: if placed {
+                n_feats.div_ceil(PLACED_STEP.pow(3))
+            } else {
+                n_feats
+            },
+            sub_voxels: if placed {
+                PLACED_CHANNELS
+            } else {
+                self.card.scale.iter().product()
+            },
         }
     }
 
@@ -144,6 +187,7 @@ impl Model {
     pub fn member(
         &self,
         scan: &Volume,
+        target: &Target,
         tile: Option<usize>,
         mirroring: usize,
         name: &str,
@@ -151,19 +195,26 @@ impl Model {
     ) -> anyhow::Result<Volume> {
         let what = format!("{name}, mirroring {} of {MIRRORINGS}", mirroring + 1);
         self.with_progress(&what, terminal, |hear| {
-            self.resolver.member(scan, tile, mirroring, hear)
+            let extent = self.extent(scan.geometry(), target)?;
+            self.resolver
+                .member_onto(scan, extent, resolved_mm(scan), tile, mirroring, hear)
         })
     }
 
     fn upscale(
         &self,
         scan: &Volume,
+        target: &Target,
         tile: Option<usize>,
         name: &str,
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
         let options = UpscaleOptions { tile, ..self.options };
-        self.with_progress(name, terminal, |hear| self.resolver.upscale(scan, &options, hear))
+        self.with_progress(name, terminal, |hear| {
+            let extent = self.extent(scan.geometry(), target)?;
+            self.resolver
+                .onto(scan, extent, resolved_mm(scan), &options, hear)
+        })
     }
 
     fn with_progress(
@@ -182,6 +233,9 @@ impl Model {
 
     /// In which respects voxels of this size are none that the model was trained on.
     fn strange_voxels(&self, input: &Geometry) -> Vec<String> {
+        if self.is_placed() {
+            return Vec::new();
+        }
         let spacing = input.spacing_mm();
         let ranges = self.card.lr_spacing_mm.into_iter().enumerate();
         let strange = ranges.filter_map(|(axis, [least, largest])| {
@@ -280,7 +334,7 @@ impl Method {
         Ok(())
     }
 
-    /// A finer volume over the same field of view: a model's scale is fixed, the others make what `target` takes.
+    /// A finer volume over the same field of view: what `target` takes, or as fine as a model of a fixed scale makes it.
     ///
     /// # Errors
     /// When the target is coarser than the volume, or a model cannot take it.
@@ -294,7 +348,7 @@ impl Method {
     ) -> anyhow::Result<Volume> {
         match self {
             Self::Baseline(baseline) => Ok(baseline.apply(volume, target.extent(volume.geometry())?)),
-            Self::Model(model) => model.upscale(volume, tile, name, terminal),
+            Self::Model(model) => model.upscale(volume, target, tile, name, terminal),
         }
     }
 

@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 use voxelift_model::device::DeviceChoice;
-use voxelift_model::infer::UpscaleOptions;
+use voxelift_model::infer::{Expected, UpscaleOptions};
 use voxelift_model::self_learning::SelfModel;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::consistency::{Acquired, Acquisition};
@@ -353,13 +353,17 @@ impl Plan {
             MethodArgument::SelfLearned => unreachable!("it goes its own way"),
         };
         let default_scale = match &method {
-            Method::Model(model) => model.scale(),
-            Method::Baseline(_) => Scale::isotropic(2),
+            Method::Model(model) if !model.is_placed() => model.scale(),
+            Method::Model(_) | Method::Baseline(_) => Scale::isotropic(2),
         };
+        let placed = matches!(&method, Method::Model(model) if model.is_placed());
         let target = match (arguments.scale, arguments.spacing, &arguments.like) {
             (_, _, Some(reference)) => Target::Like(Box::new(scan::read_header(reference)?.0)),
             (_, Some(spacing), None) => Target::Spacing(spacing.0),
-            (Some(scale), None, None) if matches!(method, Method::Model(_)) && scale != default_scale => {
+            (None, None, None) if placed => Target::Finest,
+            (Some(scale), None, None)
+                if matches!(method, Method::Model(_)) && !placed && scale != default_scale =>
+            {
                 return Err(usage(format!(
                     "--scale {scale}: the model's scale is {default_scale}; leave --scale out, or choose --spacing"
                 )));
@@ -400,10 +404,23 @@ impl Plan {
         files::refuse_dangling(&job.input)?;
         let scan = files::open(&job.input, &self.read, terminal)?;
         let geometry = scan.header.geometry();
-        let grid = self
-            .grid(&geometry, scan.header.frames(), &name, terminal)
+        let (target, halved) = self
+            .target
+            .settled(|| {
+                let mut frames = files::open(&job.input, &self.read, terminal)?.frames;
+                Ok(frames.next().context("holds no volume")??)
+            })
             .with_context(|| input.to_string())?;
-        let work = self.work(&geometry, &grid);
+        if halved {
+            terminal.warn(format!(
+                "{name}: as fine as the model's target already, so its voxels are halved; no reference was ever seen at that \
+                 size: --spacing chooses another grid"
+            ));
+        }
+        let grid = self
+            .grid(&target, &geometry, scan.header.frames(), &name, terminal)
+            .with_context(|| input.to_string())?;
+        let work = self.work(&target, &geometry, &grid);
         let tile = self.budget.tile(&work)?;
         let acquisition = (self.consistency != Consistency::Off)
             .then(|| {
@@ -420,7 +437,7 @@ impl Plan {
         };
         let mut claim = None;
         if sidecar::is_kept(self, batch) {
-            let how = sidecar::described(self, job, tile, acquisition.as_ref())?;
+            let how = sidecar::described(self, &target, job, tile, acquisition.as_ref())?;
             let audit = AuditFiles::beside(&job.output);
             let alone: Vec<PathBuf> = match self.audit {
                 true => audit.all().map(Clone::clone).into(),
@@ -444,7 +461,7 @@ impl Plan {
             ));
         }
         let _share = self.budget.share(&work, tile);
-        let mut header = self.target.header(&scan.header, &grid);
+        let mut header = target.header(&scan.header, &grid);
         if self.anonymise {
             header.anonymise();
         }
@@ -465,20 +482,18 @@ impl Plan {
             one_of_several: scan.header.frames() > 1,
             ..Found::default()
         };
+        let way = Way {
+            target: &target,
+            grid: &grid,
+            tile,
+        };
         let frames = scan.header.frames();
         let fine = scan.frames.enumerate().map(|(index, frame)| {
             let which = match frames {
                 1 => String::new(),
                 _ => format!(", volume {} of {frames}", index + 1),
             };
-            self.finer(
-                &frame?,
-                &grid,
-                tile,
-                &format!("{name}{which}"),
-                &mut found,
-                terminal,
-            )
+            self.finer(&frame?, &way, &format!("{name}{which}"), &mut found, terminal)
             .with_context(|| format!("{input}{which}"))
         });
         files::write(&job.output, &header, fine, &write, terminal)?;
@@ -505,7 +520,7 @@ impl Plan {
         if let Some(audit) = found.audit {
             said.extend(audit.lines());
             let place = Place {
-                target: &self.target,
+                target: &target,
                 grid: &grid,
                 header,
                 write: WriteOptions {
@@ -517,25 +532,28 @@ impl Plan {
             audit.write(&files, &place, &job.input, terminal)?;
             written.extend(files.all().map(Clone::clone));
         }
-        if let Some(claim) = claim {
+        if let Some(mut claim) = claim {
+            if let Some(expected) = found.expected {
+                claim.add("expected", expected);
+            }
             claim.done(&written, &found.consistency)?;
         }
         Ok(Some(said.join("\n")))
     }
 
     /// What a scan takes in memory.
-    fn work(&self, input: &Geometry, grid: &Geometry) -> Work {
+    fn work(&self, target: &Target, input: &Geometry, grid: &Geometry) -> Work {
         let (made, network) = match &self.method {
             Method::Model(model) => (
                 model.scale().up(input.extent).iter().product(),
-                Some(model.work(input)),
+                Some(model.work(input, grid)),
             ),
             Method::Baseline(_) => (voxels(grid), None),
         };
         let extras = Extras {
             consistent: self.consistency != Consistency::Off,
             audited: self.audit,
-            placed: !matches!(self.target, Target::Scale(_)),
+            placed: !matches!(target, Target::Scale(_)),
         };
         Work {
             input: voxels(input),
@@ -548,13 +566,14 @@ impl Plan {
     /// The finer grid, when the method may be applied and there are not too many voxels in it.
     fn grid(
         &self,
+        target: &Target,
         input: &Geometry,
         frames: usize,
         name: &str,
         terminal: &Terminal,
     ) -> anyhow::Result<Geometry> {
         self.method.check_voxels(input, name, terminal)?;
-        let grid = self.target.grid(input)?;
+        let grid = target.grid(input)?;
         let counts = grid.extent.iter().map(|n| *n as u64);
         let voxels = counts.fold(frames as u64, u64::saturating_mul);
         if voxels > self.read.max_voxels {
@@ -569,8 +588,7 @@ impl Plan {
     fn finer(
         &self,
         frame: &Volume,
-        grid: &Geometry,
-        tile: Option<usize>,
+        &Way { target, grid, tile }: &Way<'_>,
         name: &str,
         found: &mut Found,
         terminal: &Terminal,
@@ -579,17 +597,26 @@ impl Plan {
             && found.one_of_several
         {
             terminal.warn(format!("{name}: is {value} everywhere, and so is its output"));
-            let extent = model.scale().up(frame.extent());
+            let extent = model.extent(frame.geometry(), target)?;
             let empty = Volume::filled(value, frame.geometry().with_extent(extent));
-            return Ok(self.target.placed(empty, grid).0);
+            return Ok(target.placed(empty, grid).0);
         }
         self.method.check_appearance(frame, name, terminal)?;
+        if let Method::Model(model) = &self.method
+            && model.is_placed()
+            && !std::mem::replace(&mut found.looked_at, true)
+        {
+            let expected = model.expected(frame, target, tile)?;
+            found.expected = expected
+                .as_ref()
+                .map(|expected| told_gain(expected, name, terminal));
+        }
         let (answer, gathered) = match &self.method {
             Method::Model(model) if self.audit => {
-                let (answer, agreement) = audit::gather(model, frame, tile, name, terminal)?;
+                let (answer, agreement) = audit::gather(model, frame, target, tile, name, terminal)?;
                 (answer, Some((model, agreement)))
             }
-            method => (method.apply(frame, &self.target, tile, name, terminal)?, None),
+            method => (method.apply(frame, target, tile, name, terminal)?, None),
         };
         let (fine, done) = match &found.acquisition {
             Some(made_by) => self.consistency.apply(answer, frame, made_by)?,
@@ -601,16 +628,16 @@ impl Plan {
             found.audit = Some(Audit::of(model, agreement, &fine, frame)?);
         }
         // Beyond the field of view there is no signal: of a shifted scan that is not 0.
-        let scale = match &self.target {
+        let scale = match target {
             Target::Like(_) => Normalization::of(frame).ok().filter(|scale| scale.zero != 0.0),
             _ => None,
         };
         let (placed, how) = match scale {
             Some(scale) => {
-                let (placed, how) = self.target.placed(scale.without_zero(fine), grid);
+                let (placed, how) = target.placed(scale.without_zero(fine), grid);
                 (scale.onto_zero(placed), how)
             }
-            None => self.target.placed(fine, grid),
+            None => target.placed(fine, grid),
         };
         explained(&placed, frame)?;
         found.placed = found.placed.or(how);
@@ -624,6 +651,35 @@ fn blank(volume: &Volume) -> Option<f32> {
     volume.data().iter().all(|v| *v == first).then_some(first)
 }
 
+/// Where a scan is brought to.
+struct Way<'a> {
+    target: &'a Target,
+    grid: &'a Geometry,
+    /// Voxels along a tile.
+    tile: Option<usize>,
+}
+
+/// Says what a model may be expected to do for a scan, warns where a baseline does better, and gives what stands in the sidecar.
+fn told_gain(expected: &Expected, name: &str, terminal: &Terminal) -> Value {
+    let Expected {
+        factors,
+        baseline,
+        gain_db,
+    } = expected;
+    let by = factors.map(words::number).join("x");
+    if *gain_db < 0.0 {
+        terminal.warn(format!(
+            "{name}: made coarser once more by {by} and brought back, this scan came out better by {baseline} than by the model \
+             ({gain_db:+.2} dB): --method {baseline} makes that instead"
+        ));
+    } else {
+        terminal.say(format!(
+            "{name}: expected gain {gain_db:+.2} dB over {baseline}, measured on this scan made coarser once more by {by}"
+        ));
+    }
+    json!({"gain_db": gain_db, "baseline": baseline.name(), "factors": factors})
+}
+
 /// What is told about a scan beside its voxels.
 #[derive(Default)]
 struct Found {
@@ -633,6 +689,10 @@ struct Found {
     placed: Option<&'static str>,
     /// What made the scan, where data consistency is asked for.
     acquisition: Option<Acquisition>,
+    /// Whether the first volume was looked at for what a model may gain.
+    looked_at: bool,
+    /// What the model may be expected to gain on the first volume.
+    expected: Option<Value>,
     /// Of each volume, where it was asked for.
     consistency: Vec<Value>,
     audit: Option<Audit>,

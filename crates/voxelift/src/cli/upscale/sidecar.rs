@@ -19,6 +19,7 @@ use super::super::files::{self, Job};
 use super::Plan;
 use super::consistency::Consistency;
 use super::method::Method;
+use super::target::Target;
 
 /// The key that says that the work is under way, or was cut off.
 const UNDER_WAY: &str = "under_way";
@@ -42,12 +43,13 @@ pub(super) fn is_kept(plan: &Plan, batch: bool) -> bool {
 /// When a file that it depends on cannot be read.
 pub(super) fn described(
     plan: &Plan,
+    target: &Target,
     job: &Job,
     tile: Option<usize>,
     acquisition: Option<&Acquisition>,
 ) -> anyhow::Result<Value> {
     let mut how = plan.method.sidecar(tile);
-    how["target"] = json!(plan.target.to_string());
+    how["target"] = json!(target.to_string());
     how["consistency"] = json!({"mode": plan.consistency.name()});
     if let Some(acquisition) = acquisition {
         let (operators, because) = (acquisition.operators.to_string(), &acquisition.because);
