@@ -270,8 +270,8 @@ fn by_depth(scan: Tensor<5>, image: Tensor<5>) -> Tensor<5> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conv::voxel_shuffle;
     use burn::tensor::TensorData;
+    use voxelift_conv::voxel_shuffle;
 
     #[test]
     fn the_voxel_shuffle_undoes_the_blocks_and_constants_follow() {
