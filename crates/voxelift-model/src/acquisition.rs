@@ -182,8 +182,8 @@ mod tests {
             drawn.check().unwrap();
             let extent = drawn.lr_extent(&grid).unwrap();
             assert_eq!(extent[2], 96, "{drawn}");
-            for a in 0..2 {
-                let factor = grid.extent[a] as f64 / extent[a] as f64;
+            for (few, n) in extent.iter().zip(grid.extent) {
+                let factor = n as f64 / *few as f64;
                 assert!((1.0..6.3).contains(&factor), "{drawn}");
             }
             thick += usize::from(extent[0].abs_diff(extent[1]) > 30);

@@ -40,6 +40,7 @@ pub mod scan;
 
 pub mod audit;
 pub mod doctor;
+pub mod expected;
 
 pub use error::{Result, VolumeError};
 pub use volume::{Geometry, Scale, Turn, Volume, VoxelMap};

@@ -16,8 +16,6 @@ use crate::error::Result;
 use crate::model_file::{ModelCard, ModelFile};
 use crate::networks::Generator;
 
-pub use expected::Expected;
-
 /// The mirrorings of a volume, none among them, over which an ensemble averages (RCAN's self-ensemble).
 pub const MIRRORINGS: usize = 8;
 

@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use voxelift_volume::intensity::Normalization;
+use voxelift_volume::kspace::{truncate, zero_fill};
 use voxelift_volume::placed::{default_target, place, unmeasured};
 use voxelift_volume::tile::TilePlan;
 use voxelift_volume::{Scale, Volume};
@@ -21,7 +22,7 @@ impl SuperResolver {
     /// The super-resolved volume on `extent` voxels over the scan's field of view, in the scan's units.
     ///
     /// `resolved_mm` is what the scan resolves along x, y, z: its spacing, or more where the scanner interpolated. A network of
-    /// a fixed scale makes its own extent of the scan and takes notice of neither.
+    /// a fixed scale gets the scan truncated to what it resolves, and what it makes is truncated or zero-filled to the extent.
     ///
     /// # Errors
     /// When the volume is empty or constant.
@@ -37,7 +38,8 @@ impl SuperResolver {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Volume> {
         if !self.generator.is_placed() {
-            return self.upscale(scan, options, progress);
+            let made = self.upscale(&held(scan, resolved_mm), options, progress)?;
+            return Ok(fitted(made, extent));
         }
         self.refined(scan, extent, resolved_mm, options.tile, progress, |image| {
             self.answer(image, options.ensemble)
@@ -58,7 +60,8 @@ impl SuperResolver {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Volume> {
         if !self.generator.is_placed() {
-            return self.member(scan, tile, mirroring, progress);
+            let made = self.member(&held(scan, resolved_mm), tile, mirroring, progress)?;
+            return Ok(fitted(made, extent));
         }
         self.refined(scan, extent, resolved_mm, tile, progress, |image| {
             self.mirrored(image, mirroring)
@@ -120,6 +123,32 @@ impl SuperResolver {
         let fine = blend.finish(placed.geometry().clone());
         Ok(normalization.invert(fine.crop([0; 3], geometry.extent)))
     }
+}
+
+/// The scan in voxels as large as what it resolves.
+fn held(scan: &Volume, resolved_mm: [f64; 3]) -> Volume {
+    let (n, spacing) = (scan.extent(), scan.geometry().spacing_mm());
+    let few = std::array::from_fn(|a| {
+        let share = (spacing[a] / resolved_mm[a]).min(1.0);
+        ((n[a] as f64 * share).round() as usize).clamp(1, n[a])
+    });
+    if few == n {
+        scan.clone()
+    } else {
+        truncate(scan, few)
+    }
+}
+
+/// The volume on so many voxels: what they cannot hold is cut off in k-space, and what they could hold besides is zero.
+fn fitted(volume: Volume, extent: [usize; 3]) -> Volume {
+    let made = volume.extent();
+    if made == extent {
+        return volume;
+    }
+    zero_fill(
+        &truncate(&volume, std::array::from_fn(|a| made[a].min(extent[a]))),
+        extent,
+    )
 }
 
 /// The volume with its last plane repeated along each axis of an odd extent.

@@ -39,11 +39,7 @@ const STREAMS: u64 = 16;
 ///
 /// # Errors
 /// As there.
-pub(super) fn prepare(
-    config: &Config,
-    stop: &AtomicBool,
-    note: &mut dyn FnMut(String),
-) -> Result<Prepared> {
+pub(super) fn prepare(config: &Config, stop: &AtomicBool, note: &mut dyn FnMut(String)) -> Result<Prepared> {
     let data = &config.data;
     let cohort = cohort_until(data, stop)?;
     let [scans, heads, test] = [Role::Hr, Role::Validation, Role::Test].map(|role| sources(&cohort, role));

@@ -7,12 +7,15 @@ use voxelift_model::config::Config;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::{SuperResolver, UpscaleOptions};
 use voxelift_model::model_file::{self, ModelFile, PLACED_FORMAT};
+use voxelift_model::networks::GeneratorConfig;
 use voxelift_model::run::{Record, RunDir};
 use voxelift_model::train::{Event, Outcome, prepare, train};
 use voxelift_volume::baseline::Baseline;
+use voxelift_volume::degrade::{Operator, Operators};
+use voxelift_volume::expected::Trial;
 use voxelift_volume::phantom::{PhantomConfig, head};
 use voxelift_volume::placed::place;
-use voxelift_volume::{Volume, kspace};
+use voxelift_volume::{Scale, Volume, kspace};
 
 const PLACED: &str = r#"
     mode = "supervised"
@@ -159,32 +162,47 @@ fn an_untrained_network_leaves_the_placed_scan_as_it_is() {
 fn the_expected_gain_is_measured_on_the_scan() {
     let config = placed(&[]);
     let (device, _) = DeviceChoice::Auto.open().expect("a device");
-    let resolver = |seed| {
-        let generator = config.generator().init(seed, &device);
-        SuperResolver::new(generator, config.scale.scale(), 64, device.clone())
+    let generator = config.generator().init(1, &device);
+    let resolver = SuperResolver::new(generator, config.scale.scale(), 64, device);
+    let expected = |scan: &Volume, extent: [usize; 3]| {
+        let truncated = Operators::isotropic(Operator::KSpace);
+        let trial = Trial::of(scan, extent, scan.geometry().spacing_mm(), &truncated, false);
+        let trial = trial.expect("measured")?;
+        resolver.expected(&trial, None).expect("measured")
     };
     // An untrained network adds nothing to zero-fill, which is the best baseline for a truncated scan.
     let scan = kspace::truncate(&phantom([72, 80, 72], [2.4; 3]), [36, 40, 36]);
-    let spacing = scan.geometry().spacing_mm();
-    let expected = resolver(1)
-        .expected(&scan, [72, 80, 72], spacing, None)
-        .expect("measured")
-        .expect("large enough");
-    assert_eq!(
-        (expected.baseline, expected.factors),
-        (Baseline::ZeroFill, [2.0; 3])
-    );
-    assert!(expected.gain_db.abs() < 1e-3, "{expected:?}");
-    // Thick slices are imitated in plane.
-    let slices = phantom([60, 72, 12], [2.5, 2.5, 10.0]);
-    let expected = resolver(1)
-        .expected(&slices, [60, 72, 48], slices.geometry().spacing_mm(), None)
-        .expect("measured")
-        .expect("large enough");
-    assert_eq!(expected.factors, [1.0, 4.0, 1.0]);
+    let found = expected(&scan, [72, 80, 72]).expect("large enough");
+    assert_eq!((found.baseline, found.factors), (Baseline::ZeroFill, [2.0; 3]));
+    assert!(found.gain_db.abs() < 1e-3, "{found:?}");
     // A scan that is as fine as its target tells nothing.
-    let same = resolver(1).expected(&scan, scan.extent(), spacing, None);
-    assert_eq!(same.expect("measured"), None);
+    assert_eq!(expected(&scan, scan.extent()), None);
+}
+
+#[test]
+fn a_network_of_a_fixed_scale_is_fitted_to_the_grid_that_is_asked_for() {
+    let (device, _) = DeviceChoice::Auto.open().expect("a device");
+    let config = GeneratorConfig::tiny();
+    let resolver = SuperResolver::new(config.init(1, &device), Scale::isotropic(2), 64, device);
+    let scan = phantom([24, 22, 20], [4.0; 3]);
+    let onto = |extent, resolved| {
+        let options = UpscaleOptions::default();
+        resolver
+            .onto(&scan, extent, resolved, &options, &mut |_, _| {})
+            .expect("an answer")
+    };
+    let own = onto([48, 44, 40], [4.0; 3]);
+    assert_eq!(onto([36, 44, 30], [4.0; 3]), kspace::truncate(&own, [36, 44, 30]));
+    assert_eq!(
+        onto([48, 50, 40], [4.0; 3]),
+        kspace::zero_fill(&own, [48, 50, 40])
+    );
+    // What a scanner interpolated is taken back before.
+    let held = kspace::truncate(&scan, [24, 22, 10]);
+    let made = resolver
+        .upscale(&held, &UpscaleOptions::default(), &mut |_, _| {})
+        .expect("an answer");
+    assert_eq!(onto([48, 44, 20], [4.0, 4.0, 8.0]), made);
 }
 
 #[test]

@@ -55,7 +55,10 @@ pub fn in_words(path: &Path, card: &ModelCard) -> String {
         "trained on",
         if card.network.placed {
             let maps = counted(card.lr_scans.len(), "label map");
-            format!("{} and {maps}, acquired at random", counted(card.hr_scans.len(), "scan"))
+            format!(
+                "{} and {maps}, acquired at random",
+                counted(card.hr_scans.len(), "scan")
+            )
         } else {
             format!(
                 "{} HR and {}",

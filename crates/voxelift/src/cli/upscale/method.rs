@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::{Value, json};
 use voxelift_model::device::DeviceChoice;
-use voxelift_model::infer::{Expected, MIRRORINGS, SuperResolver, UpscaleOptions};
+use voxelift_model::infer::{MIRRORINGS, SuperResolver, UpscaleOptions};
 use voxelift_model::model_file::{ModelCard, ModelFile};
 use voxelift_model::networks::{PLACED_CHANNELS, PLACED_STEP};
 use voxelift_volume::appearance::Appearance;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::degrade::Operators;
+use voxelift_volume::expected::{Expected, Trial};
 use voxelift_volume::intensity::{Normalization, explained};
 use voxelift_volume::placed::resolved_mm;
 use voxelift_volume::{Geometry, Scale, Volume};
@@ -43,6 +44,8 @@ pub struct Model {
     content: String,
     options: UpscaleOptions,
     allow_out_of_range: bool,
+    /// Whether it was chosen for the scan: then nothing is refused, and the output is made on the grid asked for.
+    chosen: bool,
     /// Where it computes, without how many threads do.
     device: String,
 }
@@ -59,9 +62,26 @@ impl Model {
         allow_out_of_range: bool,
         terminal: &Terminal,
     ) -> anyhow::Result<Self> {
-        let (device, name) = device.open()?;
         let file = path.map_or_else(|| Ok(ModelFile::built_in()), ModelFile::open)?;
-        let (resolver, card) = SuperResolver::of(&file, device)?;
+        let model = Self::of(&file, device, options, terminal)?;
+        Ok(Self {
+            allow_out_of_range,
+            ..model
+        })
+    }
+
+    /// A model file that has been read.
+    ///
+    /// # Errors
+    /// When it is damaged, or the device is not there.
+    pub fn of(
+        file: &ModelFile,
+        device: DeviceChoice,
+        options: UpscaleOptions,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Self> {
+        let (device, name) = device.open()?;
+        let (resolver, card) = SuperResolver::of(file, device)?;
         terminal.detail(format!("{}: on {name}", file.origin().display()));
         Ok(Self {
             origin: file.origin().to_owned(),
@@ -69,12 +89,23 @@ impl Model {
             card,
             content: file.content(),
             options,
-            allow_out_of_range,
+            allow_out_of_range: false,
+            chosen: false,
             device: match name.split_once(", ") {
                 Some(("cpu", _)) => "cpu".to_owned(),
                 _ => name.trim_end_matches(", the first GPU found").to_owned(),
             },
         })
+    }
+
+    /// The same for whatever scan it is chosen for.
+    pub fn for_every_scan(self) -> Self {
+        Self { chosen: true, ..self }
+    }
+
+    /// Its file, or what it is called in the program.
+    pub fn name(&self) -> String {
+        self.origin.display().to_string()
     }
 
     /// SR voxels per voxel.
@@ -92,10 +123,21 @@ impl Model {
     /// # Errors
     /// When the target is coarser than the scan.
     pub fn extent(&self, input: &Geometry, target: &Target) -> voxelift_volume::Result<[usize; 3]> {
-        if self.is_placed() {
+        if self.is_placed() || self.chosen {
             target.extent(input)
         } else {
             Ok(self.scale().up(input.extent))
+        }
+    }
+
+    /// What a scan resolves: along x, y, z its spacing, or more where the scanner interpolated. A model of a fixed scale takes
+    /// voxels as they are where so many times as many are asked for.
+    pub fn resolved_mm(&self, scan: &Volume, target: &Target) -> [f64; 3] {
+        let as_it_is = !self.chosen || matches!(target, Target::Scale(_));
+        if !self.is_placed() && as_it_is {
+            scan.geometry().spacing_mm()
+        } else {
+            resolved_mm(scan)
         }
     }
 
@@ -103,14 +145,8 @@ impl Model {
     ///
     /// # Errors
     /// When it cannot take the scan.
-    pub fn expected(
-        &self,
-        scan: &Volume,
-        target: &Target,
-        tile: Option<usize>,
-    ) -> anyhow::Result<Option<Expected>> {
-        let extent = self.extent(scan.geometry(), target)?;
-        Ok(self.resolver.expected(scan, extent, resolved_mm(scan), tile)?)
+    pub fn expected(&self, trial: &Trial, tile: Option<usize>) -> anyhow::Result<Option<Expected>> {
+        Ok(self.resolver.expected(trial, tile.or(self.options.tile))?)
     }
 
     /// What the owner of the training data wants every user to know.
@@ -196,8 +232,9 @@ impl Model {
         let what = format!("{name}, mirroring {} of {MIRRORINGS}", mirroring + 1);
         self.with_progress(&what, terminal, |hear| {
             let extent = self.extent(scan.geometry(), target)?;
+            let resolved = self.resolved_mm(scan, target);
             self.resolver
-                .member_onto(scan, extent, resolved_mm(scan), tile, mirroring, hear)
+                .member_onto(scan, extent, resolved, tile, mirroring, hear)
         })
     }
 
@@ -212,8 +249,8 @@ impl Model {
         let options = UpscaleOptions { tile, ..self.options };
         self.with_progress(name, terminal, |hear| {
             let extent = self.extent(scan.geometry(), target)?;
-            self.resolver
-                .onto(scan, extent, resolved_mm(scan), &options, hear)
+            let resolved = self.resolved_mm(scan, target);
+            self.resolver.onto(scan, extent, resolved, &options, hear)
         })
     }
 
@@ -232,7 +269,7 @@ impl Model {
     }
 
     /// In which respects voxels of this size are none that the model was trained on.
-    fn strange_voxels(&self, input: &Geometry) -> Vec<String> {
+    pub fn strange_voxels(&self, input: &Geometry) -> Vec<String> {
         if self.is_placed() {
             return Vec::new();
         }
@@ -251,6 +288,12 @@ impl Model {
             })
         });
         strange.collect()
+    }
+
+    /// In which respects a scan looks like none that the model was trained on.
+    pub fn strange_looks(&self, looks: &Appearance) -> Vec<String> {
+        let seen = self.card.appearance.as_ref();
+        seen.map(|range| range.strange(looks)).unwrap_or_default()
     }
 
     /// Refuses what the model was not trained for, or says it where that is allowed.
@@ -278,8 +321,8 @@ impl Method {
     /// When a model was trained on others.
     pub fn check_voxels(&self, input: &Geometry, name: &str, terminal: &Terminal) -> anyhow::Result<()> {
         match self {
-            Self::Model(model) => model.judge(&model.strange_voxels(input), name, terminal),
-            Self::Baseline(_) => Ok(()),
+            Self::Model(model) if !model.chosen => model.judge(&model.strange_voxels(input), name, terminal),
+            Self::Model(_) | Self::Baseline(_) => Ok(()),
         }
     }
 
@@ -291,15 +334,22 @@ impl Method {
         let Self::Model(model) = self else {
             return Ok(());
         };
+        let spikes = Normalization::of(volume)?.spikes(volume).map(|(count, farthest)| {
+            format!(
+                "intensities: {count} voxels far beyond the rest, up to {farthest}; spikes, or text burnt into the image?"
+            )
+        });
+        if model.chosen {
+            if let Some(spikes) = spikes {
+                terminal.warn(format!("{name}: {spikes}"));
+            }
+            return Ok(());
+        }
         let mut respects = match &model.card.appearance {
-            Some(range) => range.strange(&Appearance::of(volume)?),
+            Some(_) => model.strange_looks(&Appearance::of(volume)?),
             None => Vec::new(),
         };
-        if let Some((count, farthest)) = Normalization::of(volume)?.spikes(volume) {
-            respects.push(format!(
-                "intensities: {count} voxels far beyond the rest, up to {farthest}; spikes, or text burnt into the image?"
-            ));
-        }
+        respects.extend(spikes);
         model.judge(&respects, name, terminal)
     }
 

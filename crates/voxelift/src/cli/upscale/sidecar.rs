@@ -17,9 +17,8 @@ use voxelift_volume::nifti::{ReadOptions, WriteOptions};
 
 use super::super::files::{self, Job};
 use super::Plan;
+use super::choice::Choice;
 use super::consistency::Consistency;
-use super::method::Method;
-use super::target::Target;
 
 /// The key that says that the work is under way, or was cut off.
 const UNDER_WAY: &str = "under_way";
@@ -34,7 +33,7 @@ pub fn beside(output: &Path) -> PathBuf {
 /// Whether an output has one: in a batch each, so that it can go on; alone those that need more than the command to be made
 /// again: a model's, and what data consistency was asked for.
 pub(super) fn is_kept(plan: &Plan, batch: bool) -> bool {
-    batch || plan.consistency != Consistency::Off || matches!(plan.method, Method::Model(_))
+    batch || plan.consistency != Consistency::Off || plan.methods.are_models()
 }
 
 /// What an output depends on, as its sidecar tells it.
@@ -43,13 +42,13 @@ pub(super) fn is_kept(plan: &Plan, batch: bool) -> bool {
 /// When a file that it depends on cannot be read.
 pub(super) fn described(
     plan: &Plan,
-    target: &Target,
+    choice: &Choice<'_>,
     job: &Job,
     tile: Option<usize>,
     acquisition: Option<&Acquisition>,
 ) -> anyhow::Result<Value> {
-    let mut how = plan.method.sidecar(tile);
-    how["target"] = json!(target.to_string());
+    let mut how = choice.method.sidecar(tile);
+    how["target"] = json!(choice.target.to_string());
     how["consistency"] = json!({"mode": plan.consistency.name()});
     if let Some(acquisition) = acquisition {
         let (operators, because) = (acquisition.operators.to_string(), &acquisition.because);

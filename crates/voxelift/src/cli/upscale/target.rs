@@ -52,19 +52,15 @@ impl Target {
         })
     }
 
-    /// The target of one scan, of which `look` reads the first volume, and whether its voxels are halved because they were as fine
-    /// as the target already; only [`Target::Finest`] depends on it.
-    ///
-    /// # Errors
-    /// Those of `look`.
-    pub fn settled(&self, look: impl FnOnce() -> anyhow::Result<Volume>) -> anyhow::Result<(Self, bool)> {
+    /// The target of one scan by its first volume, and whether its voxels are halved because they were as fine as the target
+    /// already; only [`Target::Finest`] depends on it.
+    pub fn settled(&self, first: &Volume) -> (Self, bool) {
         if !matches!(self, Self::Finest) {
-            return Ok((self.clone(), false));
+            return (self.clone(), false);
         }
-        let first = look()?;
-        let chosen = default_target(first.geometry(), resolved_mm(&first));
+        let chosen = default_target(first.geometry(), resolved_mm(first));
         let grid = first.geometry().with_extent(chosen.extent);
-        Ok((Self::Spacing(grid.spacing_mm()), chosen.halved))
+        (Self::Spacing(grid.spacing_mm()), chosen.halved)
     }
 
     /// How many voxels over the input's field of view come nearest to it.
