@@ -7,7 +7,7 @@ use voxelift_volume::degrade::Operators;
 /// What one training step sees.
 ///
 /// # Shapes
-/// `[N, 1, Z, Y, X]`; HR ones are `scale` times as long per axis.
+/// `[N, 1, Z, Y, X]`; HR ones are `scale` times as long per axis. A placed `lr_source` has four channels.
 ///
 /// # Units
 /// Intensities over the 99.5th percentile of the LR volume's foreground; foregrounds are 0 or 1.
@@ -43,6 +43,22 @@ pub struct TargetBatch {
 /// When the number of voxels is not that of the patches.
 pub fn patches_to_tensor(voxels: Vec<f32>, n: usize, [x, y, z]: [usize; 3], device: &Device) -> Tensor<5> {
     Tensor::from_data(TensorData::new(voxels, [n, 1, z, y, x]), device)
+}
+
+/// As [`patches_to_tensor`], of images with several channels, one after the other.
+///
+/// # Shapes
+/// `[n, channels, z, y, x]`.
+///
+/// # Panics
+/// As [`patches_to_tensor`].
+pub fn images_to_tensor(
+    voxels: Vec<f32>,
+    [n, channels]: [usize; 2],
+    [x, y, z]: [usize; 3],
+    device: &Device,
+) -> Tensor<5> {
+    Tensor::from_data(TensorData::new(voxels, [n, channels, z, y, x]), device)
 }
 
 /// A whole volume as a batch of one.

@@ -8,6 +8,7 @@
 pub mod error;
 pub mod memory;
 
+pub mod acquisition;
 pub mod batch;
 pub mod cache;
 pub mod device;

@@ -23,10 +23,18 @@ use crate::tensor_file::{self, Format};
 /// The layout of the card; a file of another number is refused.
 pub const FORMAT: u32 = 1;
 
+/// The layout of the card of a placed network, which programs that do not know such networks refuse.
+pub const PLACED_FORMAT: u32 = 2;
+
+/// The layout that the card of such a network has.
+pub fn format_of(network: &GeneratorConfig) -> u32 {
+    if network.placed { PLACED_FORMAT } else { FORMAT }
+}
+
 /// What a model is, what it was trained on, and what it can be expected to do. Kept in the file's metadata.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
-    /// [`FORMAT`].
+    /// [`FORMAT`], or [`PLACED_FORMAT`].
     pub format: u32,
     /// The version of voxelift that wrote it.
     pub version: String,
@@ -212,9 +220,9 @@ impl ModelFile {
     /// When the file is damaged, of another format, or does not hold the tensors that its card promises.
     pub fn generator(&self, device: &Device) -> Result<(Generator, ModelCard)> {
         let (values, card): (_, ModelCard) = tensor_file::decode(&self.bytes, &self.origin)?;
-        if card.format != FORMAT {
+        if card.format != format_of(&card.network) {
             let expected = format!(
-                "format {FORMAT}; use the version of voxelift that wrote it ({})",
+                "format {FORMAT}, or {PLACED_FORMAT} of a placed network; use the version of voxelift that wrote it ({})",
                 card.version
             );
             return Err(ModelError::model_file(

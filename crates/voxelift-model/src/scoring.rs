@@ -48,13 +48,16 @@ impl Method<'_> {
         }
     }
 
-    /// The scan on a grid of `extent` voxels, which for a model is its own; only smoothing looks at the reference.
+    /// The scan on a grid of `extent` voxels, which for a model of a fixed scale is its own; only smoothing looks at the reference.
     ///
     /// # Errors
     /// When the model cannot take the scan, or the reference has no contrast.
     pub fn apply(self, scan: &Volume, extent: [usize; 3], reference: &Volume) -> Result<Volume> {
         Ok(match self {
-            Self::Model(resolver) => resolver.upscale(scan, &UpscaleOptions::default(), &mut |_, _| {})?,
+            Self::Model(resolver) => {
+                let (spacing, options) = (scan.geometry().spacing_mm(), UpscaleOptions::default());
+                resolver.onto(scan, extent, spacing, &options, &mut |_, _| {})?
+            }
             Self::Baseline(baseline) => baseline.apply(scan, extent),
             Self::Smoothed(baseline) => baseline.apply_smoothed(scan, extent, reference)?,
         })

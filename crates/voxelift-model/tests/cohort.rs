@@ -78,6 +78,7 @@ fn a_cohort_four_times_the_memory_is_trained() {
             hr: of(SIDE, false),
             lr: of(SIDE / 2, true),
             noise: 0.0,
+            unmeasured: None,
         }
     });
     let pairs = pairs.collect();

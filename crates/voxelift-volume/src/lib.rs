@@ -28,16 +28,19 @@ pub mod likeness;
 pub mod metrics;
 pub mod mgh;
 pub mod resolution;
+pub mod synthesis;
 pub mod tile;
 
 pub mod baseline;
 pub mod calibration;
 pub mod consistency;
+pub mod placed;
 pub mod portrait;
 pub mod scan;
 
 pub mod audit;
 pub mod doctor;
+pub mod expected;
 
 pub use error::{Result, VolumeError};
 pub use volume::{Geometry, Scale, Turn, Volume, VoxelMap};

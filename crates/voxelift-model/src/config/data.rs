@@ -214,12 +214,13 @@ impl DataConfig {
         absolute(&folder.join(&self.root), "data.root")
     }
 
-    pub(super) fn check(&self, mode: Mode) -> Result<()> {
+    pub(super) fn check(&self, mode: Mode, placed: bool) -> Result<()> {
         let needed = "expected at least one glob, or phantom:SEED";
         if self.hr.is_empty() {
             return Err(ModelError::config("data.hr", "[]", needed));
         }
-        if self.lr.files().is_empty()
+        if !placed
+            && self.lr.files().is_empty()
             && (mode == Mode::Unpaired || self.source_operator == SourceOperator::default())
         {
             let why = "LR scans of other people are what the unpaired method and source_operator = \"auto\" learn from";

@@ -1,6 +1,7 @@
 //! Floor 7 · The configuration of a run: nests the parts' configs; TOML and `--set`, checked or refused.
 
 mod data;
+mod placed;
 mod ranges;
 #[cfg(test)]
 mod reference;
@@ -8,6 +9,7 @@ mod scale;
 mod text;
 
 pub use data::{DataConfig, LrConfig, NamedSource, PhantomSource, SimulatedLr, SourceOperator};
+pub use placed::{AxesOf, PlacedConfig};
 pub use scale::ScaleConfig;
 pub use text::parse_error;
 
@@ -71,6 +73,9 @@ pub struct Config {
     pub augmentation: AugmentationConfig,
     /// The generator's sizes.
     pub network: GeneratorConfig,
+    /// What a placed model (`network.placed`) learns from.
+    #[serde(skip_serializing_if = "is_default")]
+    pub placed: PlacedConfig,
     /// The discriminators' sizes.
     pub discriminator: DiscriminatorConfig,
     /// The projection heads of the contrastive losses.
@@ -89,6 +94,10 @@ pub struct Config {
     pub export: ExportConfig,
 }
 
+fn is_default(placed: &PlacedConfig) -> bool {
+    *placed == PlacedConfig::default()
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -102,6 +111,7 @@ impl Default for Config {
             patch: PatchConfig::default(),
             augmentation: AugmentationConfig::default(),
             network: GeneratorConfig::default(),
+            placed: PlacedConfig::default(),
             discriminator: DiscriminatorConfig::default(),
             projection: ProjectionConfig::default(),
             loss: LossConfig::default(),
@@ -301,6 +311,7 @@ impl Config {
                 "data.root",
                 "data.test",
                 "export.",
+                "placed.watch",
             ]
             .iter()
             .any(|free| key.starts_with(free))
@@ -312,7 +323,17 @@ impl Config {
             Err(ModelError::config(key, value.to_string(), expected))
         };
         let factors = self.scale.scale().0;
-        if factors.iter().any(|f| !(1..=8).contains(f)) || factors == [1; 3] {
+        let placed = self.network.placed;
+        if placed
+            && (factors != [1; 3] || self.mode != Mode::Supervised || !self.patch.size.is_multiple_of(2))
+        {
+            return wrong(
+                "network.placed",
+                &true,
+                "goes with scale = 1, mode = \"supervised\" and an even patch.size",
+            );
+        }
+        if factors.iter().any(|f| !(1..=8).contains(f)) || (factors == [1; 3] && !placed) {
             return wrong(
                 "scale",
                 &format!("{factors:?}"),
@@ -379,7 +400,8 @@ impl Config {
         let parts = [
             ("loss", self.loss.check(negatives)),
             ("augmentation", self.augmentation.check()),
-            ("network", self.network.check()),
+            ("network", self.generator().check()),
+            ("placed", if placed { self.placed.check() } else { Ok(()) }),
             ("discriminator", self.discriminator.check()),
             ("projection", self.projection.check()),
         ];
@@ -391,6 +413,6 @@ impl Config {
                 });
             }
         }
-        self.data.check(self.mode)
+        self.data.check(self.mode, placed)
     }
 }

@@ -2,9 +2,13 @@
 
 mod augmentation;
 mod starts;
+mod stock;
+
+use std::sync::Arc;
 
 pub use augmentation::AugmentationConfig;
 pub use starts::starts;
+pub use stock::{Maker, Stock};
 
 use augmentation::Turn;
 use burn::tensor::Device;
@@ -13,7 +17,7 @@ use voxelift_volume::Scale;
 use voxelift_volume::degrade::{Operators, rician};
 use voxelift_volume::random::Stream;
 
-use crate::batch::{TargetBatch, UnpairedBatch, patches_to_tensor};
+use crate::batch::{TargetBatch, UnpairedBatch, images_to_tensor, patches_to_tensor};
 use crate::cache::{Block, Kept};
 use crate::error::Result;
 
@@ -67,12 +71,16 @@ pub struct SourcePair {
     pub lr: Scan,
     /// Rician noise added to each LR patch: standard deviation over the factor.
     pub noise: f64,
+    /// Of an LR scan that is placed on the HR grid: the share of that grid's frequencies along x, y, z that it does not hold.
+    pub unmeasured: Option<[f64; 3]>,
 }
 
 /// The pools that a run draws from.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    source: Vec<SourcePair>,
+    source: Vec<Arc<SourcePair>>,
+    /// In the place of `source`.
+    stock: Option<Arc<Stock>>,
     target: Vec<Scan>,
     operators: Option<Operators>,
     scale: Scale,
@@ -85,6 +93,7 @@ pub struct Dataset {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patches {
     n: usize,
+    lr_channels: usize,
     lr_extent: [usize; 3],
     hr_extent: [usize; 3],
     hr_source: Vec<f32>,
@@ -99,9 +108,10 @@ impl Patches {
     pub fn into_batch(self, device: &Device) -> UnpairedBatch {
         let lr = |voxels| patches_to_tensor(voxels, self.n, self.lr_extent, device);
         let hr = |voxels| patches_to_tensor(voxels, self.n, self.hr_extent, device);
+        let shape = [self.n, self.lr_channels];
         UnpairedBatch {
             hr_source: hr(self.hr_source),
-            lr_source: lr(self.lr_source),
+            lr_source: images_to_tensor(self.lr_source, shape, self.lr_extent, device),
             hr_foreground: hr(self.hr_foreground),
             target: self.target.map(|[voxels, foreground]| TargetBatch {
                 lr_target: lr(voxels),
@@ -143,7 +153,8 @@ impl Dataset {
             );
         }
         Self {
-            source,
+            source: source.into_iter().map(Arc::new).collect(),
+            stock: None,
             target,
             operators: None,
             scale,
@@ -156,6 +167,31 @@ impl Dataset {
     /// The same, its target scans taken to have been made by these operators.
     pub fn acquired_by(self, operators: Option<Operators>) -> Self {
         Self { operators, ..self }
+    }
+
+    /// Pairs that are made while the run goes on, their LR scans placed on the HR grid.
+    pub fn stocked(stock: Stock, patch: PatchConfig, augmentation: AugmentationConfig, seed: u64) -> Self {
+        let scale = Scale::isotropic(1);
+        let empty = Self::new(Vec::new(), Vec::new(), scale, patch, augmentation, seed);
+        Self {
+            stock: Some(Arc::new(stock)),
+            ..empty
+        }
+    }
+
+    /// Makes what the steps from `first` to `last` draw from before they do, where it is made while the run goes on; until
+    /// [`Dataset::close`].
+    pub fn keep_ahead(&self, first: u64, last: u64) {
+        if let Some(stock) = &self.stock {
+            stock.keep_ahead(first, last);
+        }
+    }
+
+    /// Ends [`Dataset::keep_ahead`].
+    pub fn close(&self) {
+        if let Some(stock) = &self.stock {
+            stock.close();
+        }
     }
 
     /// How many people stand behind the source pool.
@@ -194,9 +230,17 @@ impl Dataset {
         let hr_extent = self.scale.up(lr_extent);
         let [mut hr, mut lr, mut hr_mask] = [Vec::new(), Vec::new(), Vec::new()];
         let mut stream = self.stream(step, Role::Source);
-        let names: Vec<&str> = self.source.iter().map(|pair| pair.hr.person.as_str()).collect();
+        let stocked = self.stock.as_ref().map(|stock| stock.at(step)).transpose()?;
+        let source = stocked.as_ref().unwrap_or(&self.source);
+        let names: Vec<String> = if stocked.is_some() {
+            // Each pair is as likely as the others, whosever it is.
+            (0..source.len()).map(|i| i.to_string()).collect()
+        } else {
+            source.iter().map(|pair| pair.hr.person.clone()).collect()
+        };
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         for which in spread(&names, n, &mut stream) {
-            let pair = &self.source[which];
+            let pair = &source[which];
             let (start, turn) = self.place(&pair.lr.kept, &mut stream)?;
             let factor = pair.lr.kept.factor();
             let lr_block = Block {
@@ -223,11 +267,19 @@ impl Dataset {
             look.shade(&mut lr_patch, lr_extent);
             look.disturb(&mut lr_patch, &mut stream);
             lr.extend(lr_patch);
+            if let Some(unmeasured) = pair.unmeasured {
+                let voxels = lr_extent.iter().product();
+                for axis in [2, 1, 0] {
+                    let share = unmeasured[turn.axes[axis]] as f32;
+                    lr.extend(std::iter::repeat_n(share, voxels));
+                }
+            }
             hr.extend(hr_patch);
             hr_mask.extend(turn.applied(inside, hr_extent));
         }
         Ok(Patches {
             n,
+            lr_channels: if self.stock.is_some() { 4 } else { 1 },
             lr_extent,
             hr_extent,
             hr_source: hr,

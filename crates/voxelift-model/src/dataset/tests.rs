@@ -24,6 +24,7 @@ fn pair(person: &str) -> SourcePair {
         hr: ramp(person, [16, 12, 10]),
         lr: ramp(person, [8, 6, 5]),
         noise: 0.0,
+        unmeasured: None,
     }
 }
 

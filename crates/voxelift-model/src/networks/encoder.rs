@@ -9,11 +9,13 @@ use voxelift_conv::Activation;
 
 /// Number of convolutions (Li et al., arXiv 2310.15767).
 const N_CONVS: usize = 6;
+/// Of a placed network, whose body does the work.
+const N_PLACED_CONVS: usize = 2;
 
-/// Six convolutions, LeakyReLU 0.2 after the first five, none after the sixth; no normalisation.
+/// Six convolutions, two in a placed network; LeakyReLU 0.2 after each but the last; no normalisation.
 #[derive(Module, Debug)]
 pub struct Encoder {
-    /// Widths 1 -> F -> ... -> F.
+    /// Widths 1 (11 in a placed network) -> F -> ... -> F.
     pub convs: Vec<Conv>,
 }
 
@@ -21,7 +23,13 @@ impl Encoder {
     /// Draws the weights from the streams of `encoder`.
     pub fn new(config: &GeneratorConfig, seed: u64, device: &Device) -> Self {
         let mut init = Init::new(seed, "encoder");
-        let input = |i| if i == 0 { 1 } else { config.n_feats };
+        let input = |i| {
+            if i == 0 {
+                config.input_channels()
+            } else {
+                config.n_feats
+            }
+        };
         let conv = |i| {
             Conv::new(
                 ConvConfig::new(input(i), config.n_feats, config.kernel),
@@ -29,8 +37,9 @@ impl Encoder {
                 device,
             )
         };
+        let count = if config.placed { N_PLACED_CONVS } else { N_CONVS };
         Self {
-            convs: (0..N_CONVS).map(conv).collect(),
+            convs: (0..count).map(conv).collect(),
         }
     }
 
@@ -38,10 +47,10 @@ impl Encoder {
     ///
     /// # Shapes
     ///
-    /// `[N, 1, Z, Y, X]` -> `[N, F, Z, Y, X]`.
+    /// `[N, 1, Z, Y, X]` -> `[N, F, Z, Y, X]`, 11 channels in a placed network.
     pub fn forward(&self, image: Tensor<5>) -> Tensor<5> {
         self.convs.iter().enumerate().fold(image, |x, (i, conv)| {
-            let activation = if i + 1 < N_CONVS {
+            let activation = if i + 1 < self.convs.len() {
                 Activation::LeakyRelu(LEAKY_SLOPE)
             } else {
                 Activation::None

@@ -57,7 +57,22 @@ pub struct GeneratorConfig {
     /// noise calls for).
     #[serde(skip_serializing_if = "NullSpace::is_off")]
     pub null_space: NullSpace,
+    /// One network for every spacing: the scan comes placed on the finer grid, with what was acquired of it along each
+    /// axis, and the features live at half of that resolution. The scale is then 1.
+    #[serde(skip_serializing_if = "is_false")]
+    pub placed: bool,
 }
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// Image channels of a placed scan: its voxels, and for z, y, x a constant, the share of the grid's frequencies along that
+/// axis that were not acquired.
+pub const PLACED_CHANNELS: usize = 4;
+
+/// The step of a placed network's features, in voxels of its grid along each axis.
+pub const PLACED_STEP: usize = 2;
 
 impl Default for GeneratorConfig {
     fn default() -> Self {
@@ -90,6 +105,7 @@ impl GeneratorConfig {
             sr_residual: true,
             lr_residual: true,
             null_space: NullSpace::Off,
+            placed: false,
         }
     }
 
@@ -145,7 +161,28 @@ impl GeneratorConfig {
         if self.kernel.iter().any(|k| ![1, 3].contains(k)) {
             return Err(format!("kernel = {:?}: each size must be 1 or 3", self.kernel));
         }
+        if self.placed && (self.scale != [1; 3] || self.kernel != [3; 3] || !self.sr_residual) {
+            return Err(format!(
+                "placed = true with a scale of {:?}, kernel {:?}, sr_residual {}: must go with scale 1, kernel [3, 3, 3] and \
+                 sr_residual = true",
+                self.scale, self.kernel, self.sr_residual
+            ));
+        }
         Ok(())
+    }
+
+    /// Channels that `E` takes.
+    pub(super) fn input_channels(&self) -> usize {
+        if self.placed {
+            PLACED_STEP.pow(3) + PLACED_CHANNELS - 1
+        } else {
+            1
+        }
+    }
+
+    /// Image channels that the generator takes.
+    pub fn image_channels(&self) -> usize {
+        if self.placed { PLACED_CHANNELS } else { 1 }
     }
 
     /// Fewer tensors and fewer weights than `E` and `G_SR` have, but not many fewer; in f64, which holds any product of
@@ -154,7 +191,12 @@ impl GeneratorConfig {
         let [features, groups, blocks] = [self.n_feats, self.n_resgroups, self.n_resblocks].map(|n| n as f64);
         let product = |sizes: [usize; 3]| sizes.map(|n| n as f64).iter().product::<f64>();
         // As many times features to features: in E, at both ends of G_SR, in its groups, and before the voxel shuffle.
-        let convolutions = 5.0 + 2.0 + groups * (2.0 * blocks + 1.0) + product(self.scale);
+        let ends = if self.placed {
+            3.0
+        } else {
+            7.0 + product(self.scale)
+        };
+        let convolutions = ends + groups * (2.0 * blocks + 1.0);
         // Weights and biases of two convolutions and of the two of the attention.
         let tensors = groups * blocks * 8.0;
         (tensors, convolutions * features * features * product(self.kernel))
@@ -170,6 +212,7 @@ impl GeneratorConfig {
             scale: self.scale,
             sr_residual: self.sr_residual,
             null_space: self.null_space,
+            placed: self.placed,
         }
     }
 }
@@ -188,9 +231,15 @@ pub struct Generator {
     sr_residual: bool,
     #[module(skip)]
     null_space: NullSpace,
+    placed: bool,
 }
 
 impl Generator {
+    /// Whether it takes scans that were placed on their finer grid.
+    pub fn is_placed(&self) -> bool {
+        self.placed
+    }
+
     /// `E(image)`.
     pub fn encode(&self, image: Tensor<5>) -> Tensor<5> {
         self.encoder.forward(image)
@@ -227,13 +276,74 @@ impl Generator {
     ///
     /// # Shapes
     ///
-    /// `[N, 1, Z, Y, X]` -> `[N, 1, sz Z, sy Y, sx X]`.
+    /// `[N, 1, Z, Y, X]` -> `[N, 1, sz Z, sy Y, sx X]`; a placed network takes [`PLACED_CHANNELS`] channels of even sides.
+    ///
+    /// # Panics
+    /// When the image has other channels, or an odd side in a placed network.
     pub fn forward(&self, image: Tensor<5>) -> Tensor<5> {
-        self.decode(self.encode(image.clone()), image)
+        if !self.placed {
+            return self.decode(self.encode(image.clone()), image);
+        }
+        assert_eq!(image.dims()[1], PLACED_CHANNELS, "channels of a placed scan");
+        let scan = image.clone().narrow(1, 0, 1);
+        let features = self.encode(by_depth(scan.clone(), image));
+        scan.clone() + self.sr_decoder.forward(features).cast(scan.dtype())
     }
 
     /// Upsampling factors along Z, Y, X.
     pub fn scale(&self) -> [usize; 3] {
         self.scale
+    }
+}
+
+/// The eight voxels of each block of two by two by two as channels, then the constant channels of `image`.
+///
+/// # Shapes
+///
+/// `scan [N, 1, Z, Y, X]`, `image [N, 4, Z, Y, X]` -> `[N, 11, Z/2, Y/2, X/2]`; channel `(dz 2 + dy) 2 + dx` holds the voxels
+/// `(2z + dz, 2y + dy, 2x + dx)`, the inverse of the voxel shuffle.
+fn by_depth(scan: Tensor<5>, image: Tensor<5>) -> Tensor<5> {
+    let [n, channels, z, y, x] = image.dims();
+    assert!(
+        [z, y, x].iter().all(|side| side % PLACED_STEP == 0),
+        "sides of {z}, {y}, {x} voxels, must be even"
+    );
+    let [z, y, x] = [z, y, x].map(|side| side / PLACED_STEP);
+    let blocks: Tensor<7> = scan.reshape([n, z, PLACED_STEP, y, PLACED_STEP, x, PLACED_STEP]);
+    let voxels = blocks
+        .permute([0, 2, 4, 6, 1, 3, 5])
+        .reshape([n, PLACED_STEP.pow(3), z, y, x]);
+    let constants = image
+        .narrow(1, 1, channels - 1)
+        .slice([0..n, 0..channels - 1, 0..1, 0..1, 0..1])
+        .expand([n, channels - 1, z, y, x]);
+    Tensor::cat(vec![voxels, constants], 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::TensorData;
+    use voxelift_conv::voxel_shuffle;
+
+    #[test]
+    fn the_voxel_shuffle_undoes_the_blocks_and_constants_follow() {
+        let device = Device::default();
+        let voxels: Vec<f32> = (0..2 * 4 * 6 * 4 * 8).map(|i| i as f32).collect();
+        let image = Tensor::<5>::from_data(TensorData::new(voxels, [2, 4, 6, 4, 8]), &device);
+        let scan = image.clone().narrow(1, 0, 1);
+        let deep = by_depth(scan.clone(), image.clone());
+        assert_eq!(deep.dims(), [2, 11, 3, 2, 4]);
+        let back = voxel_shuffle(deep.clone().narrow(1, 0, 8), [2; 3]);
+        assert_eq!(back.into_data(), scan.into_data());
+        let constant = |n: usize, c: usize| -> Vec<f32> {
+            let one = deep.clone().narrow(0, n, 1).narrow(1, 8 + c, 1);
+            one.into_data().try_into_vec().expect("f32")
+        };
+        // The first voxel of channel c of image n.
+        let first = |n: usize, c: usize| ((n * 4 + c + 1) * 6 * 4 * 8) as f32;
+        for (n, c) in [(0, 0), (0, 2), (1, 1)] {
+            assert!(constant(n, c).iter().all(|v| *v == first(n, c)));
+        }
     }
 }

@@ -10,7 +10,7 @@ mod sr_decoder;
 
 pub use discriminator::{Discriminator, DiscriminatorConfig, Discriminators};
 pub use encoder::Encoder;
-pub use generator::{Generator, GeneratorConfig, NullSpace};
+pub use generator::{Generator, GeneratorConfig, NullSpace, PLACED_CHANNELS, PLACED_STEP};
 pub use lr_decoder::LrDecoder;
 pub use projection::{Embedding, ProjectionConfig, ProjectionHead, draw_positions};
 pub use rcan::{ChannelAttention, Rcab, ResidualGroup};

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use super::generator::PLACED_STEP;
 use super::{GeneratorConfig, ResidualGroup};
 use crate::layers::{Conv, ConvConfig, Init};
 use voxelift_conv::{Activation, conv3d_upsample};
@@ -23,8 +24,9 @@ pub struct SrDecoder {
     pub close: Conv,
     /// Tail: F -> F sz sy sx.
     pub expand: Conv,
-    /// Tail: F -> 1 after the voxel shuffle, starts at zero.
-    pub last: Conv,
+    /// Tail: F -> 1 after the voxel shuffle, starts at zero; a placed network has none, its `expand` makes the eight voxels
+    /// of a block and starts at zero.
+    pub last: Option<Conv>,
     #[module(skip)]
     scale: [usize; 3],
 }
@@ -37,10 +39,14 @@ impl SrDecoder {
             n_feats,
             n_resgroups,
             n_resblocks,
-            scale,
+            mut scale,
             kernel,
+            placed,
             ..
         } = *config;
+        if placed {
+            scale = [PLACED_STEP; 3];
+        }
         let flat = ConvConfig::new(n_feats, n_feats, kernel);
         let sub_voxels: usize = scale.iter().product();
         Self {
@@ -50,11 +56,16 @@ impl SrDecoder {
                 .collect(),
             close: Conv::new(flat, &mut init, device),
             expand: Conv::new(
-                ConvConfig::new(n_feats, n_feats * sub_voxels, kernel),
+                if placed {
+                    ConvConfig::new(n_feats, sub_voxels, kernel).gain(0.0)
+                } else {
+                    ConvConfig::new(n_feats, n_feats * sub_voxels, kernel)
+                },
                 &mut init,
                 device,
             ),
-            last: Conv::new(ConvConfig::new(n_feats, 1, kernel).gain(0.0), &mut init, device),
+            last: (!placed)
+                .then(|| Conv::new(ConvConfig::new(n_feats, 1, kernel).gain(0.0), &mut init, device)),
             scale,
         }
     }
@@ -71,11 +82,14 @@ impl SrDecoder {
 
     /// From deep features to the HR image.
     pub fn tail(&self, deep: Tensor<5>) -> Tensor<5> {
+        let Some(last) = &self.last else {
+            return self.expand.forward_shuffle(deep, self.scale);
+        };
         if !deep.is_autodiff() {
-            return conv3d_upsample(deep, self.expand.affine(), self.last.affine(), self.scale);
+            return conv3d_upsample(deep, self.expand.affine(), last.affine(), self.scale);
         }
         let expanded = self.expand.forward_shuffle(deep, self.scale);
-        self.last.forward(expanded, Activation::None)
+        last.forward(expanded, Activation::None)
     }
 
     /// Body, then tail.

@@ -1,7 +1,5 @@
 //! From the configuration's globs to patches: people and roles, the source operator, pairs, validation heads.
 
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use voxelift_volume::Volume;
@@ -64,35 +62,8 @@ impl Prepared {
     }
 }
 
-/// Checks roles, chooses the source operator, reads every scan and makes the pairs, one at a time; `note` hears what
-/// was found.
-///
-/// # Errors
-/// A glob that finds nothing, an unreadable scan, a person in two roles, a scan smaller than a patch.
-pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared> {
-    Ok(prepare_until(config, None, false, &AtomicBool::new(false), note)?.0)
-}
-
-/// As [`prepare`], and with `examine` the domain check on the way: each scan is read once for both. What was found out before
-/// is taken from `run`, the folder of an earlier part of the run; `stop` is looked at between two scans.
-///
-/// # Errors
-/// As [`prepare`], a scan without contrast, and [`ModelError::Stopped`].
-pub fn prepare_until(
-    config: &Config,
-    run: Option<&Path>,
-    examine: bool,
-    stop: &AtomicBool,
-    note: &mut dyn FnMut(String),
-) -> Result<(Prepared, DomainCheck)> {
-    let findings = run.map(Findings::read).unwrap_or_default();
-    let (mut prepared, found) = prepare_looking(config, findings, examine, stop, note)?;
-    let mut seen = BTreeSet::new();
-    prepared.warnings.retain(|warning| seen.insert(warning.clone()));
-    Ok((prepared, found))
-}
-
-fn prepare_looking(
+/// As [`super::prepare_until`], for a model of a fixed scale.
+pub(super) fn prepare(
     config: &Config,
     mut findings: Findings,
     examine: bool,
@@ -167,6 +138,7 @@ fn prepare_looking(
                 hr: of(hr_kept.clone()),
                 lr: of(lr_kept),
                 noise: degradation.noise,
+                unmeasured: None,
             });
         }
         warnings.extend(
@@ -307,12 +279,8 @@ impl<F: Fn(&mut dyn FnMut(String)) -> Result<Volume>> Reading<F> {
     }
 }
 
-/// The first `most` validation heads of a configuration, degraded as a run degrades them: as its LR scans were, or where
-/// those are real through `source`.
-///
-/// # Errors
-/// A glob that finds nothing, an unreadable scan, a person in two roles.
-pub fn validation_heads(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationHead>> {
+/// The first `most` validation heads, degraded through `source` where the LR scans are real.
+pub(super) fn watched(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationHead>> {
     let go_on = AtomicBool::new(false);
     let mut heads = Scans::of(&cohort(&config.data)?, config, &go_on, &mut Vec::new())?.validation;
     heads.truncate(most);

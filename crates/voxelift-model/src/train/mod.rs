@@ -10,6 +10,8 @@ mod globs;
 mod inventory;
 mod ledger;
 mod objective;
+mod placed;
+mod preparation;
 mod scans;
 mod self_test;
 mod sources;
@@ -21,11 +23,12 @@ mod validate;
 mod views;
 mod watch;
 
-pub use data::{Prepared, prepare, prepare_until, validation_heads};
+pub use data::Prepared;
 pub use domain::DomainCheck;
 pub use draft::{Draft, DraftOptions, draft};
 pub use findings::{Finding, Findings};
 pub use inventory::{Entry, Inventory};
+pub use preparation::{prepare, prepare_until, validation_heads};
 pub use sources::{Source, cohort, sources};
 pub use state::{GeneratorSide, TrainState};
 pub use step::{generator_gradients, step};
@@ -42,6 +45,7 @@ use voxelift_volume::files::write_atomically;
 
 use crate::cache;
 use crate::config::Config;
+use crate::dataset::Dataset;
 use crate::error::{ModelError, Result};
 use crate::model_file;
 use crate::run::{Record, RunDir};
@@ -116,7 +120,9 @@ pub fn train(
     let (first, steps) = (state.step, config.steps);
     std::thread::scope(|scope| {
         let (send, receive) = sync_channel(DRAWN_AHEAD);
+        scope.spawn(move || dataset.keep_ahead(first, steps));
         scope.spawn(move || {
+            let _closed = Closing(dataset);
             for step in first..steps {
                 // Nobody receives any more: the run has ended.
                 if send.send(dataset.draw(step)).is_err() {
@@ -153,6 +159,15 @@ pub fn train(
         }
         training.export(stop, sink)
     })
+}
+
+/// Ends the making of data when nothing is drawn any more, whatever the reason.
+struct Closing<'a>(&'a Dataset);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// Batches drawn before they are asked for.

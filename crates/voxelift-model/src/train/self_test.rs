@@ -11,6 +11,7 @@ use voxelift_volume::metrics::{BOOTSTRAP_SEED, Score, Summary, by_person, summar
 use voxelift_volume::resample::pad_to_scale;
 
 use super::data::seed_of;
+use super::placed::on_its_grid;
 use super::sources::Source;
 use super::{Event, Prepared};
 use crate::config::Config;
@@ -65,7 +66,11 @@ pub fn run(
                 .into_iter()
                 .try_for_each(|warning| sink(Event::Note(warning)))?;
             let lr = degradation.apply(&hr, seed_of(config, Role::Test, index))?;
-            let hr = pad_to_scale(&hr, config.scale.scale());
+            let hr = if config.network.placed {
+                on_its_grid(&hr, degradation)
+            } else {
+                pad_to_scale(&hr, config.scale.scale())
+            };
             region = score(&mut table, head, &hr, &lr, &degradation.operator, resolver)?;
         }
         let test = summarized(degradation, &prepared.self_test, &table, region);

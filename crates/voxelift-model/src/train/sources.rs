@@ -103,6 +103,35 @@ fn expand(text: &str, key: &str, root: &Path, stop: &AtomicBool) -> Result<Vec<P
 /// Synthetic heads that one entry may name.
 const MOST_PHANTOMS: u64 = 10_000;
 
+/// The files of globs outside of any role, each of a subject of its own.
+///
+/// # Errors
+/// A glob that finds nothing.
+pub(super) fn expanded(
+    globs: &[String],
+    key: &str,
+    data: &DataConfig,
+    stop: &AtomicBool,
+) -> Result<Vec<Source>> {
+    let mut files = Vec::new();
+    for glob in globs {
+        for path in expand(glob, key, &data.root, stop)? {
+            let name = path
+                .file_name()
+                .unwrap_or(path.as_os_str())
+                .to_string_lossy()
+                .into_owned();
+            files.push(Source {
+                person: name.clone(),
+                name,
+                path,
+                like: None,
+            });
+        }
+    }
+    Ok(files)
+}
+
 /// The scans of a role, in order.
 pub fn sources(cohort: &Cohort, role: Role) -> Vec<Source> {
     let scans = cohort.scans(role).map(|scan| {

@@ -15,7 +15,7 @@ use crate::batch::UnpairedBatch;
 use crate::config::Config;
 use crate::error::{ModelError, Result};
 use crate::infer::SuperResolver;
-use crate::model_file::{self, FORMAT, GRID, ModelCard, NORMALIZATION};
+use crate::model_file::{self, GRID, ModelCard, NORMALIZATION};
 use crate::networks::Generator;
 use crate::parameters;
 use crate::run::{Record, RunDir, ValidationScores};
@@ -126,6 +126,16 @@ impl Training<'_> {
             scores: validation.scores.clone(),
         };
         self.ledger.add(record, sink)?;
+        if self.config.network.placed {
+            let gains = validation.gains.iter();
+            let gains: Vec<String> = gains
+                .map(|(name, gain)| format!("{name}: {gain:+.2} dB"))
+                .collect();
+            sink(Event::Note(format!(
+                "step {now}, over the best baseline: {}",
+                gains.join("; ")
+            )))?;
+        }
         let head = &self.prepared.validation[0];
         let shown = sink(Event::Preview {
             step: now,
@@ -200,7 +210,7 @@ fn last_scores(run: &RunDir) -> Result<BTreeMap<String, ValidationScores>> {
 
 fn card(config: &Config, prepared: &Prepared, validation: BTreeMap<String, ValidationScores>) -> ModelCard {
     ModelCard {
-        format: FORMAT,
+        format: model_file::format_of(&config.network),
         version: env!("CARGO_PKG_VERSION").into(),
         method: config.mode.name().into(),
         scale: config.scale.scale().0,

@@ -42,6 +42,8 @@ pub struct Validation {
     pub scores: BTreeMap<String, ValidationScores>,
     /// The first head, super-resolved, what its scan measured put back.
     pub first: Volume,
+    /// Of each head by name: masked PSNR less that of its best baseline, dB.
+    pub gains: Vec<(String, f64)>,
 }
 
 impl ValidationHead {
@@ -116,13 +118,18 @@ impl ValidationHead {
 pub fn validate(resolver: &SuperResolver, heads: &[ValidationHead]) -> Result<Validation> {
     let mut sums: BTreeMap<String, Vec<ValidationScores>> = BTreeMap::new();
     let mut first = None;
+    let mut gains = Vec::new();
     let model = Method::Model(resolver);
     for head in heads {
         let sr = head.apply(model)?;
+        let mut best = f64::NEG_INFINITY;
         for (baseline, scores) in head.baselines()? {
+            best = best.max(scores.masked_psnr_db);
             sums.entry(baseline.to_string()).or_default().push(*scores);
         }
-        sums.entry(model.name()).or_default().push(head.score(&sr)?);
+        let of_sr = head.score(&sr)?;
+        gains.push((head.name.clone(), of_sr.masked_psnr_db - best));
+        sums.entry(model.name()).or_default().push(of_sr);
         let sr = consistent(&sr, &head.lr, &head.operators)?;
         let of_consistent = sums.entry(SR_CONSISTENT.to_owned()).or_default();
         of_consistent.push(head.score(&sr)?);
@@ -132,6 +139,7 @@ pub fn validate(resolver: &SuperResolver, heads: &[ValidationHead]) -> Result<Va
     Ok(Validation {
         scores,
         first: first.expect("at least one head"),
+        gains,
     })
 }
 

@@ -3,6 +3,7 @@
 mod configuration;
 mod divergence;
 mod gradients;
+mod placed;
 mod precision;
 mod runs;
 

@@ -42,15 +42,30 @@ pub fn in_words(path: &Path, card: &ModelCard) -> String {
     ));
     rows.push((
         "scale",
-        format!("{}, in tiles of {} voxels", card.scale(), card.tile),
+        if card.network.placed {
+            format!(
+                "any spacing onto any finer grid, in tiles of {} voxels",
+                card.tile
+            )
+        } else {
+            format!("{}, in tiles of {} voxels", card.scale(), card.tile)
+        },
     ));
     rows.push((
         "trained on",
-        format!(
-            "{} HR and {}",
-            card.hr_scans.len(),
-            counted(card.lr_scans.len(), "LR scan")
-        ),
+        if card.network.placed {
+            let maps = counted(card.lr_scans.len(), "label map");
+            format!(
+                "{} and {maps}, acquired at random",
+                counted(card.hr_scans.len(), "scan")
+            )
+        } else {
+            format!(
+                "{} HR and {}",
+                card.hr_scans.len(),
+                counted(card.lr_scans.len(), "LR scan")
+            )
+        },
     ));
     let misfit = card
         .calibration_misfit

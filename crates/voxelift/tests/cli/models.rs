@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 use voxelift_volume::Volume;
 use voxelift_volume::degrade::Degradation;
+use voxelift_volume::phantom::{self, PhantomConfig};
 
 use super::support::{Bench, shared_data, skipped, text};
 use super::training::CONFIG;
@@ -29,12 +30,12 @@ fn train(bench: &Bench, run: &str, set: &[&str]) {
 
 /// A head of the kind that the model was trained on, through the same acquisition.
 fn lr(bench: &Bench, seed: u64) -> Volume {
-    let config = voxelift_volume::phantom::PhantomConfig {
+    let config = PhantomConfig {
         seed,
         extent: [32, 36, 32],
         spacing_mm: [4.8; 3],
     };
-    let head = voxelift_volume::phantom::head(&config).expect("a phantom");
+    let head = phantom::head(&config).expect("a phantom");
     bench.write(&format!("hr-{seed}.nii.gz"), &head);
     Degradation::default().apply(&head, seed).expect("an LR scan")
 }
@@ -77,7 +78,7 @@ fn a_run_leaves_one_person_out_and_says_what_to_expect() {
     }
 
     // The card says what `evaluate` says of the model in the file.
-    let hr = voxelift_volume::phantom::head(&voxelift_volume::phantom::PhantomConfig {
+    let hr = phantom::head(&PhantomConfig {
         seed: 5,
         extent: [32, 36, 32],
         spacing_mm: [4.8; 3],
@@ -349,7 +350,7 @@ fn the_tile_follows_the_memory_that_is_given() {
 }
 
 #[test]
-fn the_built_in_model_needs_no_file_says_what_it_is_and_keeps_to_brains() {
+fn the_built_in_model_needs_no_file_and_says_what_it_is() {
     let bench = Bench::new();
     let said = text(&bench.run(&["info", "--model"]).code(0).get_output().stdout);
     for part in [
@@ -363,9 +364,10 @@ fn the_built_in_model_needs_no_file_says_what_it_is_and_keeps_to_brains() {
     }
     let small = bench.phantom("small.nii.gz", [20, 24, 20], 3);
     let upscale = ["upscale", "small.nii.gz", "-o", "sr.nii.gz"];
+    let named = [&upscale[..], &["--method", "model"]].concat();
     bench.refuses(
         1,
-        &upscale,
+        &named,
         &[
             "small.nii.gz",
             "outside what the model was trained for",
@@ -373,57 +375,120 @@ fn the_built_in_model_needs_no_file_says_what_it_is_and_keeps_to_brains() {
         ],
     );
     let said = bench
-        .run(&[&upscale[..], &["--allow-out-of-range"]].concat())
+        .run(&[&named[..], &["--allow-out-of-range"]].concat())
         .code(0);
     assert!(text(&said.get_output().stderr).contains("CC BY-NC"));
     assert_eq!(bench.read("sr.nii.gz").extent(), small.extent().map(|n| 2 * n));
-    let sidecar: Value =
-        serde_json::from_slice(&fs::read(bench.path("sr.json")).expect("a sidecar")).expect("JSON");
+    let sidecar = sidecar(&bench, "sr.json");
     assert_eq!(sidecar["model"], "built-in model");
     assert_eq!(sidecar["model_sha256"].as_str().map(str::len), Some(64));
 }
 
+fn sidecar(bench: &Bench, name: &str) -> Value {
+    serde_json::from_slice(&fs::read(bench.path(name)).expect("a sidecar")).expect("JSON")
+}
+
 #[test]
-fn the_built_in_model_takes_brains_of_another_scanner_and_refuses_other_contrasts_and_parts() {
+fn without_a_method_every_scan_is_served_by_what_does_best_on_it_and_says_so() {
+    let bench = Bench::new();
+    // Too small to measure on it.
+    bench.phantom("small.nii.gz", [20, 24, 20], 3);
+    let upscale = ["upscale", "small.nii.gz", "-o", "sr.nii.gz", "--scale", "2"];
+    let done = bench.run(&upscale).code(0);
+    let (out, err) = (text(&done.get_output().stdout), text(&done.get_output().stderr));
+    assert!(out.contains("zero-fill, since the scan is too small"), "{out}");
+    assert!(!err.contains("CC BY-NC"), "{err}");
+    let how = sidecar(&bench, "sr.json");
+    assert_eq!(
+        (how["method"].as_str(), how.get("expected")),
+        (Some("zero-fill"), None)
+    );
+    // The same by name, with what the scan measured put back, is the same.
+    let named = [
+        "upscale",
+        "small.nii.gz",
+        "-o",
+        "named.nii.gz",
+        "--scale",
+        "2",
+        "--method",
+        "zero-fill",
+        "--consistency",
+        "soft",
+    ];
+    bench.run(&named).code(0);
+    assert_eq!(bench.read("sr.nii.gz").data(), bench.read("named.nii.gz").data());
+    // Thick slices: voxels as long in each direction as the finest.
+    let slices = phantom::head(&PhantomConfig {
+        seed: 5,
+        extent: [60, 72, 14],
+        spacing_mm: [2.5, 2.5, 10.0],
+    });
+    bench.write("thick.nii.gz", &slices.expect("a phantom"));
+    let thick = ["upscale", "thick.nii.gz", "-o", "iso.nii.gz", "--spacing", "2.5"];
+    let done = bench.run(&thick).code(0);
+    let out = text(&done.get_output().stdout);
+    assert!(
+        out.contains("came nearest to slices of this scan") && out.contains("--method self"),
+        "{out}"
+    );
+    assert_eq!(bench.read("iso.nii.gz").extent(), [60, 72, 56]);
+    // A CT is none of the scans that the program is for.
+    let ct = bench.phantom("mr.nii.gz", [40, 44, 40], 6).map(|v| v - 1000.0);
+    bench.write("ct.nii.gz", &ct);
+    bench.refuses(
+        1,
+        &["upscale", "ct.nii.gz", "-o", "no.nii.gz"],
+        &["ct.nii.gz", "as in a CT"],
+    );
+    // An audit needs a model.
+    bench.refuses(
+        1,
+        &[&thick[..], &["--audit", "--force"]].concat(),
+        &["thick.nii.gz", "--audit", "--allow-out-of-range"],
+    );
+}
+
+#[test]
+fn heads_of_other_contrasts_scanners_and_parts_are_served_with_the_gain_that_is_expected() {
     let Some(data) = shared_data() else {
         skipped("no shared data");
         return;
     };
     let bench = Bench::new();
-    let coarse = |file: &str, how: &[&str]| {
-        let hr = data.join(file);
-        let degrade = ["degrade", hr.to_str().expect("UTF-8"), "lr.nii.gz", "--force"];
-        bench.run(&[&degrade, how].concat()).code(0);
-        ["upscale", "lr.nii.gz", "-o", "sr.nii.gz"]
-    };
-    let upscale = coarse(
-        "val/lr_source/ds002748-sub03_T1w_brain.nii.gz",
-        &["--spacing", "2"],
-    );
-    bench.run(&upscale).code(0);
-    for made in ["sr.nii.gz", "sr.json"] {
-        fs::remove_file(bench.path(made)).expect("made");
-    }
-    for (file, respect) in [
-        (
-            "train/other/openms-p07_FLAIR_1mmMNI_brain.nii.gz",
-            "contrast: the foreground's inside",
-        ),
-        (
-            "val/other/openms-p19_FLAIR_1mmMNI_brain.nii.gz",
-            "contrast: the foreground's inside",
-        ),
-        (
-            "train/other/rorden-M2307_T2w_1mm_brain.nii.gz",
-            "contrast: the foreground's percentiles",
-        ),
-        ("val/other/sct-spine_T1w_1mm_crop.nii.gz", "size: "),
+    for (file, spacing) in [
+        ("val/lr_source/ds002748-sub03_T1w_brain.nii.gz", "2"),
+        // Coarser ones take less time.
+        ("train/other/openms-p07_FLAIR_1mmMNI_brain.nii.gz", "3"),
+        ("train/other/rorden-M2307_T2w_1mm_brain.nii.gz", "3"),
+        ("val/other/sct-spine_T1w_1mm_crop.nii.gz", "2"),
     ] {
-        bench.refuses(
-            1,
-            &coarse(file, &[]),
-            &["lr.nii.gz", respect, "--allow-out-of-range"],
-        );
+        let hr = data.join(file);
+        let hr = hr.to_str().expect("UTF-8");
+        let degrade = ["degrade", hr, "lr.nii.gz", "--force", "--spacing", spacing];
+        bench.run(&degrade).code(0);
+        let upscale = [
+            "upscale",
+            "lr.nii.gz",
+            "-o",
+            "sr.nii.gz",
+            "--force",
+            "--scale",
+            "2",
+        ];
+        let out = text(&bench.run(&upscale).code(0).get_output().stdout);
+        let how = sidecar(&bench, "sr.json");
+        if how["method"] == "model" {
+            let gain = how["expected"]["gain_db"].as_f64().expect("a gain");
+            assert!(
+                gain > 0.0 && out.contains("expected gain: "),
+                "{file}: {how} {out}"
+            );
+        } else {
+            assert!(out.contains("made by "), "{file}: {out}");
+        }
+        let is_brain = file.contains("ds002748");
+        assert!(!is_brain || how["method"] == "model", "{file}: {how}");
     }
 }
 

@@ -87,7 +87,10 @@ impl Resolver {
             let progress = progress.get_or_insert_with(|| terminal.progress(what, "tiles", tiles as u64));
             progress.set(done as u64, "");
         };
-        Ok(self.resolver.upscale(&head.lr, &options, &mut hear)?)
+        let (extent, spacing) = (head.hr.extent(), head.lr.geometry().spacing_mm());
+        Ok(self
+            .resolver
+            .onto(&head.lr, extent, spacing, &options, &mut hear)?)
     }
 }
 

@@ -56,15 +56,16 @@ impl AuditFiles {
 pub fn gather(
     model: &Model,
     scan: &Volume,
+    target: &Target,
     tile: Option<usize>,
     name: &str,
     terminal: &Terminal,
 ) -> anyhow::Result<(Volume, EnsembleAgreement)> {
-    let first = model.member(scan, tile, 0, name, terminal)?;
+    let first = model.member(scan, target, tile, 0, name, terminal)?;
     let mut ensemble = Ensemble::new(first.geometry(), scan.extent());
     ensemble.add(&first);
     for mirroring in 1..MIRRORINGS {
-        ensemble.add(&model.member(scan, tile, mirroring, name, terminal)?);
+        ensemble.add(&model.member(scan, target, tile, mirroring, name, terminal)?);
     }
     let agreement = ensemble.agreement();
     let answer = if model.averages() {

@@ -129,6 +129,11 @@ impl Budget {
         })
     }
 
+    /// Whether so much was asked for, and no more.
+    pub fn is_limited(&self) -> bool {
+        self.asked_for
+    }
+
     /// The tile that fits: the one asked for, or a smaller one where `--memory` asks for it.
     ///
     /// # Errors

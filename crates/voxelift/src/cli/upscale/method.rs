@@ -7,10 +7,13 @@ use serde_json::{Value, json};
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::{MIRRORINGS, SuperResolver, UpscaleOptions};
 use voxelift_model::model_file::{ModelCard, ModelFile};
+use voxelift_model::networks::{PLACED_CHANNELS, PLACED_STEP};
 use voxelift_volume::appearance::Appearance;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::degrade::Operators;
+use voxelift_volume::expected::{Expected, Trial};
 use voxelift_volume::intensity::{Normalization, explained};
+use voxelift_volume::placed::resolved_mm;
 use voxelift_volume::{Geometry, Scale, Volume};
 
 use super::super::words::number;
@@ -41,6 +44,8 @@ pub struct Model {
     content: String,
     options: UpscaleOptions,
     allow_out_of_range: bool,
+    /// Whether it was chosen for the scan: then nothing is refused, and the output is made on the grid asked for.
+    chosen: bool,
     /// Where it computes, without how many threads do.
     device: String,
 }
@@ -57,9 +62,26 @@ impl Model {
         allow_out_of_range: bool,
         terminal: &Terminal,
     ) -> anyhow::Result<Self> {
-        let (device, name) = device.open()?;
         let file = path.map_or_else(|| Ok(ModelFile::built_in()), ModelFile::open)?;
-        let (resolver, card) = SuperResolver::of(&file, device)?;
+        let model = Self::of(&file, device, options, terminal)?;
+        Ok(Self {
+            allow_out_of_range,
+            ..model
+        })
+    }
+
+    /// A model file that has been read.
+    ///
+    /// # Errors
+    /// When it is damaged, or the device is not there.
+    pub fn of(
+        file: &ModelFile,
+        device: DeviceChoice,
+        options: UpscaleOptions,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Self> {
+        let (device, name) = device.open()?;
+        let (resolver, card) = SuperResolver::of(file, device)?;
         terminal.detail(format!("{}: on {name}", file.origin().display()));
         Ok(Self {
             origin: file.origin().to_owned(),
@@ -67,7 +89,8 @@ impl Model {
             card,
             content: file.content(),
             options,
-            allow_out_of_range,
+            allow_out_of_range: false,
+            chosen: false,
             device: match name.split_once(", ") {
                 Some(("cpu", _)) => "cpu".to_owned(),
                 _ => name.trim_end_matches(", the first GPU found").to_owned(),
@@ -75,9 +98,55 @@ impl Model {
         })
     }
 
+    /// The same for whatever scan it is chosen for.
+    pub fn for_every_scan(self) -> Self {
+        Self { chosen: true, ..self }
+    }
+
+    /// Its file, or what it is called in the program.
+    pub fn name(&self) -> String {
+        self.origin.display().to_string()
+    }
+
     /// SR voxels per voxel.
     pub fn scale(&self) -> Scale {
         self.resolver.scale()
+    }
+
+    /// Whether it takes scans of any spacing.
+    pub fn is_placed(&self) -> bool {
+        self.resolver.is_placed()
+    }
+
+    /// Voxels of the volume that it makes for a target.
+    ///
+    /// # Errors
+    /// When the target is coarser than the scan.
+    pub fn extent(&self, input: &Geometry, target: &Target) -> voxelift_volume::Result<[usize; 3]> {
+        if self.is_placed() || self.chosen {
+            target.extent(input)
+        } else {
+            Ok(self.scale().up(input.extent))
+        }
+    }
+
+    /// What a scan resolves: along x, y, z its spacing, or more where the scanner interpolated. A model of a fixed scale takes
+    /// voxels as they are where so many times as many are asked for.
+    pub fn resolved_mm(&self, scan: &Volume, target: &Target) -> [f64; 3] {
+        let as_it_is = !self.chosen || matches!(target, Target::Scale(_));
+        if !self.is_placed() && as_it_is {
+            scan.geometry().spacing_mm()
+        } else {
+            resolved_mm(scan)
+        }
+    }
+
+    /// What it may be expected to gain, measured on the scan.
+    ///
+    /// # Errors
+    /// When it cannot take the scan.
+    pub fn expected(&self, trial: &Trial, tile: Option<usize>) -> anyhow::Result<Option<Expected>> {
+        Ok(self.resolver.expected(trial, tile.or(self.options.tile))?)
     }
 
     /// What the owner of the training data wants every user to know.
@@ -108,12 +177,22 @@ impl Model {
     }
 
     /// What a scan asks of the network.
-    pub fn work(&self, input: &Geometry) -> NetworkWork {
+    pub fn work(&self, input: &Geometry, grid: &Geometry) -> NetworkWork {
+        let (n_feats, placed) = (self.card.network.n_feats, self.is_placed());
         NetworkWork {
-            extent: input.extent,
+            extent: if placed { grid.extent } else { input.extent },
             tile: self.options.tile.unwrap_or(self.resolver.tile()),
-            n_feats: self.card.network.n_feats,
-            sub_voxels: self.card.scale.iter().product(),
+            // A placed network has its features for every eighth voxel, and four channels of the image.
+            n_feats: if placed {
+                n_feats.div_ceil(PLACED_STEP.pow(3))
+            } else {
+                n_feats
+            },
+            sub_voxels: if placed {
+                PLACED_CHANNELS
+            } else {
+                self.card.scale.iter().product()
+            },
         }
     }
 
@@ -144,6 +223,7 @@ impl Model {
     pub fn member(
         &self,
         scan: &Volume,
+        target: &Target,
         tile: Option<usize>,
         mirroring: usize,
         name: &str,
@@ -151,19 +231,27 @@ impl Model {
     ) -> anyhow::Result<Volume> {
         let what = format!("{name}, mirroring {} of {MIRRORINGS}", mirroring + 1);
         self.with_progress(&what, terminal, |hear| {
-            self.resolver.member(scan, tile, mirroring, hear)
+            let extent = self.extent(scan.geometry(), target)?;
+            let resolved = self.resolved_mm(scan, target);
+            self.resolver
+                .member_onto(scan, extent, resolved, tile, mirroring, hear)
         })
     }
 
     fn upscale(
         &self,
         scan: &Volume,
+        target: &Target,
         tile: Option<usize>,
         name: &str,
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
         let options = UpscaleOptions { tile, ..self.options };
-        self.with_progress(name, terminal, |hear| self.resolver.upscale(scan, &options, hear))
+        self.with_progress(name, terminal, |hear| {
+            let extent = self.extent(scan.geometry(), target)?;
+            let resolved = self.resolved_mm(scan, target);
+            self.resolver.onto(scan, extent, resolved, &options, hear)
+        })
     }
 
     fn with_progress(
@@ -181,7 +269,10 @@ impl Model {
     }
 
     /// In which respects voxels of this size are none that the model was trained on.
-    fn strange_voxels(&self, input: &Geometry) -> Vec<String> {
+    pub fn strange_voxels(&self, input: &Geometry) -> Vec<String> {
+        if self.is_placed() {
+            return Vec::new();
+        }
         let spacing = input.spacing_mm();
         let ranges = self.card.lr_spacing_mm.into_iter().enumerate();
         let strange = ranges.filter_map(|(axis, [least, largest])| {
@@ -197,6 +288,12 @@ impl Model {
             })
         });
         strange.collect()
+    }
+
+    /// In which respects a scan looks like none that the model was trained on.
+    pub fn strange_looks(&self, looks: &Appearance) -> Vec<String> {
+        let seen = self.card.appearance.as_ref();
+        seen.map(|range| range.strange(looks)).unwrap_or_default()
     }
 
     /// Refuses what the model was not trained for, or says it where that is allowed.
@@ -224,8 +321,8 @@ impl Method {
     /// When a model was trained on others.
     pub fn check_voxels(&self, input: &Geometry, name: &str, terminal: &Terminal) -> anyhow::Result<()> {
         match self {
-            Self::Model(model) => model.judge(&model.strange_voxels(input), name, terminal),
-            Self::Baseline(_) => Ok(()),
+            Self::Model(model) if !model.chosen => model.judge(&model.strange_voxels(input), name, terminal),
+            Self::Model(_) | Self::Baseline(_) => Ok(()),
         }
     }
 
@@ -237,15 +334,22 @@ impl Method {
         let Self::Model(model) = self else {
             return Ok(());
         };
+        let spikes = Normalization::of(volume)?.spikes(volume).map(|(count, farthest)| {
+            format!(
+                "intensities: {count} voxels far beyond the rest, up to {farthest}; spikes, or text burnt into the image?"
+            )
+        });
+        if model.chosen {
+            if let Some(spikes) = spikes {
+                terminal.warn(format!("{name}: {spikes}"));
+            }
+            return Ok(());
+        }
         let mut respects = match &model.card.appearance {
-            Some(range) => range.strange(&Appearance::of(volume)?),
+            Some(_) => model.strange_looks(&Appearance::of(volume)?),
             None => Vec::new(),
         };
-        if let Some((count, farthest)) = Normalization::of(volume)?.spikes(volume) {
-            respects.push(format!(
-                "intensities: {count} voxels far beyond the rest, up to {farthest}; spikes, or text burnt into the image?"
-            ));
-        }
+        respects.extend(spikes);
         model.judge(&respects, name, terminal)
     }
 
@@ -280,7 +384,7 @@ impl Method {
         Ok(())
     }
 
-    /// A finer volume over the same field of view: a model's scale is fixed, the others make what `target` takes.
+    /// A finer volume over the same field of view: what `target` takes, or as fine as a model of a fixed scale makes it.
     ///
     /// # Errors
     /// When the target is coarser than the volume, or a model cannot take it.
@@ -294,7 +398,7 @@ impl Method {
     ) -> anyhow::Result<Volume> {
         match self {
             Self::Baseline(baseline) => Ok(baseline.apply(volume, target.extent(volume.geometry())?)),
-            Self::Model(model) => model.upscale(volume, tile, name, terminal),
+            Self::Model(model) => model.upscale(volume, target, tile, name, terminal),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod acquired;
 mod audit;
+mod choice;
 mod consistency;
 mod labels;
 mod memory;
@@ -15,12 +16,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
 use voxelift_model::self_learning::SelfModel;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::consistency::{Acquired, Acquisition};
+use voxelift_volume::expected::Expected;
 use voxelift_volume::intensity::{Normalization, explained};
 use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
 use voxelift_volume::scan;
@@ -33,6 +35,7 @@ use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
 pub use audit::AuditFiles;
 use audit::{Audit, Place};
+use choice::{BuiltIn, Choice, Methods, Sight};
 use consistency::Consistency;
 use memory::{Budget, Bytes, Extras, Work, voxels};
 use method::{Method, Model};
@@ -52,13 +55,15 @@ pub struct UpscaleArguments {
     /// scans lie in; of several, what is there and a fresh run would make alike is left as it is
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// A trained model [default: the built-in one, for T1-weighted brains of about 2 mm; see info --model]
+    /// A trained model, of which scans of other kinds than it was trained on are refused
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// How the finer voxels are made [default: model]
+    /// How the finer voxels are made [default: the network of --model; without one the built-in one where it does better than
+    /// every baseline on the scan itself, else the baseline that does best]
     #[arg(long, value_enum)]
     method: Option<MethodArgument>,
-    /// SR voxels per voxel: one number, or x,y,z in file order [default: the model's, or 2]
+    /// SR voxels per voxel: one number, or x,y,z in file order [default: the model's; where no method is named, voxels of 1 mm
+    /// or of the finest that the scan resolves, of half of that where it is as fine already; else 2]
     #[arg(long, value_parser = Scale::parse, conflicts_with_all = ["spacing", "like"])]
     scale: Option<Scale>,
     /// The SR voxel size in mm: one number, or x,y,z in file order
@@ -86,7 +91,7 @@ pub struct UpscaleArguments {
     /// Average the model's answers over the eight mirrorings of the scan: eight times the time
     #[arg(long)]
     ensemble: bool,
-    /// Put what the scan measured back into the output [default: soft for a model, off for the other methods]
+    /// Put what the scan measured back into the output [default: soft; off where one of the baselines is named]
     #[arg(long, value_enum)]
     consistency: Option<Consistency>,
     /// What made the scan, for --consistency: auto, kspace, window:CUTOFF,EDGE, box, cubic, gaussian:SIGMA (in voxels of the
@@ -160,7 +165,9 @@ impl ValueEnum for MethodArgument {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
-            Self::Model => "The network of --model, or the built-in one",
+            Self::Model => {
+                "The network of --model, or the built-in one, for T1-weighted brains of about 2 mm; see info --model"
+            }
             Self::SelfLearned => {
                 "A network learned from the slices of the scan itself, which must be thick along one axis"
             }
@@ -170,10 +177,13 @@ impl ValueEnum for MethodArgument {
     }
 }
 
+/// Voxels along a tile where a model is tried on a degraded scan and memory is limited.
+const TILE_OF_TRIALS: usize = 16;
+
 /// Everything about a run that does not depend on the input: the arguments, resolved.
 #[derive(Debug)]
 struct Plan {
-    method: Method,
+    methods: Methods,
     target: Target,
     consistency: Consistency,
     acquired: Acquired,
@@ -243,10 +253,8 @@ pub fn run_on(
     let outcome = batch::run(&jobs, "upscale", side_by_side, terminal, |job, waits| {
         plan.carry_out(job, batch, waits, terminal)
     })?;
-    if let Method::Model(model) = &plan.method
-        && !model.notes().is_empty()
-    {
-        terminal.say(format!("about the model: {}", model.notes()));
+    for notes in plan.methods.notes() {
+        terminal.say(format!("about the model: {notes}"));
     }
     arguments.shown(jobs, terminal)?;
     Ok(outcome)
@@ -278,6 +286,11 @@ impl UpscaleArguments {
             files::refuse_existing(&beside.json, force)?;
         }
         Ok(())
+    }
+
+    /// Whether nothing says how the finer voxels are to be made.
+    fn leaves_the_choice(&self) -> bool {
+        self.method.is_none() && self.model.is_none() && !self.allow_out_of_range
     }
 
     /// The method, when the other arguments go with it.
@@ -328,46 +341,45 @@ impl Plan {
         method: MethodArgument,
         terminal: &Terminal,
     ) -> anyhow::Result<Self> {
-        let method = match method {
-            MethodArgument::Model => {
-                let tile = arguments.tile.map(usize::from);
-                let options = UpscaleOptions {
-                    tile,
-                    ensemble: arguments.ensemble,
-                };
-                let allow = arguments.allow_out_of_range;
-                Method::Model(Box::new(Model::load(
-                    arguments.model.as_deref(),
-                    arguments.device,
-                    options,
-                    allow,
-                    terminal,
-                )?))
-            }
-            MethodArgument::Baseline(baseline) => Method::Baseline(baseline),
-            MethodArgument::SelfLearned => unreachable!("it goes its own way"),
+        let options = UpscaleOptions {
+            tile: arguments.tile.map(usize::from),
+            ensemble: arguments.ensemble,
         };
-        let default_scale = match &method {
-            Method::Model(model) => model.scale(),
-            Method::Baseline(_) => Scale::isotropic(2),
+        let methods = match method {
+            MethodArgument::Model if arguments.leaves_the_choice() => {
+                Methods::BuiltIn(Box::new(BuiltIn::load(arguments.device, options, terminal)?))
+            }
+            MethodArgument::Model => Methods::Named(Method::Model(Box::new(Model::load(
+                arguments.model.as_deref(),
+                arguments.device,
+                options,
+                arguments.allow_out_of_range,
+                terminal,
+            )?))),
+            MethodArgument::Baseline(baseline) => Methods::Named(Method::Baseline(baseline)),
+            MethodArgument::SelfLearned => unreachable!("it goes its own way"),
         };
         let target = match (arguments.scale, arguments.spacing, &arguments.like) {
             (_, _, Some(reference)) => Target::Like(Box::new(scan::read_header(reference)?.0)),
             (_, Some(spacing), None) => Target::Spacing(spacing.0),
-            (Some(scale), None, None) if matches!(method, Method::Model(_)) && scale != default_scale => {
-                return Err(usage(format!(
-                    "--scale {scale}: the model's scale is {default_scale}; leave --scale out, or choose --spacing"
-                )));
-            }
-            (scale, None, None) => Target::Scale(scale.unwrap_or(default_scale)),
+            (None, None, None) => methods.default_target(),
+            (Some(scale), None, None) => match methods.fixed_scale() {
+                Some(fixed) if fixed != scale => {
+                    return Err(usage(format!(
+                        "--scale {scale}: the model's scale is {fixed}; leave --scale out, or choose --spacing"
+                    )));
+                }
+                _ => Target::Scale(scale),
+            },
         };
-        let by_default = match &method {
-            Method::Model(_) => Consistency::Soft,
-            Method::Baseline(_) => Consistency::Off,
+        let by_default = if methods.are_models() {
+            Consistency::Soft
+        } else {
+            Consistency::Off
         };
         let consistency = arguments.consistency.unwrap_or(by_default);
         Ok(Self {
-            method,
+            methods,
             target,
             consistency,
             acquired: arguments.acquired,
@@ -395,19 +407,46 @@ impl Plan {
         files::refuse_dangling(&job.input)?;
         let scan = files::open(&job.input, &self.read, terminal)?;
         let geometry = scan.header.geometry();
+        let protocol = acquired::protocol(&job.input, &scan.header);
+        let made_by = self
+            .acquired
+            .of(&geometry, &protocol, self.methods.trained_through())
+            .with_context(|| input.to_string())?;
+        let mut frames = scan.frames;
+        let mut seen = Vec::new();
+        if self.methods.need_sight(&self.target) {
+            seen = first_with_contrast(&mut frames)?;
+        }
+        let sight = seen.last().map(|first| Sight {
+            first,
+            made_by: &made_by.operators,
+            consistent: self.consistency != Consistency::Off,
+            tile: self.budget.is_limited().then_some(TILE_OF_TRIALS),
+        });
+        let choice = self
+            .methods
+            .choose(&self.target, sight.as_ref())
+            .with_context(|| input.to_string())?;
+        if self.audit && !matches!(choice.method, Method::Model(_)) {
+            anyhow::bail!(
+                "{input}: --audit looks at what a model adds, and this scan is made finer by {}; --method model \
+                 --allow-out-of-range takes the built-in model all the same",
+                choice.because.as_deref().unwrap_or("a baseline")
+            );
+        }
+        let (method, target) = (choice.method, &choice.target);
+        if choice.halved {
+            terminal.warn(format!(
+                "{name}: as fine as the default target already, so its voxels are halved; no reference was ever seen at that \
+                 size: --spacing chooses another grid"
+            ));
+        }
         let grid = self
-            .grid(&geometry, scan.header.frames(), &name, terminal)
+            .grid(&choice, &geometry, scan.header.frames(), &name, terminal)
             .with_context(|| input.to_string())?;
-        let work = self.work(&geometry, &grid);
+        let work = self.work(&choice, &geometry, &grid);
         let tile = self.budget.tile(&work)?;
-        let acquisition = (self.consistency != Consistency::Off)
-            .then(|| {
-                let protocol = acquired::protocol(&job.input, &scan.header);
-                self.acquired
-                    .of(&geometry, &protocol, self.method.trained_through())
-            })
-            .transpose()
-            .with_context(|| input.to_string())?;
+        let acquisition = (self.consistency != Consistency::Off).then_some(made_by);
         // Each scan has its own files: all outputs were compared with all inputs before the first.
         let mut write = WriteOptions {
             inputs: vec![job.input.clone()],
@@ -415,7 +454,7 @@ impl Plan {
         };
         let mut claim = None;
         if sidecar::is_kept(self, batch) {
-            let how = sidecar::described(self, job, tile, acquisition.as_ref())?;
+            let how = sidecar::described(self, &choice, job, tile, acquisition.as_ref())?;
             let audit = AuditFiles::beside(&job.output);
             let alone: Vec<PathBuf> = match self.audit {
                 true => audit.all().map(Clone::clone).into(),
@@ -441,7 +480,7 @@ impl Plan {
             ));
         }
         let _share = self.budget.share(&work, tile);
-        let mut header = self.target.header(&scan.header, &grid);
+        let mut header = target.header(&scan.header, &grid);
         if self.anonymise {
             header.anonymise();
         }
@@ -462,21 +501,22 @@ impl Plan {
             one_of_several: scan.header.frames() > 1,
             ..Found::default()
         };
-        let frames = scan.header.frames();
-        let fine = scan.frames.enumerate().map(|(index, frame)| {
-            let which = match frames {
+        let way = Way {
+            method,
+            is_chosen: choice.because.is_some(),
+            target,
+            grid: &grid,
+            tile,
+        };
+        let count = scan.header.frames();
+        let fine = seen.into_iter().map(Ok).chain(frames).enumerate();
+        let fine = fine.map(|(index, frame)| {
+            let which = match count {
                 1 => String::new(),
-                _ => format!(", volume {} of {frames}", index + 1),
+                _ => format!(", volume {} of {count}", index + 1),
             };
-            self.finer(
-                &frame?,
-                &grid,
-                tile,
-                &format!("{name}{which}"),
-                &mut found,
-                terminal,
-            )
-            .with_context(|| format!("{input}{which}"))
+            self.finer(&frame?, &way, &format!("{name}{which}"), &mut found, terminal)
+                .with_context(|| format!("{input}{which}"))
         });
         files::write(&job.output, &header, fine, &write, terminal)?;
         if let Some(how) = found.placed {
@@ -492,6 +532,8 @@ impl Plan {
             )?);
         }
         let mut said = vec![words::grid(&grid)];
+        said.extend(choice.because.as_ref().map(|why| format!("made by {why}")));
+        said.extend(told_gain(&choice, &name, terminal));
         said.extend(
             found
                 .acquisition
@@ -502,7 +544,7 @@ impl Plan {
         if let Some(audit) = found.audit {
             said.extend(audit.lines());
             let place = Place {
-                target: &self.target,
+                target,
                 grid: &grid,
                 header,
                 write: WriteOptions {
@@ -519,26 +561,32 @@ impl Plan {
             audit.write(&files, &place, input, terminal)?;
             written.extend(files.all().map(Clone::clone));
         }
-        if let Some(claim) = claim {
+        if let Some(mut claim) = claim {
             claim.tell_left_over(&written, terminal);
+            if let Some(why) = &choice.because {
+                claim.add("chosen", json!(why));
+            }
+            if let Some(expected) = &choice.expected {
+                claim.add("expected", expectation(expected));
+            }
             claim.done(&written, &found.consistency)?;
         }
         Ok(Some(said.join("\n")))
     }
 
     /// What a scan takes in memory.
-    fn work(&self, input: &Geometry, grid: &Geometry) -> Work {
-        let (made, network) = match &self.method {
+    fn work(&self, choice: &Choice<'_>, input: &Geometry, grid: &Geometry) -> Work {
+        let (made, network) = match choice.method {
             Method::Model(model) => (
                 model.scale().up(input.extent).iter().product(),
-                Some(model.work(input)),
+                Some(model.work(input, grid)),
             ),
             Method::Baseline(_) => (voxels(grid), None),
         };
         let extras = Extras {
             consistent: self.consistency != Consistency::Off,
             audited: self.audit,
-            placed: !matches!(self.target, Target::Scale(_)),
+            placed: !matches!(choice.target, Target::Scale(_)),
         };
         Work {
             input: voxels(input),
@@ -551,14 +599,15 @@ impl Plan {
     /// The finer grid, when the method may be applied and there are not too many voxels in it.
     fn grid(
         &self,
+        choice: &Choice<'_>,
         input: &Geometry,
         frames: usize,
         name: &str,
         terminal: &Terminal,
     ) -> anyhow::Result<Geometry> {
-        self.method.check_voxels(input, name, terminal)?;
-        let grid = self.target.grid(input)?;
-        if let Some(warning) = self.target.little_in_common(input) {
+        choice.method.check_voxels(input, name, terminal)?;
+        let grid = choice.target.grid(input)?;
+        if let Some(warning) = choice.target.little_in_common(input) {
             terminal.warn(format!("{name}: {warning}"));
         }
         let counts = grid.extent.iter().map(|n| *n as u64);
@@ -575,48 +624,57 @@ impl Plan {
     fn finer(
         &self,
         frame: &Volume,
-        grid: &Geometry,
-        tile: Option<usize>,
+        &Way {
+            method,
+            is_chosen,
+            target,
+            grid,
+            tile,
+        }: &Way<'_>,
         name: &str,
         found: &mut Found,
         terminal: &Terminal,
     ) -> anyhow::Result<Volume> {
-        if let (Method::Model(model), Some(value)) = (&self.method, blank(frame))
+        if let (Method::Model(model), Some(value)) = (method, blank(frame))
             && found.one_of_several
         {
             terminal.warn(format!("{name}: is {value} everywhere, and so is its output"));
-            let extent = model.scale().up(frame.extent());
+            let extent = model.extent(frame.geometry(), target)?;
             let empty = Volume::filled(value, frame.geometry().with_extent(extent));
-            return Ok(self.target.placed(empty, grid).0);
+            return Ok(target.placed(empty, grid).0);
         }
-        self.method.check_appearance(frame, name, terminal)?;
-        let (answer, gathered) = match &self.method {
+        method.check_appearance(frame, name, terminal)?;
+        if is_chosen && matches!(method, Method::Baseline(_)) && blank(frame).is_none() {
+            // What is no magnitude image is refused whatever was chosen by the first volume.
+            Normalization::of(frame)?;
+        }
+        let (answer, gathered) = match method {
             Method::Model(model) if self.audit => {
-                let (answer, agreement) = audit::gather(model, frame, tile, name, terminal)?;
+                let (answer, agreement) = audit::gather(model, frame, target, tile, name, terminal)?;
                 (answer, Some((model, agreement)))
             }
-            method => (method.apply(frame, &self.target, tile, name, terminal)?, None),
+            method => (method.apply(frame, target, tile, name, terminal)?, None),
         };
         let (fine, done) = match &found.acquisition {
             Some(made_by) => self.consistency.apply(answer, frame, made_by)?,
             None => (answer, None),
         };
         found.consistency.extend(done);
-        self.method.check_output(&fine, frame, name, terminal)?;
+        method.check_output(&fine, frame, name, terminal)?;
         if let Some((model, agreement)) = gathered {
             found.audit = Some(Audit::of(model, agreement, &fine, frame)?);
         }
         // Beyond the field of view there is no signal: of a shifted scan that is not 0.
-        let scale = match &self.target {
+        let scale = match target {
             Target::Like(_) => Normalization::of(frame).ok().filter(|scale| scale.zero != 0.0),
             _ => None,
         };
         let (placed, how) = match scale {
             Some(scale) => {
-                let (placed, how) = self.target.placed(scale.without_zero(fine), grid);
+                let (placed, how) = target.placed(scale.without_zero(fine), grid);
                 (scale.onto_zero(placed), how)
             }
-            None => self.target.placed(fine, grid),
+            None => target.placed(fine, grid),
         };
         explained(&placed, frame)?;
         found.placed = found.placed.or(how);
@@ -628,6 +686,74 @@ impl Plan {
 fn blank(volume: &Volume) -> Option<f32> {
     let first = *volume.data().first()?;
     volume.data().iter().all(|v| *v == first).then_some(first)
+}
+
+/// Where a scan is brought to.
+struct Way<'a> {
+    method: &'a Method,
+    /// Whether it was chosen by what the scan looks like.
+    is_chosen: bool,
+    target: &'a Target,
+    grid: &'a Geometry,
+    /// Voxels along a tile.
+    tile: Option<usize>,
+}
+
+/// The volumes up to the first that is not blank; all of them where there is none, or it cannot be read.
+fn first_with_contrast(
+    frames: &mut dyn Iterator<Item = Result<Volume, VolumeError>>,
+) -> Result<Vec<Volume>, VolumeError> {
+    let mut seen = Vec::new();
+    for frame in frames {
+        let frame = frame?;
+        let is_blank = blank(&frame).is_some();
+        seen.push(frame);
+        if !is_blank {
+            break;
+        }
+    }
+    Ok(seen)
+}
+
+/// What a model may be expected to do for a scan, in a sentence; a warning where a baseline does better.
+fn told_gain(choice: &Choice<'_>, name: &str, terminal: &Terminal) -> Option<String> {
+    if !matches!(choice.method, Method::Model(_)) {
+        return None;
+    }
+    let Some(expected) = &choice.expected else {
+        return choice.because.as_ref().map(|_| {
+            "expected gain: unknown, since the scan is too small to degrade it once more and measure"
+                .to_owned()
+        });
+    };
+    let by = expected
+        .factors
+        .map(|factor| words::number((factor * 100.0).round() / 100.0))
+        .join("x");
+    let (baseline, gain_db) = (expected.baseline, expected.gain_db);
+    let percent = 100.0 * (expected.error_ratio() - 1.0).abs();
+    if gain_db < 0.0 {
+        terminal.warn(format!(
+            "{name}: the model is expected to do worse than {baseline} on this scan, by {:.2} dB (an error {percent:.0} % larger), \
+             as measured on the scan itself, degraded once more by {by}: --method {baseline} --consistency soft makes that instead",
+            -gain_db
+        ));
+        return None;
+    }
+    Some(format!(
+        "expected gain: {gain_db:.2} dB over {baseline}, the best baseline (an error {percent:.0} % smaller), measured on the scan \
+         itself, degraded once more by {by}"
+    ))
+}
+
+/// The same for the sidecar.
+fn expectation(expected: &Expected) -> Value {
+    json!({
+        "gain_db": expected.gain_db,
+        "baseline": expected.baseline.name(),
+        "factors": expected.factors,
+        "error_ratio": expected.error_ratio(),
+    })
 }
 
 /// What is told about a scan beside its voxels.

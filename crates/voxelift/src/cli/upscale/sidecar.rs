@@ -17,8 +17,8 @@ use voxelift_volume::nifti::{ReadOptions, WriteOptions};
 
 use super::super::files::{self, Job};
 use super::Plan;
+use super::choice::Choice;
 use super::consistency::Consistency;
-use super::method::Method;
 use crate::terminal::Terminal;
 
 /// The key that says that the work is under way, or was cut off.
@@ -36,7 +36,7 @@ pub fn beside(output: &Path) -> PathBuf {
 /// Whether an output has one: in a batch each, so that it can go on; alone those that need more than the command to be made
 /// again: a model's, and what data consistency was asked for.
 pub(super) fn is_kept(plan: &Plan, batch: bool) -> bool {
-    batch || plan.consistency != Consistency::Off || matches!(plan.method, Method::Model(_))
+    batch || plan.consistency != Consistency::Off || plan.methods.are_models()
 }
 
 /// What an output depends on, as its sidecar tells it.
@@ -45,12 +45,13 @@ pub(super) fn is_kept(plan: &Plan, batch: bool) -> bool {
 /// When a file that it depends on cannot be read.
 pub(super) fn described(
     plan: &Plan,
+    choice: &Choice<'_>,
     job: &Job,
     tile: Option<usize>,
     acquisition: Option<&Acquisition>,
 ) -> anyhow::Result<Value> {
-    let mut how = plan.method.sidecar(tile);
-    how["target"] = json!(plan.target.to_string());
+    let mut how = choice.method.sidecar(tile);
+    how["target"] = json!(choice.target.to_string());
     how["consistency"] = json!({"mode": plan.consistency.name()});
     if let Some(acquisition) = acquisition {
         let (operators, because) = (acquisition.operators.to_string(), &acquisition.because);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use voxelift_volume::nifti::Header;
+use voxelift_volume::placed::{default_target, resolved_mm};
 use voxelift_volume::resample::{Interpolation, extent_for_spacing, resample_like};
 use voxelift_volume::{Geometry, Result, Scale, Volume, VolumeError, VoxelMap, kspace};
 
@@ -17,6 +18,8 @@ pub enum Target {
     Spacing([f64; 3]),
     /// The grid of another file.
     Like(Box<Header>),
+    /// 1 mm or the finest that the scan resolves, see `voxelift_volume::placed::default_target`.
+    Finest,
 }
 
 impl fmt::Display for Target {
@@ -28,6 +31,7 @@ impl fmt::Display for Target {
                 let grid = reference.geometry();
                 write!(f, "like {:?} {:?}", grid.extent, grid.world_from_voxel)
             }
+            Self::Finest => write!(f, "the finest that the scan resolves"),
         }
     }
 }
@@ -50,7 +54,7 @@ impl Target {
         }
         let extent = self.extent(input)?;
         Ok(match self {
-            Self::Scale(_) | Self::Spacing(_) => input.with_extent(extent),
+            Self::Scale(_) | Self::Spacing(_) | Self::Finest => input.with_extent(extent),
             Self::Like(reference) => reference.geometry(),
         })
     }
@@ -69,6 +73,17 @@ impl Target {
         })
     }
 
+    /// The target of one scan by its first volume, and whether its voxels are halved because they were as fine as the target
+    /// already; only [`Target::Finest`] depends on it.
+    pub fn settled(&self, first: &Volume) -> (Self, bool) {
+        if !matches!(self, Self::Finest) {
+            return (self.clone(), false);
+        }
+        let chosen = default_target(first.geometry(), resolved_mm(first));
+        let grid = first.geometry().with_extent(chosen.extent);
+        (Self::Spacing(grid.spacing_mm()), chosen.halved)
+    }
+
     /// How many voxels over the input's field of view come nearest to it.
     ///
     /// # Errors
@@ -78,6 +93,7 @@ impl Target {
             Self::Scale(scale) => scale.up(input.extent),
             Self::Spacing(spacing_mm) => extent_for_spacing(input, *spacing_mm)?,
             Self::Like(reference) => extent_for_spacing(input, spacing_along(input, &reference.geometry()))?,
+            Self::Finest => default_target(input, input.spacing_mm()).extent,
         };
         if let Some(a) = (0..3).find(|a| extent[*a] < input.extent[*a]) {
             let (axis, found) = (["x", "y", "z"][a], number(input.spacing_mm()[a]));
@@ -99,7 +115,7 @@ impl Target {
                 let kept = std::array::from_fn(|a| fine.extent()[a].min(grid.extent[a]));
                 kspace::truncate(&fine, kept)
             }
-            Self::Scale(_) | Self::Like(_) => fine,
+            Self::Scale(_) | Self::Like(_) | Self::Finest => fine,
         };
         if grid == fine.geometry() {
             (fine, None)

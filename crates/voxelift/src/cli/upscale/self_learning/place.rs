@@ -58,15 +58,16 @@ impl Place {
         frames: usize,
         max_voxels: u64,
     ) -> anyhow::Result<Self> {
-        let target = asked.map(|asked| match asked {
+        let target = asked.and_then(|asked| match asked {
             // What was learned makes slices of its own number, which then come onto the grid asked for.
             Target::Scale(scale) => {
                 let (spacing, extent, fine) = (input.spacing_mm(), input.extent, scale.up(input.extent));
-                Target::Spacing(std::array::from_fn(|a| {
+                Some(Target::Spacing(std::array::from_fn(|a| {
                     spacing[a] * extent[a] as f64 / fine[a] as f64
-                }))
+                })))
             }
-            Target::Spacing(_) | Target::Like(_) => asked.clone(),
+            Target::Spacing(_) | Target::Like(_) => Some(asked.clone()),
+            Target::Finest => None,
         });
         let grid = match &target {
             Some(target) => target.grid(input)?,

@@ -1,5 +1,8 @@
 //! Floor 9 · SuperResolver: Volume -> Volume by tiles.
 
+mod expected;
+mod placed;
+
 use std::path::Path;
 
 use burn::module::Module;
@@ -62,6 +65,11 @@ impl SuperResolver {
         Ok((Self::new(generator, card.scale(), card.tile, device), card))
     }
 
+    /// Whether it takes scans of any spacing, see [`SuperResolver::onto`]; its scale is then 1.
+    pub fn is_placed(&self) -> bool {
+        self.generator.is_placed()
+    }
+
     /// HR voxels per LR voxel.
     pub fn scale(&self) -> Scale {
         self.scale
@@ -72,7 +80,8 @@ impl SuperResolver {
         self.tile
     }
 
-    /// The super-resolved volume over the same field of view, in the units of the input.
+    /// The super-resolved volume over the same field of view, in the units of the input; of a placed network on the grid that
+    /// `voxelift_volume::placed::default_target` chooses.
     ///
     /// Channel attention averages over a tile, so the tile's size is part of the answer. `progress` hears how many
     /// tiles of how many are done.
@@ -86,12 +95,16 @@ impl SuperResolver {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Volume> {
         self.by_tiles(lr, options.tile, progress, |image| {
-            if options.ensemble {
-                self.ensemble(image)
-            } else {
-                self.generator.forward(image)
-            }
+            self.answer(image, options.ensemble)
         })
+    }
+
+    fn answer(&self, image: Tensor<5>, ensemble: bool) -> Tensor<5> {
+        if ensemble {
+            self.ensemble(image)
+        } else {
+            self.generator.forward(image)
+        }
     }
 
     /// One of the [`MIRRORINGS`] answers whose mean is the ensemble's: to the input mirrored along the axes x, y, z whose
@@ -116,6 +129,9 @@ impl SuperResolver {
         progress: &mut dyn FnMut(usize, usize),
         answer: impl Fn(Tensor<5>) -> Tensor<5>,
     ) -> Result<Volume> {
+        if self.is_placed() {
+            return self.on_default_grid(lr, tile, progress, answer);
+        }
         let normalization = Normalization::of(lr)?;
         let normalised = normalization.apply(lr.clone());
         let side = tile.unwrap_or(self.tile);

@@ -1,0 +1,299 @@
+//! What makes a scan finer: the method that was named, or where none was, what is in the program and does best on the scan.
+
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use voxelift_model::device::DeviceChoice;
+use voxelift_model::infer::UpscaleOptions;
+use voxelift_model::model_file::ModelFile;
+use voxelift_volume::appearance::Appearance;
+use voxelift_volume::baseline::Baseline;
+use voxelift_volume::degrade::Operators;
+use voxelift_volume::expected::{Expected, Trial};
+use voxelift_volume::intensity::Normalization;
+use voxelift_volume::placed::thick_axes;
+use voxelift_volume::{Scale, Volume};
+
+use super::method::{Method, Model};
+use super::target::Target;
+use crate::terminal::Terminal;
+
+/// Air in Hounsfield units, give or take its noise and the fill value of scanners.
+const AIR_OF_CT: RangeInclusive<f32> = -1030.0..=-980.0;
+
+/// The method that was named, or those in the program.
+#[derive(Debug)]
+pub enum Methods {
+    Named(Method),
+    BuiltIn(Box<BuiltIn>),
+}
+
+/// What is in the program.
+#[derive(Debug)]
+pub struct BuiltIn {
+    /// The first of them is meant for the scans of its card, whatever the others do.
+    models: Vec<BuiltInModel>,
+    /// What needs no training, one method each.
+    baselines: [Method; Baseline::ALL.len()],
+}
+
+#[derive(Debug)]
+struct BuiltInModel {
+    method: Method,
+    /// Whether it made a scan finer.
+    used: AtomicBool,
+}
+
+/// What makes a scan finer, and onto which grid.
+#[derive(Debug)]
+pub struct Choice<'a> {
+    pub method: &'a Method,
+    pub target: Target,
+    /// Why this method, where there was a choice.
+    pub because: Option<String>,
+    /// What it may be expected to gain over the best baseline, where that was measured.
+    pub expected: Option<Expected>,
+    /// Whether the voxels are halved because the scan was as fine as the target already.
+    pub halved: bool,
+}
+
+/// What is known of a scan before anything is made of it.
+pub struct Sight<'a> {
+    /// Its first volume that is not blank.
+    pub first: &'a Volume,
+    /// What made it, as far as is known.
+    pub made_by: &'a Operators,
+    /// Whether what it measured is put back.
+    pub consistent: bool,
+    /// Voxels along a tile.
+    pub tile: Option<usize>,
+}
+
+impl BuiltInModel {
+    fn model(&self) -> &Model {
+        match &self.method {
+            Method::Model(model) => model,
+            Method::Baseline(_) => unreachable!("made of models"),
+        }
+    }
+
+    fn taken(&self) -> &Method {
+        self.used.store(true, Ordering::Relaxed);
+        &self.method
+    }
+
+    /// What it may be expected to gain; none where a scan is of slices and the network has seen none.
+    fn expected(&self, trial: &Trial, thick: bool, tile: Option<usize>) -> anyhow::Result<Option<Expected>> {
+        let model = self.model();
+        if thick && !model.is_placed() {
+            return Ok(None);
+        }
+        model.expected(trial, tile)
+    }
+}
+
+impl BuiltIn {
+    /// # Errors
+    /// When the device is not there.
+    pub fn load(device: DeviceChoice, options: UpscaleOptions, terminal: &Terminal) -> anyhow::Result<Self> {
+        let models = [ModelFile::built_in()].into_iter().map(|file| {
+            let model = Model::of(&file, device, options, terminal)?.for_every_scan();
+            Ok(BuiltInModel {
+                method: Method::Model(Box::new(model)),
+                used: AtomicBool::new(false),
+            })
+        });
+        Ok(Self {
+            models: models.collect::<anyhow::Result<_>>()?,
+            baselines: Baseline::ALL.map(Method::Baseline),
+        })
+    }
+
+    fn baseline(&self, baseline: Baseline) -> &Method {
+        let place = Baseline::ALL.iter().position(|one| *one == baseline);
+        &self.baselines[place.expect("all are there")]
+    }
+
+    /// The first model for the scans that it was trained on; for others whatever came nearest to the scan when it was degraded
+    /// once more and brought back.
+    fn choose(&self, sight: &Sight<'_>, asked: &Target) -> anyhow::Result<Choice<'_>> {
+        let first = &self.models[0];
+        let geometry = sight.first.geometry();
+        // Whatever cannot be placed is refused here: no contrast, a phase map, a CT.
+        let looks = Appearance::of(sight.first)?;
+        let air = Normalization::of(sight.first)?.zero;
+        anyhow::ensure!(
+            !AIR_OF_CT.contains(&air),
+            "air at {air}, as in a CT; the methods in the program are made and tested for MR scans: --method {} makes the voxels \
+             finer all the same",
+            Baseline::CubicBSpline
+        );
+        let mut respects = first.model().strange_voxels(geometry);
+        respects.extend(first.model().strange_looks(&looks));
+        let is_known = respects.is_empty();
+        let (target, halved) = match asked {
+            Target::Finest if is_known => (Target::Scale(first.model().scale()), false),
+            asked => asked.settled(sight.first),
+        };
+        let extent = target.extent(geometry)?;
+        let resolved = first.model().resolved_mm(sight.first, &target);
+        let thick = thick_axes(resolved).contains(&true);
+        let trial = Trial::of(sight.first, extent, resolved, sight.made_by, sight.consistent)?;
+        let choice = |method, because: String, expected| Choice {
+            method,
+            target: target.clone(),
+            because: Some(because),
+            expected,
+            halved,
+        };
+        let expected = |model: &BuiltInModel| -> anyhow::Result<Option<Expected>> {
+            match &trial {
+                Some(trial) => model.expected(trial, thick, sight.tile),
+                None => Ok(None),
+            }
+        };
+        if is_known {
+            let because = format!("the {}, trained on scans like this one", first.model().name());
+            return Ok(choice(first.taken(), because, expected(first)?));
+        }
+        let mut best: Option<(&BuiltInModel, Expected)> = None;
+        for model in &self.models {
+            if let Some(expected) = expected(model)?
+                && best.is_none_or(|(_, best)| expected.gain_db > best.gain_db)
+            {
+                best = Some((model, expected));
+            }
+        }
+        if let Some((model, expected)) = best.filter(|(_, expected)| expected.gain_db > 0.0) {
+            let because = format!(
+                "the {}, which came nearer to this scan than every baseline when it was degraded once more",
+                model.model().name()
+            );
+            return Ok(choice(model.taken(), because, Some(expected)));
+        }
+        let (baseline, because) = match (&trial, best, thick) {
+            (Some(trial), Some((_, expected)), _) => {
+                let because = format!(
+                    "which came nearest to this scan when it was degraded once more, the best model in the program by {:.2} dB less \
+                     near",
+                    -expected.gain_db
+                );
+                (trial.baseline(), because)
+            }
+            (Some(trial), None, true) => (
+                trial.baseline(),
+                "which came nearest to slices of this scan that were degraded once more; no model in the program was trained on \
+                 thick slices"
+                    .to_owned(),
+            ),
+            (_, _, true) => (
+                Baseline::CubicBSpline,
+                "since the scan is too small to measure on it whether a model does better".to_owned(),
+            ),
+            _ => (
+                Baseline::ZeroFill,
+                "since the scan is too small to measure on it whether a model does better".to_owned(),
+            ),
+        };
+        let hint = if thick {
+            "; --method self learns from the scan's own slices, in minutes"
+        } else {
+            ""
+        };
+        let because = format!("{}, {because}{hint}", baseline.name());
+        Ok(choice(self.baseline(baseline), because, None))
+    }
+}
+
+impl Methods {
+    /// The grid that is meant where none is asked for.
+    pub fn default_target(&self) -> Target {
+        match self {
+            Self::BuiltIn(_) => Target::Finest,
+            Self::Named(Method::Model(model)) if model.is_placed() => Target::Finest,
+            Self::Named(Method::Model(model)) => Target::Scale(model.scale()),
+            Self::Named(Method::Baseline(_)) => Target::Scale(Scale::isotropic(2)),
+        }
+    }
+
+    /// The scale of a model that has only one.
+    pub fn fixed_scale(&self) -> Option<Scale> {
+        match self {
+            Self::Named(Method::Model(model)) if !model.is_placed() => Some(model.scale()),
+            Self::Named(_) | Self::BuiltIn(_) => None,
+        }
+    }
+
+    /// The operator that a named model was trained for, where its card names a single one.
+    pub fn trained_through(&self) -> Option<Operators> {
+        match self {
+            Self::Named(method) => method.trained_through(),
+            Self::BuiltIn(_) => None,
+        }
+    }
+
+    /// Whether they are models: what a scan measured is put back, and an output has a sidecar, where nothing else is said.
+    pub fn are_models(&self) -> bool {
+        !matches!(self, Self::Named(Method::Baseline(_)))
+    }
+
+    /// Whether a choice depends on what a scan looks like.
+    pub fn need_sight(&self, asked: &Target) -> bool {
+        matches!(self, Self::BuiltIn(_)) || matches!(asked, Target::Finest)
+    }
+
+    /// What makes this scan finer, and onto which grid.
+    ///
+    /// # Errors
+    /// When the scan is none that can be placed: without contrast, of other units, or a phase map.
+    ///
+    /// # Panics
+    /// When there is no sight of it although [`Methods::need_sight`].
+    pub fn choose(&self, asked: &Target, sight: Option<&Sight<'_>>) -> anyhow::Result<Choice<'_>> {
+        let method = match (self, sight) {
+            (Self::BuiltIn(built_in), sight) => {
+                return built_in.choose(sight.expect("a sight of the scan"), asked);
+            }
+            (Self::Named(method), _) => method,
+        };
+        let (target, halved) = match sight {
+            Some(sight) => asked.settled(sight.first),
+            None => (asked.clone(), false),
+        };
+        let expected = match (method, sight) {
+            (Method::Model(model), Some(sight)) if model.is_placed() => {
+                let extent = target.extent(sight.first.geometry())?;
+                let resolved = model.resolved_mm(sight.first, &target);
+                Trial::of(sight.first, extent, resolved, sight.made_by, sight.consistent)?
+                    .map(|trial| model.expected(&trial, sight.tile))
+                    .transpose()?
+                    .flatten()
+            }
+            _ => None,
+        };
+        Ok(Choice {
+            method,
+            target,
+            because: None,
+            expected,
+            halved,
+        })
+    }
+
+    /// What the owners of the data want every user to know whose scans trained a model that made a scan finer.
+    pub fn notes(&self) -> Vec<&str> {
+        let methods: Vec<&Method> = match self {
+            Self::Named(method) => vec![method],
+            Self::BuiltIn(built_in) => {
+                let models = built_in.models.iter();
+                let used = models.filter(|model| model.used.load(Ordering::Relaxed));
+                used.map(|model| &model.method).collect()
+            }
+        };
+        let notes = methods.into_iter().filter_map(|method| match method {
+            Method::Model(model) => Some(model.notes()),
+            Method::Baseline(_) => None,
+        });
+        notes.filter(|notes| !notes.is_empty()).collect()
+    }
+}
