@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Config, ranges, text};
+use super::{Config, PlacedConfig, ranges, text};
 
 /// A field of a struct: name, type, documentation.
 type Field = (String, String, String);
@@ -66,7 +66,14 @@ fn inner(kind: &str) -> &str {
 
 /// The page as it should be.
 fn page() -> String {
-    let (structs, defaults) = (structs(), text::flattened(&Config::default().to_toml()));
+    let (structs, mut defaults) = (structs(), text::flattened(&Config::default().to_toml()));
+    // A table that is left out where it is the default.
+    let placed = toml::to_string(&PlacedConfig::default()).expect("plain data");
+    defaults.extend(
+        text::flattened(&placed)
+            .into_iter()
+            .map(|(key, value)| (format!("placed.{key}"), value)),
+    );
     let mut page = "# Configuration reference\n\n\
         Every key of a training configuration, with its default, its range and its meaning. This page is made from the program's sources; \
         `voxelift init` writes a first configuration, and `docs/data.md` says how to choose.\n\n\
