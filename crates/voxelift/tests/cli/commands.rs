@@ -15,7 +15,7 @@ fn help_and_version_go_to_stdout() {
     for command in ["info", "degrade", "upscale", "evaluate", "report"] {
         assert!(help.contains(command), "{help}");
     }
-    let version = text(&bench.run(&["--version"]).code(0).get_output().stdout);
+    let version = text(&bench.run(&["-V"]).code(0).get_output().stdout);
     assert_eq!(version.trim(), concat!("voxelift ", env!("CARGO_PKG_VERSION")));
     bench.run(&[]).code(2);
 }
