@@ -102,17 +102,19 @@ mod tests {
             );
             // A voxel of the scan changed: rough, outside the block, and there.
             let mut spoiled = scan.clone();
-            spoiled.data_mut()[12 * (12 * 10 + 10) + 10] += 0.5;
+            spoiled.data_mut()[12 * (12 * 10 + 10) + 10] += 0.2;
             let found = Disagreement::of(&image, &spoiled, &operators).expect("one grid");
             assert_eq!(found.largest_at, [10; 3], "{operator}: {found:?}");
             assert!(
                 (found.residual - residual(&image, &spoiled, &operators).expect("one grid")).abs() < 1e-12
             );
             assert!(
-                found.foreground < 0.2 && found.finer_half > 0.7,
+                found.finer_half > 0.7 && found.largest > 0.12,
                 "{operator}: {found:?}"
             );
-            assert!(found.largest > 0.3, "{operator}: {found:?}");
+            // Averages leave zeros around the block, and what is not 0 there counts as foreground.
+            let is_outside = operator == Operator::KSpace;
+            assert_eq!(found.foreground < 0.2, is_outside, "{operator}: {found:?}");
             // A brighter image: smooth, and inside.
             let mut brighter = image.clone();
             brighter.data_mut().iter_mut().for_each(|v| *v *= 1.1);

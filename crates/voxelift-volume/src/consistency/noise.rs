@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::finest::finest;
-use crate::intensity::{Mask, percentile, texture};
+use crate::intensity::{Mask, Normalization, percentile, texture};
 use crate::volume::Volume;
 
 /// Voxels around the foreground that belong to neither side: ringing and partial volume.
@@ -72,6 +72,15 @@ pub enum NoiseSource {
 impl NoiseLevel {
     /// Measures a scan's noise.
     pub fn of(scan: &Volume) -> Self {
+        // The background of a shifted scan is not 0, and no noise for that.
+        match Normalization::of(scan) {
+            Ok(scale) if scale.zero != 0.0 => Self::above_zero(&scale.without_zero(scan.clone())),
+            _ => Self::above_zero(scan),
+        }
+    }
+
+    /// The same of a scan whose background lies at 0.
+    fn above_zero(scan: &Volume) -> Self {
         let foreground = Mask::foreground(scan);
         let near = foreground.dilated(MARGIN);
         let far: Vec<f32> = outside(scan, &near);
