@@ -286,6 +286,12 @@ mod tests {
         output.data_mut()[4] = -120.0;
         let found = explained(&output, &input).unwrap();
         assert_eq!((found.beyond, found.range), (2, [-120.0, 200.0]));
+        assert!(!found.absurd);
+        output.data_mut()[3] = 1100.0;
+        assert!(
+            explained(&output, &input).unwrap().absurd,
+            "ten times the width away"
+        );
         output.data_mut()[5] = f32::INFINITY;
         output.data_mut()[6] = f32::NAN;
         assert!(
