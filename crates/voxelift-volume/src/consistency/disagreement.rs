@@ -112,9 +112,8 @@ mod tests {
                 found.finer_half > 0.7 && found.largest > 0.12,
                 "{operator}: {found:?}"
             );
-            // Averages leave zeros around the block, and what is not 0 there counts as foreground.
-            let is_outside = operator == Operator::KSpace;
-            assert_eq!(found.foreground < 0.2, is_outside, "{operator}: {found:?}");
+            // Too faint to be taken for foreground.
+            assert!(found.foreground < 0.2, "{operator}: {found:?}");
             // A brighter image: smooth, and inside.
             let mut brighter = image.clone();
             brighter.data_mut().iter_mut().for_each(|v| *v *= 1.1);
