@@ -47,7 +47,7 @@ pub struct BidsArguments {
     /// Only these sessions, as pre or ses-pre [default: all]
     #[arg(long, alias = "session_label", value_name = "LABEL", num_args = 1..)]
     session_label: Vec<String>,
-    /// How the finer voxels are made [default: self for scans of thick slices, model for the others]
+    /// How the finer voxels are made [default: self for scans of thick slices; for the others what `upscale` takes without a method]
     #[arg(long, value_enum)]
     method: Option<MethodArgument>,
     /// A trained model, for --method model [default: the built-in one]
@@ -105,10 +105,13 @@ pub fn run(arguments: &BidsArguments, terminal: &Terminal) -> anyhow::Result<Out
         if of_method.is_empty() {
             continue;
         }
+        let how = match (method, arguments.method) {
+            (MethodArgument::Model, None) => "what does best on each".to_owned(),
+            _ => format!("--method {}", method.name()),
+        };
         terminal.say(format!(
-            "{} by --method {}",
-            super::words::counted(of_method.len(), "scan"),
-            method.name()
+            "{} by {how}",
+            super::words::counted(of_method.len(), "scan")
         ));
         match arguments.upscaled(&of_method, method, &work, terminal) {
             Ok(Outcome::Interrupted) => return Ok(Outcome::Interrupted),
@@ -186,7 +189,11 @@ impl BidsArguments {
     ) -> anyhow::Result<Outcome> {
         let mut words: Vec<std::ffi::OsString> = ["voxelift", "upscale"].map(Into::into).into();
         words.extend(scans.iter().map(|raw| raw.path.clone().into()));
-        words.extend(["--method", method.name(), "-o"].map(Into::into));
+        // Without a method every scan is served by what does best on it.
+        if method != MethodArgument::Model || self.method.is_some() {
+            words.extend(["--method", method.name()].map(Into::into));
+        }
+        words.push("-o".into());
         words.push(work.into());
         let options = [
             ("--spacing", self.spacing.clone().map(Into::into)),
