@@ -29,8 +29,10 @@ fn main() {
     let commit = is_own
         .then(|| git(&["rev-parse", "--short=12", "HEAD"]))
         .flatten();
-    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|_| is_own) {
-        println!("cargo::rerun-if-changed={}", root.join(log).display());
+    // A file that is not there would make every call build anew.
+    let log = git(&["rev-parse", "--git-path", "logs/HEAD"]).map(|log| root.join(log));
+    if let Some(log) = log.filter(|log| is_own && log.is_file()) {
+        println!("cargo::rerun-if-changed={}", log.display());
     }
     let commit = commit.unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=VOXELIFT_COMMIT={commit}");
