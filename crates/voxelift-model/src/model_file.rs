@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use voxelift_volume::appearance::AppearanceRange;
@@ -15,7 +15,7 @@ use voxelift_volume::{Scale, VolumeError};
 
 use crate::cache::hexadecimal;
 use crate::error::{ModelError, Result};
-use crate::networks::{Generator, GeneratorConfig};
+use crate::networks::{Generator, GeneratorConfig, NullSpace};
 use crate::parameters;
 use crate::run::ValidationScores;
 use crate::tensor_file::{self, Format};
@@ -205,13 +205,20 @@ impl ModelFile {
         tensor_file::decode(&self.bytes, &self.origin).map(|(_, card)| card)
     }
 
-    /// The weights by name, in float32, and the card.
+    /// The network for other programs, which know convolutions, attention and a residual, and no null-space layer.
     ///
     /// # Errors
-    /// As [`ModelFile::generator`].
-    pub fn values(&self) -> Result<(BTreeMap<String, TensorData>, ModelCard)> {
+    /// As [`ModelFile::generator`], and when the network has such a layer.
+    pub fn for_others(&self) -> Result<(Generator, ModelCard)> {
         let (generator, card) = self.generator(&Device::flex())?;
-        Ok((parameters::values(&generator), card))
+        if card.network.null_space != NullSpace::Off {
+            return Err(ModelError::model_file(
+                &self.origin,
+                "its network has a null-space layer, which other programs would leave out",
+                "a model trained with network.null_space = \"off\"; `voxelift upscale` applies this one",
+            ));
+        }
+        Ok((generator, card))
     }
 
     /// The network with its weights, and its card.

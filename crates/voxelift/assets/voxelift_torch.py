@@ -16,6 +16,7 @@ class Generator(torch.nn.Module):
         super().__init__()
         self.network, self.scale = card["network"], card["scale"][::-1]
         self.card = card
+        self.convs = sum(name.startswith("encoder.convs.") and name.endswith(".weight") for name in tensors)
         for name, tensor in tensors.items():
             self.register_buffer(name.replace(".", "_"), tensor)
 
@@ -35,9 +36,9 @@ class Generator(torch.nn.Module):
         return x + y * torch.sigmoid(self.conv(name + ".attention.up", F.relu(self.conv(name + ".attention.down", mean))))
 
     def deep(self, x):
-        for i in range(6):
+        for i in range(self.convs):
             x = self.conv(f"encoder.convs.{i}", x)
-            x = F.leaky_relu(x, 0.2) if i < 5 else x
+            x = F.leaky_relu(x, 0.2) if i + 1 < self.convs else x
         shallow = y = self.conv("sr_decoder.head", x)
         for g in range(self.network["n_resgroups"]):
             z = y

@@ -7,13 +7,13 @@ mod proto;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, TensorData};
+use burn::tensor::TensorData;
 use prost::Message;
 
 use crate::error::Result;
 use crate::layers::LEAKY_SLOPE;
 use crate::model_file::{ModelCard, ModelFile};
-use crate::networks::{Generator, GeneratorConfig};
+use crate::networks::{Generator, GeneratorConfig, PLACED_CHANNELS, PLACED_STEP};
 use crate::parameters;
 use graph::Graph;
 use proto::{Attribute, ModelProto, OperatorSet, Size, StringEntry, ValueInfo};
@@ -21,8 +21,6 @@ use proto::{Attribute, ModelProto, OperatorSet, Size, StringEntry, ValueInfo};
 /// The file format's own version (IR 8: ONNX 1.10 and later), and that of the operators.
 const IR_VERSION: i64 = 8;
 const OPERATORS: i64 = 17;
-/// Sub-voxels of a placed network along each axis.
-const PLACED_STEP: usize = 2;
 /// Taps of the Lanczos window to either side; one more covers both halves of a voxel.
 const LOBES: usize = 4;
 
@@ -35,15 +33,15 @@ const LOBES: usize = 4;
 /// even sides) and for z, y, x the constant share of the grid's frequencies that were not acquired.
 ///
 /// # Errors
-/// When the model file is refused.
+/// As [`ModelFile::for_others`].
 pub fn export(file: &ModelFile) -> Result<Vec<u8>> {
-    let (generator, card) = file.generator(&Device::flex())?;
+    let (generator, card) = file.for_others()?;
     Ok(model(&generator, &card).encode_to_vec())
 }
 
 fn model(generator: &Generator, card: &ModelCard) -> ModelProto {
     let values = parameters::values(generator);
-    let is_placed = !values.contains_key("sr_decoder.last.weight");
+    let is_placed = generator.is_placed();
     let mut network = Network {
         graph: Graph::default(),
         values,
@@ -58,7 +56,7 @@ fn model(generator: &Generator, card: &ModelCard) -> ModelProto {
         let [n, z, y, x] = names.map(|name| Size::Name(name.to_owned()));
         vec![n, Size::Value(channels), z, y, x]
     };
-    let channels = if is_placed { 4 } else { 1 };
+    let channels = card.network.image_channels() as i64;
     let graph = network.graph.finish(
         &last,
         ValueInfo::tensor("lr", sizes(channels, ["batch", "z", "y", "x"])),
@@ -113,10 +111,10 @@ impl Network {
     /// The same for a scan that was placed on its finer grid.
     fn placed(&mut self, image: &str) -> String {
         let scan = self.graph.channels(image, 0, 1);
-        let constants = self.graph.channels(image, 1, 4);
+        let constants = self.graph.channels(image, 1, PLACED_CHANNELS as i64);
         let step = [PLACED_STEP; 3];
         let blocks = self.voxels_as_channels(&scan, step);
-        let first = self.first_of_blocks(&constants, 3, step);
+        let first = self.first_of_blocks(&constants, PLACED_CHANNELS - 1, step);
         let stacked = self
             .graph
             .node("Concat", &[&blocks, &first], vec![Attribute::int("axis", 1)]);

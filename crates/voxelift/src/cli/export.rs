@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use voxelift_model::model_file::ModelFile;
-use voxelift_model::{onnx, tensor_file};
+use voxelift_model::{onnx, parameters, tensor_file};
 use voxelift_volume::files::write_atomically;
 
 use super::files;
@@ -64,9 +64,13 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<Outcome> {
     }
     if let (Some(path), Some(loader)) = (&arguments.torch, &loader) {
         files::make_parent(path)?;
-        let (values, card) = file.values()?;
-        files::refuse_existing(path, arguments.force)?;
-        tensor_file::write(path, &values, tensor_file::Format::F32, &card)?;
+        let (generator, card) = file.for_others()?;
+        tensor_file::write(
+            path,
+            &parameters::values(&generator),
+            tensor_file::Format::F32,
+            &card,
+        )?;
         write_atomically(loader, arguments.force, |out| out.write_all(LOADER.as_bytes()))?;
         terminal::print(format!("{}\n{}\n", path.display(), loader.display()))?;
     }

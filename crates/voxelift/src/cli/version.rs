@@ -1,4 +1,4 @@
-//! What `--version` says: the number, the commit, what was built in, and the processor's part that convolutions use.
+//! What `--version` says: the number, the commit, what was built in, and for which processors.
 
 use std::sync::LazyLock;
 

@@ -98,7 +98,7 @@ struct Preset {
 
 impl Preset {
     const TINY: Self = Self {
-        why: "A small network, for a first look in minutes.",
+        why: "A small network, for a first look.",
         n_feats: 8,
         n_resgroups: 1,
         n_resblocks: 2,
@@ -108,7 +108,7 @@ impl Preset {
         every: 100,
     };
     const SMALL: Self = Self {
-        why: "Sizes for a CPU: an hour or two. No GPU that this build can use was found; with one, n_feats = 32 and 4 groups of 4 blocks.",
+        why: "Sizes for a CPU; `--check` says how long it takes. No GPU that this build can use was found; with one, n_feats = 32 and 4 groups of 4 blocks.",
         n_feats: 16,
         n_resgroups: 2,
         n_resblocks: 3,
@@ -145,7 +145,7 @@ fn assembled(scale: Scale, steps: u64, data: &str, patch: usize, preset: Preset)
          # Look before you train:  voxelift train train.toml --run run --check\n\
          # Train, or go on:        voxelift train train.toml --run run\n\
          # Use what was learned:   voxelift upscale scan.nii.gz -o sr.nii.gz --model run/model.safetensors\n\
-         # \"unpaired\" is the whole method; \"supervised\" learns from degraded HR scans alone, in a third of the time.\n\
+         # \"unpaired\" is the whole method; \"supervised\" learns from degraded HR scans alone, which takes less time.\n\
          mode = \"unpaired\"\nseed = 1\n# More steps later go on where the run stopped.\nsteps = {steps}\n\
          # HR voxels per LR voxel: one number, or one for each axis as \"1,1,4\".\nscale = {}\n\n{data}\n\
          [patch]\n# LR voxels along each side of a training patch, and patches of each domain in a step.\nsize = {patch}\nbatch = {batch}\n\n\

@@ -236,8 +236,7 @@ fn in_work(raw: &RawScan, work: &Path) -> PathBuf {
         .join(format!("{}_sr.nii.gz", files::stem(&raw.path)))
 }
 
-/// Gives a finished output its name and its sidecar; nothing where it was not finished. What is there already with the same
-/// content stays.
+/// Gives a finished output its name and its sidecar, in the place of an earlier one; nothing where it was not finished.
 fn publish<'a>(
     raw: &'a RawScan,
     dataset: &Path,

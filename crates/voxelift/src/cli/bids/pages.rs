@@ -53,11 +53,7 @@ fn exhibit(path: &Path, raw: Volume, output: Volume) -> Exhibit {
         .to_string_lossy()
         .into_owned();
     let baseline = Baseline::CubicBSpline;
-    let simple = voxelift_volume::resample::resample_like(
-        &raw,
-        output.geometry(),
-        voxelift_volume::resample::Interpolation::CubicBSpline,
-    );
+    let simple = baseline.apply(&raw, output.extent());
     Exhibit {
         name,
         lr: Some(raw),
