@@ -9,6 +9,19 @@ use crate::mgh;
 use crate::nifti::{self, Frames, Header, NiftiImage, ReadOptions};
 use crate::volume::Volume;
 
+/// Endings of the files that a folder is searched for; of a pair the header stands for both.
+const ENDINGS: [&str; 7] = [".nii", ".nii.gz", ".hdr", ".hdr.gz", ".mgh", ".mgz", ".mgh.gz"];
+
+/// Whether a file is an image by its name, upper or lower case.
+pub fn is_image(path: &Path) -> bool {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
 /// Reads a scan, whatever it is stored as: a folder is a DICOM series, `.mgh` and `.mgz` are FreeSurfer's, all else is
 /// NIfTI.
 ///

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
 use prost::Message;
+use voxelift_volume::resample::lanczos_weights;
 
 use crate::error::Result;
 use crate::layers::LEAKY_SLOPE;
@@ -245,14 +246,13 @@ impl Network {
     /// voxels within a voxel, then these voxels side by side.
     fn lanczos(&mut self, x: &str, axis: usize, factor: usize) -> String {
         let taps = 2 * LOBES + 1;
-        let mut weights = Vec::with_capacity(factor * taps);
-        for phase in 0..factor {
-            let centre = (phase as f64 + 0.5) / factor as f64 - 0.5;
-            let own: Vec<f64> = (0..taps)
-                .map(|tap| lanczos_window(centre - (tap as f64 - LOBES as f64)))
-                .collect();
-            let sum: f64 = own.iter().sum();
-            weights.extend(own.iter().map(|weight| (weight / sum) as f32));
+        let mut weights = vec![0.0; factor * taps];
+        for (kernel, phase) in weights.chunks_mut(taps).zip(lanczos_weights(factor)) {
+            // The first tap is that of the voxel `LOBES` before.
+            let first = LOBES.checked_add_signed(phase.first).expect("within the kernel");
+            for (to, weight) in kernel[first..].iter_mut().zip(phase.weights) {
+                *to = weight as f32;
+            }
         }
         let along = |n: usize| {
             let mut sizes = [1; 3];
@@ -268,15 +268,84 @@ impl Network {
     }
 }
 
-/// `sinc(d) sinc(d / 4)` within four voxels.
-fn lanczos_window(distance: f64) -> f64 {
-    let sinc = |x: f64| match std::f64::consts::PI * x {
-        0.0 => 1.0,
-        angle => angle.sin() / angle,
-    };
-    if distance.abs() < LOBES as f64 {
-        sinc(distance) * sinc(distance / LOBES as f64)
-    } else {
-        0.0
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::upsample;
+    use burn::tensor::{Device, Tensor};
+    use std::collections::BTreeSet;
+
+    fn floats(graph: &proto::GraphProto, name: &str) -> Vec<f32> {
+        let found = graph.initializer.iter().find(|tensor| tensor.name == name);
+        let bytes = found.expect(name).raw_data.chunks_exact(4);
+        bytes
+            .map(|b| f32::from_le_bytes(b.try_into().expect("four bytes")))
+            .collect()
+    }
+
+    #[test]
+    fn every_parameter_stands_in_the_graph_and_every_input_has_a_source() {
+        let (generator, card) = ModelFile::built_in().for_others().expect("the built-in model");
+        let bytes = export(&ModelFile::built_in()).expect("a file");
+        let model = ModelProto::decode(bytes.as_slice()).expect("a message");
+        let graph = model.graph.expect("a graph");
+        for (name, data) in parameters::values(&generator) {
+            let stored: Vec<f32> = data.iter::<f32>().collect();
+            assert_eq!(floats(&graph, &name), stored, "{name}");
+            assert!(
+                graph.node.iter().any(|node| node.input.contains(&name)),
+                "{name} is used"
+            );
+        }
+        let mut known: BTreeSet<&str> = graph
+            .initializer
+            .iter()
+            .map(|tensor| tensor.name.as_str())
+            .collect();
+        known.extend(graph.input.iter().map(|input| input.name.as_str()));
+        for node in &graph.node {
+            assert!(
+                node.input.iter().all(|input| known.contains(input.as_str())),
+                "{node:?}"
+            );
+            known.extend(node.output.iter().map(String::as_str));
+        }
+        assert!(known.contains("sr"));
+        let convolutions = graph.node.iter().filter(|node| node.op_type == "Conv").count();
+        let axes = card.scale().0.iter().filter(|factor| **factor > 1).count();
+        let own = parameters::values(&generator)
+            .keys()
+            .filter(|name| name.ends_with(".weight"))
+            .count();
+        assert_eq!(convolutions, own + axes, "one a layer, and Lanczos on each axis");
+    }
+
+    #[test]
+    fn the_kernels_of_lanczos_are_those_of_the_layer() {
+        let factor = 3;
+        let mut network = Network {
+            graph: Graph::default(),
+            values: BTreeMap::new(),
+            config: GeneratorConfig::default(),
+        };
+        network.lanczos("x", 2, factor);
+        let empty = || ValueInfo::tensor("x", Vec::new());
+        let graph = network.graph.finish("x", empty(), empty());
+        let kernels = floats(&graph, "lanczos_2");
+        let line: Vec<f32> = (0..20).map(|i| ((i * 7) % 11) as f32).collect();
+        let device = Device::flex();
+        let x = Tensor::<1>::from_floats(line.as_slice(), &device).reshape([1, 1, 1, 1, 20]);
+        let expected: Vec<f32> = upsample(x, [1, 1, factor]).into_data().iter::<f32>().collect();
+        let taps = 2 * LOBES + 1;
+        for (k, expected) in expected.iter().enumerate() {
+            let kernel = &kernels[k % factor * taps..][..taps];
+            let at = |tap: usize| line[(k / factor + tap).saturating_sub(LOBES).min(line.len() - 1)];
+            let found: f32 = kernel
+                .iter()
+                .enumerate()
+                .map(|(tap, weight)| weight * at(tap))
+                .sum();
+            assert!((found - expected).abs() < 1e-4, "{k}: {found} {expected}");
+        }
     }
 }

@@ -93,10 +93,15 @@ pub fn letters(geometry: &Geometry) -> String {
 
 /// Voxel sizes of a grid along the axes of `like`, each the nearest in direction.
 pub fn spacing_along(grid: &Geometry, like: &Geometry) -> [f64; 3] {
-    let (own, spacing) = (grid.canonical_axes(), grid.spacing_mm());
+    along(grid.spacing_mm(), grid, like)
+}
+
+/// What a grid has along each of its axes, along those of `like`, each the nearest in direction.
+pub fn along<T: Copy>(values: [T; 3], grid: &Geometry, like: &Geometry) -> [T; 3] {
+    let own = grid.canonical_axes();
     like.canonical_axes().map(|(world, _)| {
         let axis = own.iter().position(|(w, _)| *w == world);
-        spacing[axis.expect("each world axis once")]
+        values[axis.expect("each world axis once")]
     })
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use voxelift_volume::Volume;
 
 use super::support::{Bench, spawned, text};
 
@@ -251,4 +252,37 @@ fn links_that_lead_nowhere_fail_and_names_beyond_utf_8_do_not() {
         .code(0);
     let found: Value = serde_json::from_slice(&assert.get_output().stdout).expect("JSON");
     assert_eq!(found["file"], "d\u{fffd}.nii.gz");
+}
+
+#[test]
+fn a_choice_that_was_made_is_not_made_again() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("scans")).expect("a folder");
+    for (name, seed) in [("a", 1), ("b", 2)] {
+        let head = bench.phantom(&format!("{name}.nii.gz"), [36, 38, 34], seed);
+        let mut geometry = head.geometry().clone();
+        (0..3).for_each(|axis| geometry.world_from_voxel[axis][axis] = 1.0);
+        bench.write(
+            &format!("scans/{name}.nii.gz"),
+            &Volume::new(head.data().to_vec(), geometry),
+        );
+    }
+    let batch = ["upscale", "scans", "-o", "out"];
+    let said = |more: &[&str]| {
+        let assert = bench.run(&[&batch, more].concat()).code(0);
+        let output = assert.get_output();
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    // The grid is chosen with the method, by looking at the scan.
+    let first = said(&[]);
+    assert_eq!(first.matches("its voxels are halved").count(), 2, "{first}");
+    let again = said(&[]);
+    assert_eq!(again.matches("there already").count(), 2, "{again}");
+    assert_eq!(again.matches("its voxels are halved").count(), 0, "{again}");
+    let sidecar = sidecar(&bench, "out/a_sr.json");
+    assert_eq!(sidecar["asked"]["consistency"], json!("soft"));
+    let assert = bench
+        .run(&[&batch[..], &["--consistency", "off"]].concat())
+        .code(1);
+    assert!(text(&assert.get_output().stderr).contains("another consistency"));
 }

@@ -136,15 +136,9 @@ fn look(texts: &[String], key: &str, stop: &AtomicBool, notes: &mut Vec<String>)
     for text in texts {
         let found = if here.join(text).is_dir() {
             let deep = format!("{}/**/*", glob::Pattern::escape(text.trim_end_matches('/')));
-            let is_scan = |path: &PathBuf| {
-                let name = path.to_string_lossy().to_lowercase();
-                let endings = [".nii", ".nii.gz", ".hdr", ".hdr.gz", ".mgh", ".mgz", ".mgh.gz"];
-                endings.iter().any(|ending| name.ends_with(ending))
-            };
-            globs::find(&deep, key, &here, stop)?
-                .into_iter()
-                .filter(is_scan)
-                .collect()
+            let mut inside = globs::find(&deep, key, &here, stop)?;
+            inside.retain(|path| scan::is_image(path));
+            inside
         } else {
             globs::find(text, key, &here, stop)?
         };
@@ -378,7 +372,7 @@ fn roles(
 fn smallest(hr: &[Found], scale: Scale) -> usize {
     let like = &hr[0].grid;
     let shortest = hr.iter().flat_map(|found| {
-        let extent = extent_along(&found.grid, like);
+        let extent = suspects::along(found.grid.extent, &found.grid, like);
         [0, 1, 2].map(|axis| extent[axis].div_ceil(scale.0[axis]))
     });
     shortest.min().unwrap_or(0)
@@ -386,18 +380,9 @@ fn smallest(hr: &[Found], scale: Scale) -> usize {
 
 fn smallest_lr(lr: &[Found], like: &Geometry) -> usize {
     lr.iter()
-        .flat_map(|found| extent_along(&found.grid, like))
+        .flat_map(|found| suspects::along(found.grid.extent, &found.grid, like))
         .min()
         .unwrap_or(0)
-}
-
-/// Voxels along the axes of `like`, each the nearest in direction.
-fn extent_along(grid: &Geometry, like: &Geometry) -> [usize; 3] {
-    let own = grid.canonical_axes();
-    like.canonical_axes().map(|(world, _)| {
-        let axis = own.iter().position(|(w, _)| *w == world);
-        grid.extent[axis.expect("each world axis once")]
-    })
 }
 
 fn few(what: &str, value: &str, expected: &str) -> ModelError {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, ValueEnum};
 use serde_json::Value;
 use voxelift_volume::nifti::ReadOptions;
-use voxelift_volume::{Geometry, scan};
+use voxelift_volume::{Geometry, VolumeError, scan};
 
 use self::dataset::RawScan;
 use super::files::{self, Found};
@@ -256,10 +256,11 @@ fn publish<'a>(
     // A link where the file system can: the voxels are there once.
     let unfinished = path.with_file_name(format!(".{}.part", files::stem(&path)));
     let _ = fs::remove_file(&unfinished);
+    let failed = |error| VolumeError::io(&path, "write", error);
     if fs::hard_link(&made, &unfinished).is_err() {
-        fs::copy(&made, &unfinished)?;
+        fs::copy(&made, &unfinished).map_err(failed)?;
     }
-    fs::rename(&unfinished, &path)?;
+    fs::rename(&unfinished, &path).map_err(failed)?;
     // Where both names are links to one file, a rename leaves the other name there.
     let _ = fs::remove_file(&unfinished);
     let sidecar = derivative::sidecar(raw, &own, &fine, dataset, &how);

@@ -5,13 +5,11 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use voxelift_volume::{VolumeError, nifti};
+use voxelift_volume::{VolumeError, nifti, scan};
 
 use super::Found;
 use crate::terminal::Terminal;
 
-/// Endings of image files that are scans; of a pair the header stands for both.
-const IMAGES: [&str; 7] = [".nii", ".nii.gz", ".hdr", ".hdr.gz", ".mgh", ".mgz", ".mgh.gz"];
 /// Folders within folders; no archive goes as deep, a loop of mounts does.
 const DEEPEST: usize = 32;
 /// Files of a folder that are looked into for DICOM: one is enough, a folder of a million others need not be read.
@@ -63,7 +61,7 @@ impl Walk<'_> {
             if name.starts_with('.') {
                 continue;
             }
-            if IMAGES.iter().any(|ending| name.ends_with(ending)) && !path.is_dir() {
+            if scan::is_image(&path) && !path.is_dir() {
                 // A link that leads nowhere stays a scan, and fails by its name.
                 images.push(path);
             } else if path.is_dir() {

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::Value;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
 use voxelift_model::model_file::ModelFile;
@@ -174,8 +175,8 @@ impl BuiltIn {
         let (baseline, because) = match (&trial, best, thick) {
             (Some(trial), Some((_, expected)), _) => {
                 let because = format!(
-                    "which came nearest to this scan when it was degraded once more, the best model in the program by {:.2} dB less \
-                     near",
+                    "which came nearest to this scan when it was degraded once more; the best model in the program was {:.2} dB \
+                     worse",
                     -expected.gain_db
                 );
                 (trial.baseline(), because)
@@ -235,6 +236,17 @@ impl Methods {
     /// Whether they are models: what a scan measured is put back, and an output has a sidecar, where nothing else is said.
     pub fn are_models(&self) -> bool {
         !matches!(self, Self::Named(Method::Baseline(_)))
+    }
+
+    /// What a choice among them depends on beside the scan, its acquisition and the grid asked for; nothing where there is no choice.
+    pub fn asked(&self) -> Option<Value> {
+        match self {
+            Self::Named(_) => None,
+            Self::BuiltIn(built_in) => {
+                let models = built_in.models.iter().map(|model| model.method.sidecar(None));
+                Some(models.collect())
+            }
+        }
     }
 
     /// Whether a choice depends on what a scan looks like.

@@ -412,6 +412,19 @@ impl Plan {
             .acquired
             .of(&geometry, &protocol, self.methods.trained_through())
             .with_context(|| input.to_string())?;
+        let asked = self.asked(&made_by);
+        // A batch that goes on does not try the methods again on what it has made.
+        if let Some(asked) = asked
+            .as_ref()
+            .filter(|_| batch && !self.write.force && job.output.is_file())
+        {
+            let how = json!({"asked": asked});
+            let (labels, like) = (&self.labels, &self.like);
+            let how = sidecar::of_files(how, job, &self.read, &self.write, self.audit, [labels, like])?;
+            if sidecar::is_done(job, &how) {
+                return Ok(Some("there already".to_owned()));
+            }
+        }
         let mut frames = scan.frames;
         let mut seen = Vec::new();
         if self.methods.need_sight(&self.target) {
@@ -563,6 +576,9 @@ impl Plan {
         }
         if let Some(mut claim) = claim {
             claim.tell_left_over(&written, terminal);
+            if let Some(asked) = asked {
+                claim.add("asked", asked);
+            }
             if let Some(why) = &choice.because {
                 claim.add("chosen", json!(why));
             }
@@ -572,6 +588,18 @@ impl Plan {
             claim.done(&written, &found.consistency)?;
         }
         Ok(Some(said.join("\n")))
+    }
+
+    /// All that a choice of method depends on beside the scan; nothing where there is none, or where the memory that is allowed
+    /// has a say.
+    fn asked(&self, made_by: &Acquisition) -> Option<Value> {
+        let models = self.methods.asked().filter(|_| !self.budget.is_limited())?;
+        Some(json!({
+            "models": models,
+            "target": self.target.to_string(),
+            "consistency": self.consistency.name(),
+            "acquired": made_by.operators.to_string(),
+        }))
     }
 
     /// What a scan takes in memory.

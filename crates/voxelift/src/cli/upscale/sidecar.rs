@@ -292,6 +292,11 @@ fn read(path: &Path) -> anyhow::Result<Option<Value>> {
     Ok(Some(there.ok_or_else(foreign)?))
 }
 
+/// Whether an output is there as a fresh run would write it, by what is known before the scan was looked at.
+pub(super) fn is_done(job: &Job, how: &Value) -> bool {
+    job.output.is_file() && matches!(standing(job, how, false), Ok(Standing::Done))
+}
+
 /// What the sidecar of a finished output says; nothing where there is none, or its work was cut off.
 pub fn finished(output: &Path) -> Option<Value> {
     let there = read(&beside(output)).ok()??;
