@@ -1,9 +1,11 @@
 //! `voxelift upscale`: scans on a finer grid.
 
 mod acquired;
+mod arguments;
 mod audit;
 mod choice;
 mod consistency;
+mod gain;
 mod labels;
 mod memory;
 mod method;
@@ -14,168 +16,27 @@ mod target;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::builder::PossibleValue;
-use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
-use voxelift_model::self_learning::SelfModel;
-use voxelift_volume::baseline::Baseline;
 use voxelift_volume::consistency::{Acquired, Acquisition};
-use voxelift_volume::expected::Expected;
 use voxelift_volume::intensity::{Normalization, explained};
 use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
 use voxelift_volume::scan;
-use voxelift_volume::{Geometry, Scale, Volume, VolumeError};
+use voxelift_volume::{Geometry, Volume, VolumeError};
 
 use super::files::{self, Found as FoundScan, Inputs, Job};
-use super::options::{ReadArguments, Spacing, WriteArguments};
-use super::{batch, view, words};
+use super::{batch, words};
 use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
+pub use arguments::{MethodArgument, UpscaleArguments};
 pub use audit::AuditFiles;
 use audit::{Audit, Place};
 use choice::{BuiltIn, Choice, Methods, Sight};
 use consistency::Consistency;
-use memory::{Budget, Bytes, Extras, Work, voxels};
+use memory::{Budget, Extras, Work, voxels};
 use method::{Method, Model};
-use self_learning::SelfArguments;
 use sidecar::Turn;
 use target::Target;
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  voxelift upscale scan.nii.gz -o sr.nii.gz\n  voxelift upscale thick.nii.gz -o fine.nii.gz --method self --acquired slice:gaussian,5\n  voxelift upscale scans/ -o out/ --model runs/first/model.safetensors --memory 4G"
-)]
-pub struct UpscaleArguments {
-    /// Scans: NIfTI, MGH or MGZ files, folders of one DICOM series each, or folders of all these, however deep
-    #[arg(required = true, value_name = "IN")]
-    inputs: Vec<PathBuf>,
-    /// For one input a file or an existing folder; for several a folder, files named <stem>_sr.nii.gz, in the folders that the
-    /// scans lie in; of several, what is there and a fresh run would make alike is left as it is
-    #[arg(short, long, value_name = "OUT")]
-    output: PathBuf,
-    /// A trained model, of which scans of other kinds than it was trained on are refused
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
-    /// How the finer voxels are made [default: the network of --model; without one the built-in one where it does better than
-    /// every baseline on the scan itself, else the baseline that does best]
-    #[arg(long, value_enum)]
-    method: Option<MethodArgument>,
-    /// SR voxels per voxel: one number, or x,y,z in file order [default: the model's; where no method is named, voxels of 1 mm
-    /// or of the finest that the scan resolves, of half of that where it is as fine already; else 2]
-    #[arg(long, value_parser = Scale::parse, conflicts_with_all = ["spacing", "like"])]
-    scale: Option<Scale>,
-    /// The SR voxel size in mm: one number, or x,y,z in file order
-    #[arg(
-        long,
-        value_name = "MM",
-        conflicts_with = "like",
-        allow_negative_numbers = true
-    )]
-    spacing: Option<Spacing>,
-    /// Write on this file's grid
-    #[arg(long, value_name = "REF")]
-    like: Option<PathBuf>,
-    /// A mask or label map of the one scan: carried onto the same grid, nearest in the world, into <stem>_labels.nii.gz
-    /// beside the output
-    #[arg(long, value_name = "L")]
-    labels: Option<PathBuf>,
-    /// Voxels along a tile; it belongs to the answer, since attention averages over it [default: the model's]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(4..))]
-    tile: Option<u16>,
-    /// The most that the program may take, as 4G or 512M: smaller tiles where need be, and fewer scans side by side [default:
-    /// the tile asked for, and half of what the machine has left for scans side by side]
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<Bytes>,
-    /// Average the model's answers over the eight mirrorings of the scan: eight times the time
-    #[arg(long)]
-    ensemble: bool,
-    /// Put what the scan measured back into the output [default: soft; off where one of the baselines is named]
-    #[arg(long, value_enum)]
-    consistency: Option<Consistency>,
-    /// What made the scan, for --consistency: auto, kspace, window:CUTOFF,EDGE, box, cubic, gaussian:SIGMA (in voxels of the
-    /// scan), slice:gaussian,MM[,GAP] or slice:box,MM[,GAP] (thickness and gap of the slices in mm), or three of them as x/y/z
-    #[arg(
-        long,
-        value_name = "OPERATOR",
-        default_value = "auto",
-        allow_hyphen_values = true
-    )]
-    acquired: Acquired,
-    /// Also write what the model added to the scan and how sure it is of that: <stem>_audit.json, and as maps
-    /// <stem>_null-space.nii.gz and <stem>_null-space-spread.nii.gz beside the output; eight times the time. With --method
-    /// self: half the difference of its two orientations, as <stem>_orientations.nii.gz
-    #[arg(long)]
-    audit: bool,
-    /// At the end, show the outputs beside their scans in a browser, as `view` does, until Ctrl-C
-    #[arg(long)]
-    view: bool,
-    /// Apply the model to voxel sizes, contrasts, sizes or noise that it was not trained on
-    #[arg(long)]
-    allow_out_of_range: bool,
-    /// Where to compute: auto, cpu, cuda:N or wgpu:N
-    #[arg(long, default_value = "auto")]
-    device: DeviceChoice,
-    #[command(flatten)]
-    learning: SelfArguments,
-    #[command(flatten)]
-    read: ReadArguments,
-    #[command(flatten)]
-    write: WriteArguments,
-}
-
-/// What `--method` names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MethodArgument {
-    /// A trained network.
-    Model,
-    /// A network learned from the scan itself.
-    SelfLearned,
-    /// A method that needs no training.
-    Baseline(Baseline),
-}
-
-impl MethodArgument {
-    const ALL: [Self; Baseline::ALL.len() + 2] = {
-        let mut all = [Self::Model; Baseline::ALL.len() + 2];
-        all[1] = Self::SelfLearned;
-        let mut i = 0;
-        while i < Baseline::ALL.len() {
-            all[i + 2] = Self::Baseline(Baseline::ALL[i]);
-            i += 1;
-        }
-        all
-    };
-
-    /// As it is written on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::SelfLearned => "self",
-            Self::Baseline(baseline) => baseline.name(),
-        }
-    }
-}
-
-impl ValueEnum for MethodArgument {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        let help = match self {
-            Self::Model => {
-                "The network of --model, or the built-in one, for T1-weighted brains of about 2 mm; see info --model"
-            }
-            Self::SelfLearned => {
-                "A network learned from the slices of the scan itself, which must be thick along one axis"
-            }
-            Self::Baseline(baseline) => baseline.description(),
-        };
-        Some(PossibleValue::new(self.name()).help(help))
-    }
-}
 
 /// Voxels along a tile where a model is tried on a degraded scan and memory is limited.
 const TILE_OF_TRIALS: usize = 16;
@@ -258,81 +119,6 @@ pub fn run_on(
     }
     arguments.shown(jobs, terminal)?;
     Ok(outcome)
-}
-
-impl UpscaleArguments {
-    /// Shows the outputs in a browser, where `--view` asks for it.
-    fn shown(&self, jobs: Vec<Job>, terminal: &Terminal) -> anyhow::Result<()> {
-        let outputs = jobs.into_iter().map(|job| job.output);
-        let there: Vec<PathBuf> = outputs.filter(|output| self.view && output.is_file()).collect();
-        if !there.is_empty() {
-            view::run(&view::ViewArguments::of(there), terminal)?;
-        }
-        Ok(())
-    }
-
-    /// Refuses to write over what is beside an output.
-    fn refuse_existing(&self, plan: &Plan, job: &Job, protected: &Inputs) -> anyhow::Result<()> {
-        let force = self.write.force;
-        if sidecar::is_kept(plan, false) {
-            sidecar::refuse_existing(&job.output, force)?;
-        }
-        if self.audit {
-            let beside = AuditFiles::beside(&job.output);
-            beside
-                .maps()
-                .into_iter()
-                .try_for_each(|map| files::check_output_beside(map, protected, force))?;
-            files::refuse_existing(&beside.json, force)?;
-        }
-        Ok(())
-    }
-
-    /// Whether nothing says how the finer voxels are to be made.
-    fn leaves_the_choice(&self) -> bool {
-        self.method.is_none() && self.model.is_none() && !self.allow_out_of_range
-    }
-
-    /// The method, when the other arguments go with it.
-    fn method(&self) -> anyhow::Result<MethodArgument> {
-        let self_learned = || self.model.as_deref().is_some_and(SelfModel::is_one);
-        let method = self.method.unwrap_or_else(|| {
-            if self_learned() {
-                MethodArgument::SelfLearned
-            } else {
-                MethodArgument::Model
-            }
-        });
-        if let Some(argument) = self.learning.given()
-            && method != MethodArgument::SelfLearned
-        {
-            return Err(usage(format!("{argument} goes with --method self only")));
-        }
-        if method == MethodArgument::Model {
-            return Ok(method);
-        }
-        let learned = method == MethodArgument::SelfLearned;
-        if learned && self.consistency.is_some_and(|mode| mode != Consistency::Soft) {
-            return Err(usage(
-                "--consistency: --method self always puts back what the scan measured as far as its noise allows (soft); \
-                 leave it out",
-            ));
-        }
-        let only_for_models = [
-            ("--model", self.model.is_some() && !learned),
-            ("--tile", self.tile.is_some()),
-            ("--ensemble", self.ensemble),
-            ("--audit", self.audit && !learned),
-            ("--allow-out-of-range", self.allow_out_of_range),
-        ];
-        if let Some((argument, _)) = only_for_models.iter().find(|(_, given)| *given) {
-            let name = method.name();
-            return Err(usage(format!(
-                "{argument} goes with --method model only; --method {name} uses no model"
-            )));
-        }
-        Ok(method)
-    }
 }
 
 impl Plan {
@@ -546,7 +332,7 @@ impl Plan {
         }
         let mut said = vec![words::grid(&grid)];
         said.extend(choice.because.as_ref().map(|why| format!("made by {why}")));
-        said.extend(told_gain(&choice, &name, terminal));
+        said.extend(gain::told(&choice, &name, terminal));
         said.extend(
             found
                 .acquisition
@@ -583,7 +369,7 @@ impl Plan {
                 claim.add("chosen", json!(why));
             }
             if let Some(expected) = &choice.expected {
-                claim.add("expected", expectation(expected));
+                claim.add("expected", gain::for_sidecar(expected));
             }
             claim.done(&written, &found.consistency)?;
         }
@@ -741,47 +527,6 @@ fn first_with_contrast(
         }
     }
     Ok(seen)
-}
-
-/// What a model may be expected to do for a scan, in a sentence; a warning where a baseline does better.
-fn told_gain(choice: &Choice<'_>, name: &str, terminal: &Terminal) -> Option<String> {
-    if !matches!(choice.method, Method::Model(_)) {
-        return None;
-    }
-    let Some(expected) = &choice.expected else {
-        return choice.because.as_ref().map(|_| {
-            "expected gain: unknown, since the scan is too small to degrade it once more and measure"
-                .to_owned()
-        });
-    };
-    let by = expected
-        .factors
-        .map(|factor| words::number((factor * 100.0).round() / 100.0))
-        .join("x");
-    let (baseline, gain_db) = (expected.baseline, expected.gain_db);
-    let percent = 100.0 * (expected.error_ratio() - 1.0).abs();
-    if gain_db < 0.0 {
-        terminal.warn(format!(
-            "{name}: the model is expected to do worse than {baseline} on this scan, by {:.2} dB (an error {percent:.0} % larger), \
-             as measured on the scan itself, degraded once more by {by}: --method {baseline} --consistency soft makes that instead",
-            -gain_db
-        ));
-        return None;
-    }
-    Some(format!(
-        "expected gain: {gain_db:.2} dB over {baseline}, the best baseline (an error {percent:.0} % smaller), measured on the scan \
-         itself, degraded once more by {by}"
-    ))
-}
-
-/// The same for the sidecar.
-fn expectation(expected: &Expected) -> Value {
-    json!({
-        "gain_db": expected.gain_db,
-        "baseline": expected.baseline.name(),
-        "factors": expected.factors,
-        "error_ratio": expected.error_ratio(),
-    })
 }
 
 /// What is told about a scan beside its voxels.
