@@ -119,6 +119,13 @@ impl Normalization {
         volume.map(|v| (f64::from(v) + zero) as f32)
     }
 
+    /// The greatest value that is no spike.
+    pub fn highest(&self, volume: &Volume) -> f32 {
+        let most = f64::from(self.zero) + SPIKE * f64::from(self.factor);
+        let ordinary = volume.data().iter().copied().filter(|v| f64::from(*v) <= most);
+        ordinary.fold(self.zero, f32::max)
+    }
+
     /// How many voxels lie further from the zero than any tissue does, and the farthest value; none of an ordinary scan.
     pub fn spikes(&self, volume: &Volume) -> Option<(usize, f32)> {
         let (zero, most) = (f64::from(self.zero), SPIKE * f64::from(self.factor));

@@ -224,12 +224,17 @@ pub fn default_mask(reference: &Volume) -> Result<(Mask, String)> {
     Ok((mask, words))
 }
 
-/// The brain alone, and what it is in words: the voxels above 5 % of the reference's maximum.
+/// The brain alone, and what it is in words: the voxels above 5 % of the way from the reference's zero, which is 0 unless its
+/// intensities were shifted, to its maximum; spikes are no maximum.
 ///
 /// Of a skull-stripped head these are its voxels but for the darkest. Gains over the dilated [`default_mask`] were 0.4 dB
 /// larger, since the ring of zero-fill around a stripped brain counts in it.
 pub fn brain_mask(reference: &Volume) -> (Mask, String) {
-    let threshold = BRAIN * reference.data().iter().copied().fold(0.0, f32::max);
+    let (zero, highest) = match Normalization::of(reference) {
+        Ok(scale) => (scale.zero, scale.highest(reference)),
+        Err(_) => (0.0, reference.data().iter().copied().fold(0.0, f32::max)),
+    };
+    let threshold = zero + BRAIN * (highest - zero);
     let words = format!("the reference above {threshold} (5 % of its maximum)");
     (Mask::above(reference, threshold), words)
 }

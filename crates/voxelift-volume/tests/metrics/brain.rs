@@ -45,3 +45,21 @@ fn the_brain_is_scored_without_the_ringing_around_it_and_the_dilated_mask_beside
     assert_eq!(read.headline().psnr_db, scores.masked.psnr_db);
     assert_eq!(read.headline_region(), "in the mask");
 }
+
+#[test]
+fn the_brain_is_the_same_where_intensities_are_shifted_or_spike() {
+    let data: Vec<f32> = (0..24 * 24 * 24)
+        .map(|i| {
+            let inside = [i % 24, i / 24 % 24, i / 576].iter().all(|n| (6..18).contains(n));
+            if inside { 100.0 + (i % 7) as f32 } else { 0.0 }
+        })
+        .collect();
+    let volume = |data: Vec<f32>| Volume::new(data, Geometry::axis_aligned([24; 3], [1.0; 3]));
+    let plain = brain_mask(&volume(data.clone())).0;
+    assert_eq!(plain.count(), 12 * 12 * 12);
+    let shifted = brain_mask(&volume(data.iter().map(|v| v - 1000.0).collect())).0;
+    assert_eq!(shifted.data(), plain.data(), "air at -1000");
+    let mut spiked = data;
+    spiked[24 * (24 * 12 + 12) + 12] = 1e6;
+    assert_eq!(brain_mask(&volume(spiked)).0.data(), plain.data(), "a hot voxel");
+}

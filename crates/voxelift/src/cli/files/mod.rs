@@ -2,6 +2,7 @@
 
 mod folder;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -22,6 +23,13 @@ pub struct Job {
     pub input: PathBuf,
     /// Written.
     pub output: PathBuf,
+}
+
+impl Job {
+    /// The name of the file that is read, to be said.
+    pub fn name(&self) -> Cow<'_, str> {
+        self.input.file_name().unwrap_or_default().to_string_lossy()
+    }
 }
 
 /// A scan that was found, and the folder below the output's where its output goes.

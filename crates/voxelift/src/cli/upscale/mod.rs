@@ -189,7 +189,7 @@ impl Plan {
         terminal: &Terminal,
     ) -> anyhow::Result<Option<String>> {
         let input = job.input.display();
-        let name = job.input.file_name().unwrap_or_default().to_string_lossy();
+        let name = job.name();
         files::refuse_dangling(&job.input)?;
         let scan = files::open(&job.input, &self.read, terminal)?;
         let geometry = scan.header.geometry();

@@ -37,12 +37,7 @@ impl Plan<'_> {
             key: state_key(scan, protocol, &self.config),
             resume,
         };
-        let name = job
-            .input
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = job.name();
         let mut progress: Option<terminal::Progress<'_>> = None;
         let mut smoothed = None;
         let mut sink = |event: Event| -> Result<(), ModelError> {
@@ -83,7 +78,7 @@ impl Plan<'_> {
                 Ok(None)
             }
             Learned::Done(mut model) => {
-                model.card.scan = name;
+                model.card.scan = name.into_owned();
                 if let Some(path) = &self.arguments.learning.keep_model {
                     files::make_parent(path)?;
                     model.write(path)?;

@@ -21,7 +21,7 @@ use super::super::files::{self, Inputs, Job};
 use super::super::{batch, words};
 use super::sidecar::Turn;
 use super::target::Target;
-use super::{UpscaleArguments, labels, sidecar};
+use super::{UpscaleArguments, acquired, labels, sidecar};
 use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
 pub use arguments::SelfArguments;
@@ -222,12 +222,7 @@ impl Plan<'_> {
                 "{input}: on slices that were kept out, learning gains nothing over the best baseline; {instead}"
             ));
         }
-        let name = job
-            .input
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = job.name();
         let mut found: Vec<Value> = Vec::new();
         let mut map = None;
         let finer = std::iter::once(Ok(first)).chain(frames).map(|frame| {
@@ -319,6 +314,12 @@ impl Plan<'_> {
         });
         if self.arguments.write.anonymise {
             how["anonymise"] = json!(true);
+        }
+        // Sidecars may change while the scan stays.
+        let (header, _) = voxelift_volume::scan::read_header(&job.input)?;
+        let stated = acquired::protocol(&job.input, &header);
+        if stated.thickness_mm.is_some() || stated.distance_mm.is_some() {
+            how["slices"] = json!({"thickness_mm": stated.thickness_mm, "distance_mm": stated.distance_mm});
         }
         let beside = [&self.arguments.labels, &self.arguments.like];
         sidecar::of_files(how, job, &self.read, &self.write, self.arguments.audit, beside)

@@ -9,7 +9,7 @@ use voxelift_volume::degrade::Operator;
 use voxelift_volume::nifti::Header;
 
 use super::super::super::words;
-use super::super::{acquired, sidecar};
+use super::super::acquired;
 use crate::terminal::Terminal;
 
 /// A statement of the distance of the slices that differs by more than this share is told.
@@ -41,11 +41,10 @@ pub fn protocol(
         && (distance_mm / apart_mm - 1.0).abs() > SAME_DISTANCE
     {
         terminal.warn(format!(
-            "{}: SpacingBetweenSlices is {} mm in {}, but the header says that slices are {} mm apart, which is what counts; if it \
+            "{}: SpacingBetweenSlices is {} mm in its sidecar, but the header says that slices are {} mm apart, which is what counts; if it \
              is wrong, the whole picture is stretched along that axis",
             input.display(),
             words::number(distance_mm),
-            sidecar::beside(input).display(),
             words::number(apart_mm)
         ));
     }
@@ -55,11 +54,7 @@ pub fn protocol(
     }
     if let Some(thickness) = beside.thickness_mm {
         let share = thickness / apart_mm;
-        let because = format!(
-            "SliceThickness {} mm in {}",
-            words::number(thickness),
-            sidecar::beside(input).display()
-        );
+        let because = format!("SliceThickness {} mm in its sidecar", words::number(thickness));
         anyhow::ensure!(
             (0.2..=4.0).contains(&share),
             "{because}: slices are {} mm apart; state the profile with --acquired slice:gaussian,MM",
@@ -79,7 +74,14 @@ fn calibrated(
     terminal: &Terminal,
 ) -> (Operator, String) {
     let Some(found) = calibrate(scan, like_distance) else {
-        let because = "nothing is known: as thick as the slices are apart".to_owned();
+        terminal.warn(format!(
+            "{}: the thickness of the slices is not known, and too few of them hold the head to find it; slices as thick as they are \
+             apart, {} mm, are assumed. State them with --acquired slice:gaussian,MM, or with their gap as slice:gaussian,MM,GAP",
+            input.display(),
+            words::number(like_distance.distance_mm)
+        ));
+        let because =
+            "assumed: as thick as the slices are apart, since they are too few to find it".to_owned();
         return (gaussian(1.0), because);
     };
     terminal.detail(format!(
