@@ -42,7 +42,7 @@ pub struct Validation {
     pub scores: BTreeMap<String, ValidationScores>,
     /// The first head, super-resolved, what its scan measured put back.
     pub first: Volume,
-    /// Of each head by name: masked PSNR less that of its best baseline, dB.
+    /// Of each head by name: PSNR in the brain less that of its best baseline, dB.
     pub gains: Vec<(String, f64)>,
 }
 
@@ -124,11 +124,11 @@ pub fn validate(resolver: &SuperResolver, heads: &[ValidationHead]) -> Result<Va
         let sr = head.apply(model)?;
         let mut best = f64::NEG_INFINITY;
         for (baseline, scores) in head.baselines()? {
-            best = best.max(scores.masked_psnr_db);
+            best = best.max(scores.brain_psnr_db);
             sums.entry(baseline.to_string()).or_default().push(*scores);
         }
         let of_sr = head.score(&sr)?;
-        gains.push((head.name.clone(), of_sr.masked_psnr_db - best));
+        gains.push((head.name.clone(), of_sr.brain_psnr_db - best));
         sums.entry(model.name()).or_default().push(of_sr);
         let sr = consistent(&sr, &head.lr, &head.operators)?;
         let of_consistent = sums.entry(SR_CONSISTENT.to_owned()).or_default();
