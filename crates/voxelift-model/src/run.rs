@@ -438,14 +438,51 @@ mod tests {
         let whole = fs::read(run.log()).expect("a log");
         let damaged = [&whole[..], b"\xff\xfe{}\n", &whole, b"{\"kind\":\"step\""].concat();
         fs::write(run.log(), damaged).expect("written");
-        assert_eq!(run.records().expect("records").len(), 4);
+        let read = run.records().expect("records");
+        assert_eq!(read.len(), 4);
+        let Record::Step { terms, .. } = &read[0] else {
+            panic!("{read:?}")
+        };
+        assert!(terms["cycle"].is_nan(), "what was no number is none again");
         assert_eq!(run.rewind_log(2).expect("rewound"), 1);
         assert_eq!(fs::read(run.log()).expect("a log"), [&whole[..], &whole].concat());
         // What is appended next stands on a line of its own.
         run.append(&[step(3)]).expect("written");
         assert_eq!(run.records().expect("records").len(), 5);
+        // A last line without its end was cut short, even where it reads as a record.
+        let bytes = fs::read(run.log()).expect("a log");
+        fs::write(run.log(), &bytes[..bytes.len() - 1]).expect("written");
+        assert_eq!(run.records().expect("records").len(), 4);
+        assert_eq!(run.rewind_log(3).expect("rewound"), 0);
+        run.append(&[step(3)]).expect("written");
+        assert_eq!(run.records().expect("records").len(), 5);
         assert_eq!(run.rewind_log(1).expect("rewound"), 0);
         assert_eq!(run.records().expect("records").len(), 2);
+    }
+
+    #[test]
+    fn a_score_that_is_no_number_keeps_its_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = RunDir::create(folder.path()).expect("a run");
+        let scores = ValidationScores {
+            psnr_db: f64::NAN,
+            ssim: 0.5,
+            masked_psnr_db: f64::INFINITY,
+            masked_ssim: 0.5,
+            brain_psnr_db: f64::NAN,
+            brain_ssim: 0.25,
+        };
+        let record = Record::Validation {
+            step: 1,
+            scores: BTreeMap::from([("sr".to_owned(), scores)]),
+        };
+        run.append(&[record]).expect("written");
+        let read = run.records().expect("records");
+        let [Record::Validation { scores, .. }] = &read[..] else {
+            panic!("{read:?}")
+        };
+        let read = scores["sr"];
+        assert!(read.psnr_db.is_nan() && read.masked_psnr_db.is_nan() && read.brain_ssim == 0.25);
     }
 
     #[cfg(unix)]

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use crate::error::{Result, VolumeError};
+use crate::intensity::{Normalization, fill_value};
 use crate::nifti::{self, Header, ReadOptions};
 use crate::resolution::resolution;
 use crate::scan;
+use crate::volume::Volume;
 
 /// Sform and qform this far apart do not differ by the rounding of a quaternion.
 const ANOTHER_WORLD_MM: f64 = 0.01;
@@ -18,8 +20,8 @@ const QFORM_HOLDS: f64 = 1e-5;
 
 /// Everything about a file that may mislead somebody, a sentence each; none for a clean one.
 ///
-/// A header that cannot be understood is a finding like any other. Of a file with several volumes the first one's spectrum
-/// is looked at.
+/// A header that cannot be understood, or a volume that cannot be read, is a finding like any other. Of a file with several
+/// volumes the first one's spectrum is looked at.
 ///
 /// # Errors
 /// When the file cannot be opened or read at all.
@@ -27,11 +29,7 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
     let mut scan = match scan::open(path, options) {
         Ok(scan) => scan,
         Err(error @ (VolumeError::Malformed { .. } | VolumeError::Unsupported { .. })) => {
-            let told = error.to_string();
-            let bare = told
-                .strip_prefix(&format!("{}: ", path.display()))
-                .unwrap_or(&told);
-            return Ok(vec![format!("cannot be read: {bare}")]);
+            return Ok(vec![format!("cannot be read: {}", bare(&error, path))]);
         }
         Err(error) => return Err(error),
     };
@@ -41,7 +39,33 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
     }
     findings.extend(words(&scan.header));
     findings.extend(leaning(&scan.header));
+    let count = scan.header.frames();
+    let of = |number: usize| match count {
+        1 => String::new(),
+        _ => format!("volume {number} of {count}: "),
+    };
+    let strange = |number: usize, volume: &Volume| {
+        let strange = match Normalization::of(volume) {
+            Ok(scale) => scale.spikes_told(volume),
+            Err(_) => fill_value(volume),
+        };
+        Some(format!("{}{}", of(number), strange?))
+    };
     let first = scan.frames.next().expect("a scan has a volume")?;
+    findings.extend(strange(1, &first));
+    for (number, volume) in scan.frames.enumerate() {
+        match volume {
+            Ok(volume) => findings.extend(strange(number + 2, &volume)),
+            Err(error) => {
+                findings.push(format!(
+                    "{}cannot be read: {}",
+                    of(number + 2),
+                    bare(&error, path)
+                ));
+                break;
+            }
+        }
+    }
     let axes = resolution(&first);
     let truly = axes.map(|axis| {
         axis.present_mm
@@ -59,6 +83,14 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
         }
     }
     Ok(findings)
+}
+
+/// An error without the name of its file.
+fn bare(error: &VolumeError, path: &Path) -> String {
+    let told = error.to_string();
+    told.strip_prefix(&format!("{}: ", path.display()))
+        .unwrap_or(&told)
+        .to_owned()
 }
 
 /// What every output made from the scan would repeat of it in words.

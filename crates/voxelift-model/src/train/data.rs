@@ -15,6 +15,7 @@ use super::ValidationHead;
 use super::domain::{DomainCheck, Gallery};
 use super::findings::{self, Findings};
 use super::inventory::Inventory;
+use super::reading::{self, Reading, Said};
 use super::scans::{Scans, goes_on};
 use super::sources::{Source, cohort, cohort_until};
 use super::suspects;
@@ -83,6 +84,7 @@ pub(super) fn prepare(
         lr,
         validation: heads,
         test,
+        largest,
     } = Scans::of(&cohort, config, stop, &mut warnings)?;
     let roles = [
         (Role::Hr, &hr[..]),
@@ -103,79 +105,73 @@ pub(super) fn prepare(
         degradation.check()?;
     }
 
-    let mut pairs: Vec<SourcePair> = Vec::new();
-    for scan in &hr {
-        goes_on(stop)?;
-        let of_scan = |error: ModelError| error.of_scan(scan.path());
+    let mut said = Said {
+        note: &mut *note,
+        warnings: &mut warnings,
+        gallery: &mut gallery,
+    };
+    let load = |scan: &Source, _: usize, note: &mut dyn FnMut(String)| scan.load(data, note);
+    let per_scan = versions(config, &degradations, 0).len();
+    let of_hr = |whole: &mut Reading<'_>| {
+        let scan = whole.scan;
         let identity = scan.identity(data, &cache)?;
-        let mut whole = Reading::new(|note| scan.load(data, note));
-        if let Some(gallery) = &mut gallery {
-            gallery
-                .look(Role::Hr, scan, whole.volume(note)?)
-                .map_err(of_scan)?;
-        }
         let hr_kept = cache.scan(&format!("{identity} hr, mirrored to {scale}"), || {
-            kept(pad_to_scale(whole.volume(note)?, scale), 1.0, Vec::new())
-        });
-        let hr_kept = hr_kept.map_err(of_scan)?;
-        let versions = versions(config, &degradations, pairs.len());
-        for degradation in versions {
+            kept(pad_to_scale(whole.volume()?, scale), 1.0, Vec::new())
+        })?;
+        let first = whole.index * per_scan;
+        let pairs = versions(config, &degradations, first).into_iter().enumerate();
+        let pairs = pairs.map(|(version, degradation)| {
             // Noise is drawn anew for each patch.
             let clean = Degradation {
                 noise: 0.0,
                 ..degradation
             };
-            let seed = seed_of(config, Role::Hr, pairs.len());
+            let seed = seed_of(config, Role::Hr, first + version);
             let lr_kept = cache.scan(&described(&identity, config, &clean, seed), || {
-                with_starts(&scan.person, clean.apply(whole.volume(note)?, seed)?, config)
-            });
-            let lr_kept = lr_kept.map_err(of_scan)?;
+                with_starts(&scan.person, clean.apply(whole.volume()?, seed)?, config)
+            })?;
             let of = |kept| Scan {
                 person: scan.person.clone(),
                 kept,
             };
-            pairs.push(SourcePair {
+            Ok(SourcePair {
                 hr: of(hr_kept.clone()),
                 lr: of(lr_kept),
                 noise: degradation.noise,
                 unmeasured: None,
-            });
-        }
-        warnings.extend(
-            whole
-                .volume
-                .as_ref()
-                .and_then(|volume| suspects::label_map(&scan.name, volume)),
-        );
-    }
+            })
+        });
+        let pairs = pairs.collect::<Result<Vec<_>>>()?;
+        let warning = whole
+            .seen()
+            .and_then(|volume| suspects::label_map(&scan.name, volume));
+        whole.warn(warning);
+        Ok(pairs)
+    };
+    let pairs = reading::each((Role::Hr, &hr), largest, &load, stop, &mut said, of_hr)?;
+    let pairs: Vec<SourcePair> = pairs.into_iter().flatten().collect();
 
-    let mut target = Vec::new();
-    for (index, scan) in lr.iter().enumerate() {
-        goes_on(stop)?;
-        let of_scan = |error: ModelError| error.of_scan(scan.path());
+    let load_as_lr =
+        |scan: &Source, index: usize, note: &mut dyn FnMut(String)| load_lr(scan, index, config, note);
+    let of_lr = |whole: &mut Reading<'_>| {
+        let scan = whole.scan;
         let identity = scan.identity(data, &cache)?;
-        let seed = seed_of(config, Role::Lr, index);
+        let seed = seed_of(config, Role::Lr, whole.index);
         let description = match data.lr.degradation() {
             Some(degradation) => described(&identity, config, degradation, seed),
             None => format!("{identity} lr, {}", patch_key(config)),
         };
-        let mut seen = Reading::new(|note| load_lr(scan, index, config, note));
-        if let Some(gallery) = &mut gallery {
-            gallery
-                .look(Role::Lr, scan, seen.volume(note)?)
-                .map_err(of_scan)?;
-        }
         let kept = cache.scan(&description, || {
-            let volume = seen.taken(note)?;
-            warnings.extend(suspects::label_map(&scan.name, &volume));
+            let volume = whole.taken()?;
+            whole.warn(suspects::label_map(&scan.name, &volume));
             with_starts(&scan.person, volume, config)
-        });
-        let kept = kept.map_err(of_scan)?;
-        target.push(Scan {
+        })?;
+        Ok(Scan {
             person: scan.person.clone(),
             kept,
-        });
-    }
+        })
+    };
+    let mut target = reading::each((Role::Lr, &lr), largest, &load_as_lr, stop, &mut said, of_lr)?;
     let lr_spacing_mm = spacing_range(&target, &pairs);
     let seen = target.iter().chain(pairs.iter().map(|pair| &pair.lr));
     let drawn = pairs.iter().map(|pair| pair.noise);
@@ -183,11 +179,7 @@ pub(super) fn prepare(
     let appearance = AppearanceRange::of(seen.filter_map(|scan| scan.kept.appearance()));
     let appearance = appearance.map(|range| range.with_noise(noise));
 
-    let mut look = |scan: &Source, whole: &Volume| match &mut gallery {
-        Some(gallery) => gallery.look(Role::Validation, scan, whole),
-        None => Ok(()),
-    };
-    let validation = read_heads(&heads, config, &degradations[0], stop, &mut look, note)?;
+    let validation = read_heads(&heads, largest, config, &degradations[0], stop, &mut said)?;
     if let Some(gallery) = gallery {
         let check = || Ok::<_, ()>(gallery.check());
         found = findings::kept_or(&mut findings.domain, domain_key, check).ok();
@@ -252,64 +244,41 @@ pub(super) fn prepare(
     Ok((prepared, found))
 }
 
-/// A scan that is read when it is first asked for, once.
-struct Reading<F> {
-    read: F,
-    volume: Option<Volume>,
-}
-
-impl<F: Fn(&mut dyn FnMut(String)) -> Result<Volume>> Reading<F> {
-    fn new(read: F) -> Self {
-        Self { read, volume: None }
-    }
-
-    fn volume(&mut self, note: &mut dyn FnMut(String)) -> Result<&Volume> {
-        match &mut self.volume {
-            Some(volume) => Ok(volume),
-            empty => Ok(empty.insert((self.read)(note)?)),
-        }
-    }
-
-    /// The volume itself, which is not kept then.
-    fn taken(&mut self, note: &mut dyn FnMut(String)) -> Result<Volume> {
-        match self.volume.take() {
-            Some(volume) => Ok(volume),
-            None => (self.read)(note),
-        }
-    }
-}
-
 /// The first `most` validation heads, degraded through `source` where the LR scans are real.
 pub(super) fn watched(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationHead>> {
     let go_on = AtomicBool::new(false);
-    let mut heads = Scans::of(&cohort(&config.data)?, config, &go_on, &mut Vec::new())?.validation;
-    heads.truncate(most);
+    let scans = Scans::of(&cohort(&config.data)?, config, &go_on, &mut Vec::new())?;
+    let heads = &scans.validation[..scans.validation.len().min(most)];
     let source = Degradation::new(source, config.scale.scale());
-    read_heads(&heads, config, &source, &go_on, &mut |_, _| Ok(()), &mut |_| {})
+    let mut said = Said {
+        note: &mut |_| {},
+        warnings: &mut Vec::new(),
+        gallery: &mut None,
+    };
+    read_heads(heads, scans.largest, config, &source, &go_on, &mut said)
 }
 
-/// Heads as they are and degraded; `look` sees each of them whole.
+/// Heads as they are and degraded; `voxels` are those of the largest scan.
 fn read_heads(
     heads: &[Source],
+    voxels: usize,
     config: &Config,
     source: &Degradation,
     stop: &AtomicBool,
-    look: &mut dyn FnMut(&Source, &Volume) -> Result<()>,
-    note: &mut dyn FnMut(String),
+    said: &mut Said<'_>,
 ) -> Result<Vec<ValidationHead>> {
     let scale = config.scale.scale();
     let degradation = target_like(config, source);
-    let head = |(index, scan): (usize, &Source)| {
-        goes_on(stop)?;
-        let whole = scan.load(&config.data, note)?;
-        let of_scan = |error: ModelError| error.of_scan(scan.path());
-        look(scan, &whole).map_err(of_scan)?;
-        let lr = degradation.apply(&whole, seed_of(config, Role::Validation, index));
-        let lr = lr.map_err(|error| of_scan(error.into()))?;
-        let hr = pad_to_scale(&whole, scale);
-        ValidationHead::new(scan.name.clone(), hr, lr, degradation.operator).map_err(of_scan)
-    };
-    heads.iter().enumerate().map(head).collect()
+    let load = |scan: &Source, _: usize, note: &mut dyn FnMut(String)| scan.load(&config.data, note);
+    reading::each((Role::Validation, heads), voxels, &load, stop, said, |head| {
+        let (name, seed) = (
+            head.scan.name.clone(),
+            seed_of(config, Role::Validation, head.index),
+        );
+        let whole = head.taken()?;
+        let lr = degradation.apply(&whole, seed)?;
+        ValidationHead::new(name, pad_to_scale(&whole, scale), lr, degradation.operator)
+    })
 }
 
 /// What makes LR versions of held-out heads as the LR scans were made, or where those are real through the known operator.

@@ -33,7 +33,7 @@ pub struct DomainCheck {
 }
 
 /// A scan, whose it is said to be, and what it looks like.
-struct Looked {
+pub(super) struct Looked {
     role: Role,
     person: String,
     name: String,
@@ -46,19 +46,25 @@ pub(super) struct Gallery {
     looked: Vec<Looked>,
 }
 
-impl Gallery {
-    /// Looks at a scan, as training will see it.
+impl Looked {
+    /// A scan, as training will see it.
     ///
     /// # Errors
     /// When it has no contrast.
-    pub fn look(&mut self, role: Role, scan: &Source, volume: &Volume) -> Result<()> {
-        self.looked.push(Looked {
+    pub fn at(role: Role, scan: &Source, volume: &Volume) -> Result<Self> {
+        Ok(Self {
             role,
             person: scan.person.clone(),
             name: scan.name.clone(),
             portrait: Portrait::of(volume)?,
-        });
-        Ok(())
+        })
+    }
+}
+
+impl Gallery {
+    /// One more.
+    pub fn add(&mut self, looked: Looked) {
+        self.looked.push(looked);
     }
 
     /// Compares the domains, and the people by content.

@@ -1,16 +1,16 @@
 //! The files that a configuration's globs mean: found within bounds, and given up when asked to stop.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, io};
 
 use glob::{MatchOptions, Pattern};
 
 use crate::error::{ModelError, Result};
 
 /// Entries of folders that one glob may look at: no cohort has as many, a glob over a whole disk soon has.
-const MOST_ENTRIES: usize = 1_000_000;
+const MOST_ENTRIES: usize = if cfg!(test) { 1000 } else { 1_000_000 };
 /// As a shell does it: `*` passes over names that begin with a dot (`._a.nii.gz`, which macOS leaves beside each file).
 const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
@@ -31,7 +31,7 @@ enum Part {
 /// The files that `text`, a glob from the folder `root`, finds, in the order of their names; `key` is the configuration's.
 ///
 /// # Errors
-/// A text that is no glob, one that looks at too many files, or when asked to stop.
+/// A text that is no glob, one that looks at too many files, a folder that may not be looked into, or when asked to stop.
 pub fn find(text: &str, key: &str, root: &Path, stop: &AtomicBool) -> Result<Vec<PathBuf>> {
     let mut parts = Vec::new();
     let mut start = root.to_owned();
@@ -71,6 +71,12 @@ pub fn find(text: &str, key: &str, root: &Path, stop: &AtomicBool) -> Result<Vec
             return Err(ModelError::config(key, text, expected));
         }
         Err(Given::Stopped) => return Err(ModelError::Stopped),
+        // Scans that are not seen would be missing without a word.
+        Err(Given::Closed(folder, error)) => {
+            let what = format!("cannot list {}: {error}", folder.display());
+            let expected = format!("a folder that may be read, or a glob other than {text}");
+            return Err(ModelError::data(key, what, expected));
+        }
     }
     search.found.sort();
     search.found.dedup();
@@ -81,6 +87,7 @@ pub fn find(text: &str, key: &str, root: &Path, stop: &AtomicBool) -> Result<Vec
 enum Given {
     TooMany,
     Stopped,
+    Closed(PathBuf, io::Error),
 }
 
 struct Search<'a> {
@@ -132,10 +139,20 @@ impl Search<'_> {
         folder: &Path,
         mut hear: impl FnMut(&mut Self, PathBuf, &OsStr, bool) -> std::result::Result<(), Given>,
     ) -> std::result::Result<(), Given> {
-        let Ok(entries) = fs::read_dir(folder) else {
-            return Ok(());
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(());
+            }
+            Err(error) => return Err(Given::Closed(folder.to_owned(), error)),
         };
-        for entry in entries.filter_map(std::result::Result::ok) {
+        for entry in entries {
+            let entry = entry.map_err(|error| Given::Closed(folder.to_owned(), error))?;
             self.entries += 1;
             if self.entries > MOST_ENTRIES {
                 return Err(Given::TooMany);
@@ -194,6 +211,11 @@ mod tests {
         assert_eq!(found(&root, "sub-1/anat/c.nii.gz"), ["sub-1/anat/c.nii.gz"]);
         assert!(found(&root, "sub-1/anat/none.nii.gz").is_empty());
         assert!(find("[", "data.hr", &root, &AtomicBool::new(false)).is_err());
+        for number in 0..=MOST_ENTRIES {
+            fs::write(root.join(format!("sub-1/{number}")), "").expect("written");
+        }
+        let many = find("**/*.nii.gz", "data.hr", &root, &AtomicBool::new(false)).unwrap_err();
+        assert!(many.to_string().contains("more than 1000 files"), "{many}");
         let stopped = find("*", "data.hr", &root, &AtomicBool::new(true)).unwrap_err();
         assert!(matches!(stopped, ModelError::Stopped));
     }
@@ -207,5 +229,10 @@ mod tests {
         fs::write(folder.path().join(OsStr::from_bytes(b"b\xff.nii.gz")), "").expect("written");
         assert_eq!(found(folder.path(), "*.nii.gz"), ["a.nii.gz", "b\u{fffd}.nii.gz"]);
         assert_eq!(found(folder.path(), "a.nii.gz"), ["a.nii.gz"]);
+        assert!(found(folder.path(), "none/*.nii.gz").is_empty());
+        // A folder that cannot be listed is no empty one.
+        std::os::unix::fs::symlink("loop", folder.path().join("loop")).expect("a link");
+        let closed = find("loop/*.nii.gz", "data.hr", folder.path(), &AtomicBool::new(false)).unwrap_err();
+        assert!(closed.to_string().contains("cannot list"), "{closed}");
     }
 }

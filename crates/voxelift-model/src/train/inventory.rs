@@ -1,6 +1,6 @@
 //! Which scans a run has seen, by content: what tells a resumed run that its data changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -41,7 +41,7 @@ impl Inventory {
     /// Hashes the scans of all roles.
     ///
     /// # Errors
-    /// When one cannot be read.
+    /// When one cannot be read, or holds what a scan of another role holds.
     pub fn of(roles: &[(Role, &[Source])], data: &DataConfig) -> Result<Self> {
         let all = roles
             .iter()
@@ -56,9 +56,31 @@ impl Inventory {
             })
         };
         let scans = all.collect::<Vec<_>>().into_par_iter().map(entry);
-        Ok(Self {
+        let inventory = Self {
             scans: scans.collect::<Result<_>>()?,
             earlier: Vec::new(),
+        };
+        match inventory.in_two_roles() {
+            Some([a, b]) => Err(ModelError::data(
+                a.path.display().to_string(),
+                format!(
+                    "holds the same as {}, and is {} where that is {}",
+                    b.path.display(),
+                    a.role,
+                    b.role
+                ),
+                "each scan in one role, or the scores mean nothing: leave one out",
+            )),
+            None => Ok(inventory),
+        }
+    }
+
+    /// Two scans of one content in two roles, under whatever names.
+    fn in_two_roles(&self) -> Option<[&Entry; 2]> {
+        let mut first: BTreeMap<&str, &Entry> = BTreeMap::new();
+        self.scans.iter().find_map(|scan| {
+            let known = *first.entry(&scan.content).or_insert(scan);
+            (known.role != scan.role).then_some([scan, known])
         })
     }
 
@@ -201,6 +223,19 @@ mod tests {
             after(&[entry(Role::Hr, "a", "1")], &without).is_ok(),
             "back in its own role"
         );
+    }
+
+    #[test]
+    fn one_content_under_two_names_is_found_in_two_roles() {
+        let scans = [
+            entry(Role::Hr, "a", "1"),
+            entry(Role::Hr, "b", "1"),
+            entry(Role::Validation, "somebody", "1"),
+        ];
+        assert!(inventory(&scans[..2]).in_two_roles().is_none());
+        let all = inventory(&scans);
+        let [a, b] = all.in_two_roles().unwrap();
+        assert_eq!([&a.subject, &b.subject], ["somebody", "a"]);
     }
 
     #[test]

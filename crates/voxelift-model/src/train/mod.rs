@@ -12,6 +12,7 @@ mod ledger;
 mod objective;
 mod placed;
 mod preparation;
+mod reading;
 mod scans;
 mod self_test;
 mod sources;

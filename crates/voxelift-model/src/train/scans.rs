@@ -15,6 +15,8 @@ pub(super) struct Scans {
     pub lr: Vec<Source>,
     pub validation: Vec<Source>,
     pub test: Vec<Source>,
+    /// Voxels of the largest of them all.
+    pub largest: usize,
 }
 
 impl Scans {
@@ -30,7 +32,7 @@ impl Scans {
         let [mut hr, mut lr, mut validation, mut test] =
             [Role::Hr, Role::Lr, Role::Validation, Role::Test].map(|role| sources(cohort, role));
         let scale = config.scale.scale();
-        let mut looked = Vec::new();
+        let (mut looked, mut largest) = (Vec::new(), 0);
         let mut first = None;
         let roles = [
             (Role::Hr, &mut hr),
@@ -44,6 +46,7 @@ impl Scans {
         {
             goes_on(stop)?;
             let (grid, header) = scan.grid(data)?;
+            largest = largest.max(grid.voxels());
             warnings.extend(suspects::named_label_map(&scan.name, header.as_ref()));
             let like = first.get_or_insert_with(|| grid.clone());
             let is_turned = grid.canonical_axes() != like.canonical_axes();
@@ -67,6 +70,7 @@ impl Scans {
             lr,
             validation,
             test,
+            largest,
         })
     }
 }

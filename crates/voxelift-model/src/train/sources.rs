@@ -238,12 +238,57 @@ impl Source {
                 self.name, scale.zero
             ));
         }
-        if let Some((count, farthest)) = scale.spikes(&volume) {
-            note(format!(
-                "{}: {count} voxels far beyond the rest, up to {farthest}: spikes, or text burnt into the image",
-                self.name
-            ));
+        if let Some(spikes) = scale.spikes_told(&volume) {
+            note(format!("{}: {spikes}", self.name));
         }
         Ok(scale.without_zero(volume))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voxelift_volume::nifti::{self, NiftiImage, WriteOptions};
+
+    #[test]
+    fn a_scan_is_read_in_the_orientation_of_its_cohort() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a_T1w.nii");
+        let geometry = Geometry {
+            extent: [16, 18, 20],
+            world_from_voxel: [
+                [0.0, 0.0, -2.0, 4.0],
+                [2.0, 0.0, 0.0, -7.0],
+                [0.0, -2.0, 0.0, 9.0],
+            ],
+        };
+        let phantom = PhantomConfig {
+            seed: 1,
+            extent: geometry.extent,
+            spacing_mm: [2.0; 3],
+        };
+        let head = phantom::head(&phantom).expect("a phantom");
+        let stored = Volume::new(head.into_data(), geometry);
+        let image = NiftiImage::from_volume(stored.clone());
+        nifti::write(&path, &image, &WriteOptions::default()).expect("written");
+        let mut source = Source {
+            person: "a".to_owned(),
+            name: "a_T1w.nii".to_owned(),
+            path,
+            like: None,
+        };
+        let data = DataConfig::default();
+        let as_stored = source.load(&data, &mut |_| ()).expect("a scan");
+        assert_eq!(as_stored.geometry(), stored.geometry());
+        let like = Geometry::axis_aligned([9; 3], [1.0; 3]);
+        source.turn_to(&like);
+        let turned = source.load(&data, &mut |_| ()).expect("a scan");
+        assert_eq!(turned.extent(), [20, 16, 18]);
+        assert_eq!(turned.geometry().canonical_axes(), like.canonical_axes());
+        // Kept under another name than the scan as it is stored.
+        let kept = Cache::folder(&folder.path().join("cache")).expect("a cache");
+        let turned = source.identity(&data, &kept).expect("an identity");
+        source.like = None;
+        assert_ne!(turned, source.identity(&data, &kept).expect("an identity"));
     }
 }

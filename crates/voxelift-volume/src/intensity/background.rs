@@ -1,6 +1,6 @@
 //! Where a scan's intensities begin: the level of the background that they stand on.
 
-use super::statistics::{most_frequent, otsu, sample};
+use super::statistics::{most_frequent, otsu, percentile, range, sample};
 use crate::error::{Result, VolumeError};
 use crate::volume::Volume;
 
@@ -17,6 +17,19 @@ const NARROW: f64 = 0.05;
 const DEEP: f64 = 0.2;
 /// More than this share of the voxels that are not background lie there in phase maps, real parts and differences.
 const DEEP_SHARE: f64 = 0.05;
+
+/// The share of the voxels from which the least or the greatest value may be a fill value.
+const FILL_SHARE: f64 = 0.002;
+/// A fill value above the others lies this many times as far from them as they spread.
+const FILL_ABOVE: f64 = 8.0;
+/// One below others that begin at 0 or above lies this many times as far below 0 as they reach above it; where they have air of their
+/// own at 0, this share of what they spread is enough.
+const FILL_BELOW: f64 = 2.0;
+const FILL_BELOW_AIR: f64 = 0.5;
+/// Air: so much of the voxels in the lowest tenth of what they spread.
+const AIR_SHARE: f64 = 0.2;
+/// Values that begin no further from 0 than this share of what they spread begin at 0.
+const AT_ZERO: f64 = 0.05;
 
 /// The background of a scan.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,13 +85,59 @@ pub(super) fn masked_value(data: &[f32]) -> Option<f32> {
     most_frequent(&mut sample(data)).filter(|value| masked(*value))
 }
 
+/// A value that tools set where nothing was measured, in words: many voxels hold it exactly, and all others lie far from it.
+pub fn fill_value(volume: &Volume) -> Option<String> {
+    let data = volume.data();
+    let [least, most] = range(data);
+    // 0 is what a mask leaves.
+    let ends = [(least, "below"), (most, "above")];
+    let ends = ends
+        .into_iter()
+        .filter(|(end, side)| *end != 0.0 && (*side == "above" || *end < 0.0));
+    ends.into_iter().find_map(|(end, side)| {
+        let held = data.iter().filter(|v| **v == end).count();
+        if (held as f64) < FILL_SHARE * data.len() as f64 {
+            return None;
+        }
+        let mut rest: Vec<f32> = data.iter().copied().filter(|v| *v != end).collect();
+        let low = percentile(&mut rest, 0.5)?;
+        let high = percentile(&mut rest, 99.5)?;
+        let spread = high - low;
+        let end = f64::from(end);
+        let air = || {
+            let dark = rest
+                .iter()
+                .filter(|v| f64::from(**v) <= low + 0.1 * spread)
+                .count();
+            low.abs() <= AT_ZERO * spread && dark as f64 >= AIR_SHARE * rest.len() as f64
+        };
+        let found = match side {
+            _ if spread <= 0.0 => false,
+            "above" => end - high > FILL_ABOVE * spread,
+            _ => {
+                let far = low >= -AT_ZERO * spread && -end > FILL_BELOW * high;
+                far || (low - end > FILL_BELOW_AIR * spread && air())
+            }
+        };
+        found.then(|| {
+            let share = 100.0 * held as f64 / data.len() as f64;
+            format!("{share:.1} % of the voxels hold exactly {end}, far {side} all others ({low} to {high})")
+        })
+    })
+}
+
 /// The value that stands for "no signal": 0, or the background's level where that is an offset: of a z-scored scan, a shifted one,
 /// CT-like air at -1000.
 ///
 /// # Errors
 /// For values that run far below their background, or below 0 without one: a phase map, a real part, a difference, a scan
-/// normalised within a mask. Nothing says where their signal begins.
+/// normalised within a mask. Nothing says where their signal begins. For a fill value too, which is no level of the scan's.
 pub(super) fn zero(volume: &Volume, peak: f64) -> Result<f32> {
+    if let Some(value) = fill_value(volume) {
+        let expected =
+            "no fill value where nothing was measured; set these voxels to the level of the scan's air first";
+        return Err(VolumeError::content("intensities", value, expected));
+    }
     let background = Background::of(volume, peak);
     let zero = background.map_or(0.0, |Background { level, width }| {
         let span = peak - f64::from(level);

@@ -6,6 +6,7 @@ mod mask;
 mod statistics;
 mod texture;
 
+pub use background::fill_value;
 pub use guard::{Explained, explained};
 pub use mask::Mask;
 pub use statistics::{otsu, percentile};
@@ -136,6 +137,19 @@ impl Normalization {
             found => Some((found.map_or(0, |(count, _)| count) + 1, v)),
         })
     }
+
+    /// The same in words.
+    pub fn spikes_told(&self, volume: &Volume) -> Option<String> {
+        let (count, farthest) = self.spikes(volume)?;
+        Some(match count {
+            1 => format!(
+                "1 voxel lies far beyond the rest, at {farthest}: a spike, or text burnt into the image"
+            ),
+            n => format!(
+                "{n} voxels lie far beyond the rest, up to {farthest}: spikes, or text burnt into the image"
+            ),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -264,6 +278,32 @@ mod tests {
             let error = Normalization::of(&scan).expect_err(what).to_string();
             assert!(error.contains("magnitude"), "{what}: {error}");
         }
+    }
+
+    #[test]
+    fn fill_values_are_no_level_of_the_scan() {
+        let slab = |value: f32, voxels: usize| {
+            let mut data = ball(0.02);
+            data[..voxels].fill(value);
+            volume(data)
+        };
+        // Around the head, and where nothing was measured.
+        let around = ball(0.02)
+            .iter()
+            .map(|v| if *v < 200.0 { -32768.0 } else { *v })
+            .collect();
+        for (scan, side) in [
+            (volume(around), "below"),
+            (slab(-1024.0, 3000), "below"),
+            (slab(-2000.0, 100), "below"),
+            (slab(32767.0, 1500), "above"),
+        ] {
+            let error = Normalization::of(&scan).unwrap_err().to_string();
+            assert!(error.contains("hold exactly") && error.contains(side), "{error}");
+        }
+        // A mark below the air that is no further away than its noise, and a mask on 0.
+        assert!(Normalization::of(&slab(-1.0, 3000)).is_ok());
+        assert!(Normalization::of(&slab(0.0, 3000)).is_ok());
     }
 
     #[test]

@@ -25,13 +25,20 @@ pub fn percentile(values: &mut [f32], percent: f64) -> Option<f64> {
 ///
 /// Otsu, *A threshold selection method from gray-level histograms*, IEEE Trans. SMC 1979.
 pub fn otsu(values: &[f32]) -> Option<f32> {
-    let finite = || values.iter().copied().filter(|v| v.is_finite());
     let (low, high) = without_spikes(values)?;
     let width = (high - low) / BINS as f64;
     // A cast saturates: what lies below the range falls into the first bin.
     let bin_of = |value: f32| (((f64::from(value) - low) / width) as usize).min(BINS - 1);
-    let mut counts = [0_u64; BINS];
-    finite().for_each(|value| counts[bin_of(value)] += 1);
+    // Of each bin how many values it holds, and the greatest. Neighbours often share a bin, and would wait for one another.
+    let mut bins = [[(0_u64, f32::NEG_INFINITY); BINS]; LANES];
+    for values in values.chunks(LANES) {
+        for (bins, value) in bins.iter_mut().zip(values).filter(|(_, value)| value.is_finite()) {
+            let (count, most) = &mut bins[bin_of(*value)];
+            *count += 1;
+            *most = most.max(*value);
+        }
+    }
+    let counts: [u64; BINS] = std::array::from_fn(|bin| bins.iter().map(|bins| bins[bin].0).sum());
     let centre = |bin: usize| low + (bin as f64 + 0.5) * width;
     let total: f64 = counts.iter().map(|&c| c as f64).sum();
     let sum: f64 = counts
@@ -51,7 +58,32 @@ pub fn otsu(values: &[f32]) -> Option<f32> {
             best = (between, bin);
         }
     }
-    finite().filter(|&value| bin_of(value) <= best.1).reduce(f32::max)
+    let below = bins.iter().flat_map(|bins| &bins[..=best.1]);
+    let below = below.filter(|(count, _)| *count > 0).map(|(_, most)| *most);
+    below.reduce(f32::max)
+}
+
+/// Values looked at side by side.
+const LANES: usize = 8;
+
+/// The least and the greatest finite value; infinite where there is none.
+pub(super) fn range(values: &[f32]) -> [f32; 2] {
+    let (mut low, mut high) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+    for values in values.chunks(LANES) {
+        for ((low, high), value) in low.iter_mut().zip(&mut high).zip(values) {
+            let is_finite = value.is_finite();
+            *low = if is_finite && *value < *low { *value } else { *low };
+            *high = if is_finite && *value > *high {
+                *value
+            } else {
+                *high
+            };
+        }
+    }
+    [
+        low.into_iter().fold(f32::INFINITY, f32::min),
+        high.into_iter().fold(f32::NEG_INFINITY, f32::max),
+    ]
 }
 
 /// So many values at most stand for all of them.
@@ -85,10 +117,7 @@ pub(super) fn most_frequent(values: &mut [f32]) -> Option<f32> {
 fn without_spikes(values: &[f32]) -> Option<(f64, f64)> {
     const SHARE: f64 = 0.1;
     const REACH: f64 = 4.0;
-    let finite = values.iter().copied().filter(|v| v.is_finite());
-    let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| {
-        (l.min(v), h.max(v))
-    });
+    let [low, high] = range(values);
     if low >= high {
         return None;
     }

@@ -9,7 +9,7 @@ use super::spectral::shell_correlation_of;
 use super::structure::{ssim_slice, structure};
 use super::tissue::tissue_agreement;
 use crate::error::{Result, VolumeError};
-use crate::intensity::{Mask, Normalization, otsu};
+use crate::intensity::{Mask, Normalization, fill_value, otsu};
 use crate::resample::{Interpolation, resample_like};
 use crate::volume::{Geometry, Turn, Volume};
 
@@ -108,6 +108,14 @@ fn in_mask(
     {
         notes.push(format!(
             "{count} spikes in the reference, up to {farthest}, make the data range {}: PSNR and SSIM flatter; give --data-range",
+            range.full
+        ));
+    }
+    if let Some(fill) = fill_value(reference)
+        && options.data_range.is_none()
+    {
+        notes.push(format!(
+            "the reference: {fill}: a fill value makes the data range {}: PSNR and SSIM flatter; give --data-range",
             range.full
         ));
     }

@@ -61,7 +61,7 @@ pub(super) fn parse(path: &Path, version: Version, record: &Record) -> Result<Pa
     let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
     let small = |slot| record.int(slot, 0) as i32;
 
-    let header = Header {
+    let mut header = Header {
         version,
         datatype,
         scaling: scaling(path, record, &mut warnings)?,
@@ -97,6 +97,8 @@ pub(super) fn parse(path: &Path, version: Version, record: &Record) -> Result<Pa
         warnings.push(format!(
             "xyzt_units says {unit}; the numbers are taken as millimetres all the same"
         ));
+        // Outputs say what was understood.
+        header.xyzt_units = header.xyzt_units & !7 | 2;
     }
     let voxel_offset = voxel_offset(path, record, pair)?;
     Ok(Parsed {
@@ -109,15 +111,23 @@ pub(super) fn parse(path: &Path, version: Version, record: &Record) -> Result<Pa
     })
 }
 
-/// Text in the fields of the ANALYZE days, where old software put names of people.
+/// Text in the fields of the ANALYZE days, where old software put names of people, and what other programs do not read.
 fn leftovers(record: &Record) -> Vec<String> {
+    let layout = record.layout;
+    let norm: f64 = record.triple(layout.quatern).iter().map(|v| v * v).sum();
+    let long = (record.int(layout.qform_code, 0) > 0 && norm > 1.0 + LONG_QUATERNION).then(|| {
+        format!("the qform's quaternion has a squared norm of {norm}, above 1 by rounding: nibabel does not take it")
+    });
     let unused = record.layout.unused_text.iter();
     let filled = unused.filter_map(|(name, at, length)| {
         let count = record.bytes[*at..at + length].iter().filter(|byte| **byte != 0).count();
         (count > 0).then(|| format!("{name} holds {count} bytes: NIfTI does not use it, and old software put names of people there"))
     });
-    filled.collect()
+    filled.chain(long).collect()
 }
+
+/// Squared norms of b, c, d further above 1 than this are more than the rounding of an f32, for nibabel.
+const LONG_QUATERNION: f64 = 3.0 * f32::EPSILON as f64;
 
 /// Whether the magic says that the voxels are in a file of their own.
 fn magic(path: &Path, record: &Record) -> Result<bool> {

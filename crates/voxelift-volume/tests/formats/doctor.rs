@@ -86,6 +86,7 @@ fn each_slip_is_found_and_mended() {
     found_and_mended("a.nii", "bitpix is 8", at(72, 8_i16.to_le_bytes().to_vec()));
     found_and_mended("a.nii", "db_name", at(14, b"DOE^JANE".to_vec()));
     found_and_mended("a.nii", "17 bytes behind", |bytes| [bytes, vec![1; 17]].concat());
+    found_and_mended("a.nii", "says metres", at(123, vec![1 + 8]));
     found_and_mended("a.nii.gz", "not gzip", |bytes| bytes);
     found_and_mended("a.nii", "gzip", |bytes| {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -97,6 +98,46 @@ fn each_slip_is_found_and_mended() {
         put(&mut bytes, 88, &float(0.0));
         bytes
     });
+}
+
+#[test]
+fn a_quaternion_that_nibabel_does_not_take_is_found_and_mended() {
+    // A half turn, with a norm that a text of six digits rounded.
+    found_and_mended("a.nii", "nibabel does not take it", |mut bytes| {
+        put(&mut bytes, 254, &0_i16.to_le_bytes());
+        let half = 0.5_f32.sqrt() * (1.0 + 5e-7);
+        for (at, value) in [(256, half), (260, half), (264, 0.0)] {
+            put(&mut bytes, at, &float(value));
+        }
+        bytes
+    });
+}
+
+#[test]
+fn every_volume_is_looked_at_for_spikes_and_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = phantom::head(&PhantomConfig {
+        extent: [24; 3],
+        ..PhantomConfig::default()
+    });
+    let mut image = NiftiImage::from_volume(head.unwrap());
+    let mut second = image.frames[0].clone();
+    second.data_mut()[24 * 24 * 12 + 24 * 12 + 12] = 1e7;
+    image.frames.push(second);
+    image.header.extra_extent = vec![2];
+    let path = folder.path().join("a.nii.gz");
+    nifti::write(&path, &image, &WriteOptions::default()).unwrap();
+    let found = findings(&path);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("volume 2 of 2: 1 voxel lies far beyond the rest, at 10000000"),
+        "{found:?}"
+    );
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() - 200);
+    std::fs::write(&path, bytes).unwrap();
+    let found = findings(&path);
+    assert!(found[0].contains("cut short"), "{found:?}");
 }
 
 #[test]
@@ -165,6 +206,11 @@ fn a_damaged_end_is_found_before_a_copy_gets_its_name() {
     *bytes.last_mut().unwrap() ^= 1;
     let path = folder.path().join("a.nii.gz");
     std::fs::write(&path, bytes).unwrap();
+    let found = findings(&path);
+    assert!(
+        found.len() == 1 && found[0].contains("gzip stream is damaged"),
+        "{found:?}"
+    );
     let message = mend(
         &path,
         &folder.path().join("b.nii"),

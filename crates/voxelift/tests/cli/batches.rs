@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use voxelift_volume::Volume;
 
-use super::support::{Bench, spawned, text};
+use super::support::{Bench, spawned, text, until};
 
 /// `scans/` with two small heads.
 fn bench() -> Bench {
@@ -75,6 +75,13 @@ fn there_already_is_said_only_of_what_a_fresh_run_would_write() {
         made,
         "never touched"
     );
+    // What was written beside it belongs to it.
+    let mut told = sidecar(&bench, "out/a_sr.json");
+    told["outputs"]["a_sr_added.nii.gz"] = json!("0123");
+    fs::write(bench.path("out/a_sr.json"), told.to_string()).expect("written");
+    let (code, said) = upscale(&bench, &[]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("a_sr_added.nii.gz beside it is gone"), "{said}");
 }
 
 #[test]
@@ -133,6 +140,57 @@ fn two_batches_share_a_folder() {
     }
     let (code, said) = upscale(&bench, &[]);
     assert_eq!((code, said.matches("there already").count()), (0, 10), "{said}");
+}
+
+#[test]
+fn what_another_process_is_at_is_waited_for() {
+    let bench = bench();
+    assert_eq!(upscale(&bench, &[]).0, 0);
+    // As another batch holds it: under way, locked.
+    let path = bench.path("out/a_sr.json");
+    let mut under_way = sidecar(&bench, "out/a_sr.json");
+    under_way.as_object_mut().expect("an object").remove("outputs");
+    under_way["under_way"] = json!(true);
+    fs::write(&path, under_way.to_string()).expect("written");
+    for output in ["a_sr.nii.gz", "b_sr.nii.gz", "b_sr.json"] {
+        fs::remove_file(bench.path("out").join(output)).expect("removed");
+    }
+    let held = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .expect("there");
+    held.lock().expect("locked");
+    let mut child = spawned(&bench, &BATCH);
+    until("the other scan", || bench.path("out/b_sr.json").is_file());
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(child.try_wait().expect("a state").is_none(), "it waits");
+    assert!(!bench.path("out/a_sr.nii.gz").exists());
+    drop(held);
+    let ended = child.wait_with_output().expect("an end");
+    assert_eq!(ended.status.code(), Some(0), "{}", text(&ended.stderr));
+    assert!(bench.path("out/a_sr.nii.gz").is_file());
+}
+
+#[test]
+fn what_a_folder_holds_beside_its_scans_is_told() {
+    let bench = bench();
+    let marked = [&[0; 128][..], b"DICM"].concat();
+    fs::write(bench.path("scans/IM0001"), marked).expect("written");
+    fs::write(bench.path("scans/lone.img"), "voxels").expect("written");
+    let deep = (0..33).fold(bench.path("scans"), |folder, _| folder.join("f"));
+    fs::create_dir_all(&deep).expect("a folder");
+    fs::copy(bench.path("scans/a.nii.gz"), deep.join("c.nii.gz")).expect("copied");
+    let (code, said) = upscale(&bench, &[]);
+    assert_eq!(code, 0, "{said}");
+    for word in [
+        "scans: holds DICOM files beside image files",
+        "scans/lone.img: its .hdr file is missing",
+        "lies more than 32 folders deep",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert_eq!(fs::read_dir(bench.path("out")).expect("a folder").count(), 4);
 }
 
 #[test]
@@ -217,6 +275,8 @@ fn an_empty_folder_and_two_scans_of_one_name_are_told() {
     let bench = bench();
     fs::create_dir(bench.path("empty")).expect("a folder");
     bench.refuses(1, &["upscale", "empty", "-o", "out"], &["empty: holds no scan"]);
+    let into = ["upscale", "scans", "-o", "scans", "--method", "trilinear"];
+    bench.refuses(2, &into, &["is the folder of the scans"]);
     fs::create_dir(bench.path("other")).expect("a folder");
     fs::copy(bench.path("scans/a.nii.gz"), bench.path("other/a.nii.gz")).expect("copied");
     bench.refuses(

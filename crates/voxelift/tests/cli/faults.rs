@@ -195,3 +195,105 @@ fn numbers_out_of_range_are_refused_as_what_they_are() {
     // An input that is not there is not blamed on the output.
     bench.refuses(1, &["upscale", "none", "-o", "out"], &["none", "cannot open"]);
 }
+
+#[test]
+fn cells_that_a_spreadsheet_would_compute_are_made_inert() {
+    let bench = bench();
+    let rows = "reference,image,subject\na.nii,b.nii,\"=HYPERLINK(\"\"x\"\")\"\n";
+    fs::write(bench.path("t.csv"), rows).expect("written");
+    assert_eq!(
+        said(&bench, &["evaluate", "--pairs", "t.csv", "--csv", "s.csv"]).0,
+        0
+    );
+    let scores = fs::read_to_string(bench.path("s.csv")).expect("scores");
+    assert!(
+        scores.contains("'=HYPERLINK") && !scores.contains(",\"=") && !scores.contains(",="),
+        "{scores}"
+    );
+}
+
+#[test]
+fn a_mask_of_fractions_is_told() {
+    let bench = bench();
+    let head = bench.read("a.nii");
+    let most = head.data().iter().copied().fold(0.0, f32::max);
+    bench.write("p.nii", &head.clone().map(|v| v / most));
+    bench.write("m.nii", &head.map(|v| f32::from(u8::from(v > 0.0))));
+    let masked = |mask: &str| {
+        let words = [
+            "-q",
+            "evaluate",
+            "--reference",
+            "a.nii",
+            "--image",
+            "b.nii",
+            "--mask",
+            mask,
+        ];
+        let (code, said) = said(&bench, &words);
+        assert_eq!(code, 0, "{said}");
+        said.contains("every voxel above 0 counts")
+    };
+    assert!(masked("p.nii") && !masked("m.nii"));
+}
+
+/// A file of many voxels that are not there on the disk, and a shell that gives the program less memory than they take.
+#[cfg(target_os = "linux")]
+#[test]
+fn too_little_memory_is_told_before_the_work() {
+    let bench = bench();
+    let mut header = fs::read(bench.path("a.nii")).expect("a scan")[..352].to_vec();
+    let dim: Vec<u8> = [3_i16, 400, 400, 400, 1, 1, 1, 1]
+        .iter()
+        .flat_map(|n| n.to_le_bytes())
+        .collect();
+    header[40..56].copy_from_slice(&dim);
+    fs::write(bench.path("big.nii"), header).expect("written");
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(bench.path("big.nii"))
+        .expect("there");
+    file.set_len(352 + 4 * 400_u64.pow(3)).expect("a sparse file");
+    let limited = |kib: u64, arguments: &str| {
+        let script = format!("ulimit -v {kib}; exec \"$0\" {arguments}");
+        let program = assert_cmd::cargo::cargo_bin("voxelift");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .arg(program)
+            .current_dir(bench.path(""))
+            .output()
+            .expect("a shell");
+        (output.status.code(), text(&output.stderr))
+    };
+    for arguments in [
+        "evaluate --reference big.nii --image big.nii",
+        "upscale big.nii -o o.nii --method trilinear",
+    ] {
+        let (code, said) = limited(2_000_000, arguments);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(
+            said.contains("MiB of memory") && said.contains("are left"),
+            "{said}"
+        );
+    }
+    let (code, said) = limited(400_000, "info --threads 1 a.nii");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("`ulimit -v` lets the program take 390 MiB"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_page_is_made_of_scores_alone() {
+    let bench = bench();
+    fs::create_dir(bench.path("e")).expect("a folder");
+    for nothing in ["null", "{}", "{\"pairs\": []}", "{\"pairs\": [{}]}"] {
+        fs::write(bench.path("e/scores.json"), nothing).expect("written");
+        bench.refuses(
+            1,
+            &["report", "e"],
+            &["e/scores.json", "voxelift evaluate --json"],
+        );
+    }
+}

@@ -153,6 +153,21 @@ fn a_run_leaves_one_person_out_and_says_what_to_expect() {
     train(&bench, "later", &[start, "steps=1"]);
     fs::rename(bench.path("run"), bench.path("away")).expect("renamed");
     train(&bench, "later", &[start, "steps=2"]);
+    // The folder that it lies in may have another name, the file may not.
+    train(&bench, "later", &[r#"start="away/model.safetensors""#, "steps=3"]);
+    let other = [
+        "train",
+        "tiny.toml",
+        "--run",
+        "later",
+        "--set",
+        r#"start="run/other.safetensors""#,
+    ];
+    let said = text(&bench.run(&other).code(1).get_output().stderr);
+    assert!(
+        said.contains("a run with another") && said.contains("start"),
+        "{said}"
+    );
     fs::rename(bench.path("away"), bench.path("run")).expect("renamed");
     assert_eq!(card(&bench, "later")["start"], told["start"]);
     let answer = |run: &str| {

@@ -169,6 +169,14 @@ fn scans_that_do_not_belong_to_their_cohort_are_named() {
         .run(&["-q", "train", "p/c.toml", "--run", "fresh", "--check"])
         .code(1);
     assert!(text(&assert.get_output().stderr).contains("p10_T1w.nii.gz"));
+    fs::remove_file(bench.path("p/hr/p10_T1w.nii.gz")).expect("removed");
+    // Too small for a patch, which only the drawing of patches finds.
+    bench.phantom("p/lr/p11_T1w.nii.gz", [12, 12, 12], 11);
+    let assert = bench
+        .run(&["-q", "train", "p/c.toml", "--run", "fresh", "--check"])
+        .code(1);
+    let said = text(&assert.get_output().stderr);
+    assert!(said.contains("p/lr/p11_T1w.nii.gz"), "{said}");
 }
 
 #[test]
@@ -213,6 +221,15 @@ fn every_number_out_of_its_range_is_refused_with_the_range() {
             "data.hr=[\"phantom:1-99999999999\"]",
             ["data.hr", "at most 10000"],
         ),
+        // In lists and in tables within lists too.
+        (
+            "data.phantom.extent=[32,36,5000]",
+            ["data.phantom.extent = 5000", "8 to 1024"],
+        ),
+        (
+            "data.test_degrade=[{operator=\"kspace\",noise=99.0}]",
+            ["noise = 99", "0 to 1"],
+        ),
         ("scale=2.5", ["scale = 2.5", "[1, 1, 4]"]),
         ("scale=\"1,1\"", ["scale = \"1,1\"", "[1, 1, 4]"]),
     ] {
@@ -249,4 +266,26 @@ fn every_number_out_of_its_range_is_refused_with_the_range() {
             "scale=\"2,2,2\"",
         ])
         .code(0);
+}
+
+#[test]
+fn a_copy_of_a_scan_in_another_role_is_refused_at_the_start() {
+    let bench = bench();
+    fs::copy(
+        bench.path("p/hr/p1_T1w.nii.gz"),
+        bench.path("p/val/somebody_T1w.nii.gz"),
+    )
+    .expect("copied");
+    let words = [
+        "somebody_T1w.nii.gz",
+        "holds the same as",
+        "p1_T1w.nii.gz",
+        "validation",
+        "hr",
+    ];
+    bench.refuses(
+        1,
+        &["-q", "train", "p/c.toml", "--run", "fresh", "--check"],
+        &words,
+    );
 }

@@ -480,3 +480,68 @@ fn tables_of_spreadsheets_are_read() {
         bench.run(&["evaluate", "--pairs", name]).code(0);
     }
 }
+
+#[test]
+fn a_spike_is_refused_where_the_program_chooses_and_told_where_it_spreads() {
+    let bench = Bench::new();
+    let mut head = bench.phantom("head.nii", [24, 26, 24], 1);
+    let middle = head.data().len() / 2;
+    head.data_mut()[middle] = 1e6;
+    bench.write("hot.nii", &head);
+    let upscale = ["upscale", "hot.nii", "-o", "o.nii"];
+    let words = [
+        "hot.nii",
+        "1 voxel lies far beyond the rest, at 1000000",
+        "--method trilinear",
+    ];
+    bench.refuses(1, &upscale, &words);
+    let said = |more: &[&str]| {
+        let assert = bench.run(&[&upscale, more, &["--force"]].concat()).code(0);
+        text(&assert.get_output().stderr)
+    };
+    for more in [
+        &["--method", "zero-fill"][..],
+        &["--method", "lanczos"],
+        &["--method", "trilinear", "--consistency", "hard"],
+    ] {
+        assert!(said(more).contains("it spreads over the output"), "{more:?}");
+    }
+    assert!(!said(&["--method", "trilinear"]).contains("spreads"));
+}
+
+#[test]
+fn fill_values_are_refused_or_told() {
+    let bench = Bench::new();
+    let head = bench.phantom("head.nii", [24, 26, 24], 1);
+    let mut filled = head.clone();
+    filled.data_mut()[..24 * 26 * 3].fill(-32768.0);
+    bench.write("filled.nii", &filled);
+    let words = ["filled.nii", "hold exactly -32768", "fill value"];
+    bench.refuses(1, &["upscale", "filled.nii", "-o", "o.nii"], &words);
+    let said = |arguments: &[&str], code: i32| {
+        let assert = bench.run(arguments).code(code);
+        let output = assert.get_output();
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    let ringing = said(
+        &["upscale", "filled.nii", "-o", "o.nii", "--method", "zero-fill"],
+        0,
+    );
+    assert!(ringing.contains("it spreads over the output"), "{ringing}");
+    assert!(said(&["doctor", "filled.nii"], 3).contains("hold exactly -32768"));
+    let flattered = said(
+        &[
+            "-q",
+            "evaluate",
+            "--reference",
+            "filled.nii",
+            "--image",
+            "head.nii",
+        ],
+        0,
+    );
+    assert!(
+        flattered.contains("a fill value makes the data range"),
+        "{flattered}"
+    );
+}

@@ -156,7 +156,7 @@ fn deliver(arguments: &EvaluateArguments, json: &str, text: impl FnOnce() -> Str
 /// Says the notes of an evaluation; as a warning where part of the mask was not compared, or spikes make the numbers large.
 fn tell(scores: &Scores, of: &str, terminal: &Terminal) {
     for note in &scores.notes {
-        if scores.mask_share < 1.0 && note.contains("of the mask") || note.contains("spikes") {
+        if scores.mask_share < 1.0 && note.contains("of the mask") || note.contains("flatter") {
             terminal.warn(format!("{of}{note}"));
         } else if of.is_empty() {
             terminal.say(note);
@@ -210,6 +210,12 @@ impl Protocol {
         let mask = match mask {
             Some(path) => {
                 let (mut mask, placed) = read(path)?;
+                if mask.data().iter().any(|v| v.fract() != 0.0) {
+                    terminal.warn(format!(
+                        "{}: holds fractions, as a map of probabilities does; every voxel above 0 counts",
+                        path.display()
+                    ));
+                }
                 if placed != reference_placed {
                     mask = by_voxels(mask, &reference, "the mask")
                         .with_context(|| path.display().to_string())?;

@@ -98,6 +98,9 @@ fn page(folder: &Path, terminal: &Terminal) -> anyhow::Result<String> {
             Ok(pairs) => pairs,
             Err(error) => bail!("{}: {error}; {expected}", scores.display()),
         };
+        if pairs.rows().iter().all(|row| row.scores().voxels == 0) {
+            bail!("{}: holds no score; {expected}", scores.display());
+        }
         let exhibit = evaluated::exhibit(folder, &pairs);
         let montage = fs::read(folder.join(MONTAGE)).ok();
         let run = RunDir::open(&folder.join(RUN)).ok();

@@ -12,7 +12,7 @@ use voxelift_volume::appearance::Appearance;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::degrade::Operators;
 use voxelift_volume::expected::{Expected, Trial};
-use voxelift_volume::intensity::{Normalization, explained};
+use voxelift_volume::intensity::{Normalization, explained, fill_value};
 use voxelift_volume::placed::resolved_mm;
 use voxelift_volume::{Geometry, Scale, Volume};
 
@@ -334,23 +334,52 @@ impl Method {
         let Self::Model(model) = self else {
             return Ok(());
         };
-        let spikes = Normalization::of(volume)?.spikes(volume).map(|(count, farthest)| {
-            format!(
-                "intensities: {count} voxels far beyond the rest, up to {farthest}; spikes, or text burnt into the image?"
-            )
-        });
         if model.chosen {
-            if let Some(spikes) = spikes {
-                terminal.warn(format!("{name}: {spikes}"));
-            }
             return Ok(());
         }
+        let spikes = Normalization::of(volume)?.spikes_told(volume);
         let mut respects = match &model.card.appearance {
             Some(_) => model.strange_looks(&Appearance::of(volume)?),
             None => Vec::new(),
         };
         respects.extend(spikes);
         model.judge(&respects, name, terminal)
+    }
+
+    /// Checks that no voxel drowns the others of a scan whose method was chosen here, or says so where it was not.
+    ///
+    /// # Errors
+    /// When the method was chosen here; for a volume without contrast too.
+    pub fn check_spikes(
+        &self,
+        volume: &Volume,
+        is_chosen: bool,
+        consistent: bool,
+        name: &str,
+        terminal: &Terminal,
+    ) -> anyhow::Result<()> {
+        if is_chosen {
+            let spikes = Normalization::of(volume)?.spikes_told(volume);
+            return spikes.map_or(Ok(()), |spikes| {
+                anyhow::bail!(
+                    "{spikes}: what is made of it would spread over the image; mend it, or --method {} makes the voxels finer all the \
+                     same",
+                    Baseline::Trilinear
+                )
+            });
+        }
+        // Trilinear interpolation and splines keep a spike where it is.
+        let spreads = consistent || matches!(self, Self::Baseline(Baseline::ZeroFill | Baseline::Lanczos));
+        if spreads && matches!(self, Self::Baseline(_)) {
+            let strange = match Normalization::of(volume) {
+                Ok(scale) => scale.spikes_told(volume),
+                Err(_) => fill_value(volume),
+            };
+            if let Some(strange) = strange {
+                terminal.warn(format!("{name}: {strange}: it spreads over the output"));
+            }
+        }
+        Ok(())
     }
 
     /// Checks that an output is one that its input can explain.

@@ -145,6 +145,10 @@ impl Plan {
             MethodArgument::Baseline(baseline) => Methods::Named(Method::Baseline(baseline)),
             MethodArgument::SelfLearned => unreachable!("it goes its own way"),
         };
+        if let (true, Methods::Named(Method::Model(model))) = (arguments.audit, &methods) {
+            // What an audit cannot look at is told before the work.
+            model.operators()?;
+        }
         let target = match (arguments.scale, arguments.spacing, &arguments.like) {
             (_, _, Some(reference)) => Target::Like(Box::new(scan::read_header(reference)?.0)),
             (_, Some(spacing), None) => Target::Spacing(spacing.0),
@@ -458,9 +462,10 @@ impl Plan {
             return Ok(target.placed(empty, grid).0);
         }
         method.check_appearance(frame, name, terminal)?;
-        if is_chosen && matches!(method, Method::Baseline(_)) && blank(frame).is_none() {
+        if blank(frame).is_none() {
             // What is no magnitude image is refused whatever was chosen by the first volume.
-            Normalization::of(frame)?;
+            let consistent = found.acquisition.is_some();
+            method.check_spikes(frame, is_chosen, consistent, name, terminal)?;
         }
         let (answer, gathered) = match method {
             Method::Model(model) if self.audit => {
