@@ -11,10 +11,10 @@ ci:
 demo *args:
     cargo run --release -- demo {{args}}
 
-# The convolution and the training step beside PyTorch; needs Python with torch.
+# The convolution and the training step beside the strongest settings of PyTorch and OpenVINO; needs Python with torch.
 bench-peers:
     cargo build --release --workspace --benches
-    python3 scripts/reference/bench_pytorch.py
+    python3 scripts/reference/bench_pytorch.py --best
     python3 scripts/reference/bench_pytorch.py --memory
 
 # Each kernel by itself, with criterion; a build of its own.

@@ -109,15 +109,18 @@ class Bench:
     def scored(self, method, steps):
         kind, _, consistent = method.partition("+")
         out = self.a.work / f"{self.tag}-{kind}.nii.gz"
-        command = [self.a.voxelift, "-q", "upscale", self.scan, "-o", out, "--method", kind, "--force"]
-        if kind == "self":
+        command = [self.a.voxelift, "-q", "upscale", self.scan, "-o", out, "--force"]
+        command += [] if kind == "default" else ["--method", kind]
+        if kind == "default":
+            command += ["--acquired", self.acquired()]
+        elif kind == "self":
             command += ["--acquired", self.acquired(), "--steps", steps, "--allow-no-gain"]
         else:
             command += ["--like", self.hr]
             command += ["--consistency", "soft", "--acquired", self.acquired()] if consistent else []
         _, seconds, cpu = run(*command)
         found = {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1)}
-        if kind == "self":
+        if kind in ("self", "default"):
             how = json.loads((self.a.work / f"{self.tag}-{kind}.json").read_text())
             found["weight"] = round(how["frames"][0]["consistency"]["mean_weight"], 3)
             found["test_gain_db"] = round(how["self_test"]["gain_over_cubic_db"], 2)
@@ -128,7 +131,7 @@ class Bench:
         volumes = [np.asarray(nib.load(p).dataobj, dtype=np.float64) for p in (self.hr, out)]
         mask = np.asarray(nib.load(self.mask).dataobj) > 0
         found["fsc_slice"] = round(fsc_slice(*volumes, mask, self.factor), 4)
-        if kind != "self":
+        if kind not in ("self", "default"):
             out.unlink()
         return found
 
@@ -142,15 +145,15 @@ def table(rows):
     print("|---|---|---|---|---|---|---|---|---|")
     for case, methods in cases.items():
         for (method, steps), own in methods.items():
-            if method != "self":
+            if method not in ("self", "default"):
                 continue
-            base = {m: r for (m, _), r in methods.items() if m != "self"}
+            base = {m: r for (m, _), r in methods.items() if m not in ("self", "default")}
             if "cubic" not in base:
                 continue
             best = {k: max(base, key=lambda m: float(base[m][k])) for k in ("psnr_db", "ssim", "haarpsi", "fsc_slice")}
             cell = lambda k: f"{float(own[k]):.4f} ({float(own[k]) - float(base[best[k]][k]):+.4f})"
             gain = float(own["psnr_db"]) - float(base["cubic"]["psnr_db"])
-            print(f"| {case[0]} | {case[1]}, {case[2]}, gap {case[3]}, noise {case[4]}, {steps} steps | {float(base['cubic']['psnr_db']):.2f} | "
+            print(f"| {case[0]} | {case[1]}, {case[2]}, gap {case[3]}, noise {case[4]}, {steps + ' steps' if steps else method} | {float(base['cubic']['psnr_db']):.2f} | "
                   f"{float(base[best['psnr_db']]['psnr_db']):.2f} {best['psnr_db']} | {float(own['psnr_db']):.2f} ({gain:+.2f}) | "
                   f"{cell('ssim')} | {cell('haarpsi')} | {cell('fsc_slice')} | {own['test_gain_db']} |")
 
@@ -165,8 +168,8 @@ def main():
     parser.add_argument("--profiles", nargs="+", default=["gaussian"], choices=["gaussian", "box"])
     parser.add_argument("--gap", type=float, default=0.0, help="share of the slice distance")
     parser.add_argument("--noise", type=float, default=0.0, help="share of the 99.5th percentile")
-    parser.add_argument("--steps", type=int, default=1600)
-    parser.add_argument("--only", nargs="+", default=None, help="these methods alone, as cubic, cubic+soft, self")
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--only", nargs="+", default=None, help="these methods alone, as cubic, cubic+soft, self, default (no method named)")
     parser.add_argument("--table", action="store_true", help="print the table of what is there, and no more")
     a = parser.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,11 @@
 """Times our convolution, inference and training step and PyTorch's, alternating, and prints the ratios.
 
     cargo build --release --workspace --benches
-    python scripts/reference/bench_pytorch.py [--threads 2] [--rounds 9] [--only TEXT] [--json FILE] [--memory]
+    python scripts/reference/bench_pytorch.py [--threads 2] [--rounds 9] [--only TEXT] [--json FILE] [--memory] [--best]
 
-`--memory` prints instead what a case adds to the most memory that a fresh process of either side ever held.
+`--best` compares with the strongest of several settings: PyTorch as it comes, with channels last, both in bf16 (autocast), and, where
+it is installed, OpenVINO in f32 and bf16 for what it can load (forward passes); ours in f32 and in bf16. Each round times all of
+them, one after the other; the peer is the setting with the least median in its format. `--memory` prints instead what a case adds to the most memory that a fresh process of either side ever held.
 
 Each round runs a case for a moment on either side, so that both meet the same disturbance; the figure is the median
 over the rounds. With one thread both sides count processor time, which other work on the machine disturbs
@@ -36,6 +38,9 @@ CASES = [
     for rest in ((8, 1, 16, 16), (8, 1, 8, 32), (8, 16, 1, 32), (8, 8, 8, 32), (8, 16, 128, 16))
     for mode in ("forward", "both")
 ] + [
+    # Images of 3x3 taps, as learning from one scan has them.
+    ("plane", "forward", 16, 32, 32, 32),
+    ("plane", "both", 16, 32, 32, 32),
     ("rcab", "forward", 8, 16, 16, 16),
     ("rcab", "both", 8, 16, 16, 16),
     ("rcab", "forward", 1, 32, 32, 48),
@@ -57,6 +62,8 @@ TILE, OVERLAP = 48, 12
 def module(kind, channels_in, channels_out):
     if kind == "conv":
         return nn.Conv3d(channels_in, channels_out, 3, padding=1)
+    if kind == "plane":
+        return nn.Conv2d(channels_in, channels_out, 3, padding=1)
     if kind == "rcab":
         return Block(channels_in)
     return nn.Sequential(*(Group(channels_in, BLOCKS) for _ in range(GROUPS)))
@@ -77,27 +84,97 @@ def tiled(net, x):
     return total / weight
 
 
-def work(kind, mode, batch, channels_in, channels_out, size):
+def work(kind, mode, batch, channels_in, channels_out, size, channels_last=False, bf16=False):
     """What one run of a case does."""
+    format = {4: torch.channels_last, 5: torch.channels_last_3d}
+    autocast = lambda: torch.autocast("cpu", torch.bfloat16, enabled=bf16)
     if kind in ("step", "twin"):
-        return Step(twin=kind == "twin")
+        step = Step(twin=kind == "twin")
+        if channels_last:
+            for value in vars(step).values():
+                if isinstance(value, nn.Module):
+                    value.to(memory_format=torch.channels_last_3d)
+
+        def one_step():
+            with autocast():
+                step()
+
+        return one_step
     both = mode == "both"
-    x = torch.randn(batch, channels_in, size, size, size, requires_grad=both)
+    space = [size] * (2 if kind == "plane" else 3)
+    x = torch.randn(batch, channels_in, *space)
     if kind == "volume":
         net, x = Generator(channels_in, GROUPS, BLOCKS, min(TILE, size)), x[:, :1]
     else:
         net = module(kind, channels_in, channels_out)
+    if channels_last:
+        net, x = net.to(memory_format=format[x.ndim]), x.contiguous(memory_format=format[x.ndim])
+    x.requires_grad_(both)
 
     def forward():
-        with torch.no_grad():
+        with torch.no_grad(), autocast():
             tiled(net, x) if kind == "volume" else net(x)
 
     def both_ways():
         net.zero_grad(set_to_none=True)
         x.grad = None
-        net(x).sum().backward()
+        with autocast():
+            y = net(x)
+        y.sum().backward()
 
     return both_ways if both else forward
+
+
+def in_openvino(case, threads, bf16):
+    """The forward pass in OpenVINO; nothing where it does not load the case, or is not there."""
+    kind, mode, batch, channels_in, channels_out, size = case
+    if mode != "forward" or kind == "volume":
+        return None
+    try:
+        import openvino
+    except ImportError:
+        return None
+    space = [size] * (2 if kind == "plane" else 3)
+    x = torch.randn(batch, channels_in, *space)
+    net = module(kind, channels_in, channels_out).eval()
+    model = openvino.convert_model(net, example_input=x)
+    hints = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
+    compiled = openvino.Core().compile_model(model, "CPU", hints)
+    request, x = compiled.create_infer_request(), x.numpy()
+    return lambda: request.infer([x])
+
+
+def best(cases, args, ours):
+    """Against the strongest setting of each peer."""
+    print(f"{'case':30} {'f32 ms':>8} {'bf16 ms':>8} | {'peer f32':>9} {'ours/it':>7} {'bf16/it':>7} | {'peer bf16':>9} {'bf16/it':>7}  peers")
+    for case in cases:
+        name = " ".join(map(str, case))
+        sides = {}
+        for bf16 in (False, True):
+            for last in (False, True):
+                label = f"torch{' channels last' if last else ''}"
+                sides[label, bf16] = work(*case, channels_last=last, bf16=bf16)
+            other = in_openvino(case, args.threads, bf16)
+            if other:
+                sides["openvino", bf16] = other
+        for once in sides.values():
+            once()
+        times = {key: [] for key in [*sides, ("ours", False), ("ours", True)]}
+        for _ in range(args.rounds):
+            for bf16 in (False, True):
+                ours.ask(f"precision {'bf16' if bf16 else 'f32'}")
+                times["ours", bf16].append(ours.ask(name))
+            for key, once in sides.items():
+                times[key].append(torch_seconds(once))
+        ms = {key: statistics.median(values) * 1e3 for key, values in times.items()}
+        peer = {bf16: min((key for key in sides if key[1] == bf16), key=ms.get) for bf16 in (False, True)}
+        full, half = ms["ours", False], ms["ours", True]
+        print(
+            f"{name:30} {full:8.2f} {half:8.2f} | {ms[peer[False]]:9.2f} {full/ms[peer[False]]:7.2f} {half/ms[peer[False]]:7.2f} |"
+            f" {ms[peer[True]]:9.2f} {half/ms[peer[True]]:7.2f}  {peer[False][0]}; {peer[True][0]}",
+            flush=True,
+        )
+        print("    " + ", ".join(f"{key[0]} {'bf16' if key[1] else 'f32'} {value:.2f}" for key, value in ms.items()), flush=True)
 
 
 def torch_seconds(once):
@@ -154,6 +231,7 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--json")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--best", action="store_true")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -172,6 +250,8 @@ def main():
     peak = ours.ask("peak") / 1e9
     print(f"{torch.__version__=} threads {args.threads}, rounds {args.rounds}, FMA peak {peak:.0f} GFLOP/s")
     print(f"{'case':34} {'ours ms':>9} {'torch ms':>9} {'ratio':>6}")
+    if args.best:
+        return best([case for case in CASES if args.only in " ".join(map(str, case))], args, ours)
     results = {"peak_gflops": peak, "threads": args.threads, "cases": {}}
     for case in CASES:
         name = " ".join(map(str, case))

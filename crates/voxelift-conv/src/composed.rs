@@ -107,7 +107,7 @@ pub(crate) fn run_composed(
                     groups: 1,
                 };
                 let target = Target::dense(&mut values, extent, Finish::NONE);
-                run(kernels, &[pass], &x, &weights, target);
+                run(kernels, &[pass], &x, &weights, target, None);
             }
         }
     }

@@ -79,12 +79,18 @@ pub(crate) struct Gather<'a> {
     pub inside: Range<usize>,
     pub channels: usize,
     pub tiles: usize,
-    /// Values from one frequency to the next in the result `[frequencies][tiles][channels]`.
+    /// Values, f32 or bf16, from one frequency to the next in the result `[frequencies][tiles][channels]`.
     pub pitch: usize,
 }
 
 /// Transforms some tiles into the memory given.
 pub(crate) type GatherFn = unsafe fn(&Gather, *mut f32);
+
+/// Two rows of values to pairs of bf16: `to[i] = (low[i], high[i])`, or `(low[i], 0)` without the second.
+pub(crate) type PairFn = unsafe fn(low: *const f32, high: Option<*const f32>, count: usize, to: *mut f32);
+
+/// Values to bf16, one after the other, so that two neighbours are a pair; the count is a multiple of 16.
+pub(crate) type RoundFn = unsafe fn(values: *const f32, count: usize, to: *mut f32);
 
 /// One frequency's matrix product.
 pub(crate) struct Products<'a> {

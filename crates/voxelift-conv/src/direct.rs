@@ -1,7 +1,7 @@
 //! Floor 6 · Forward pass and input gradient: sweeps of a kernel over a padded, channels-last input.
 
 use crate::grid::{Grid, Places};
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, Rounding};
 use crate::layout::{Margin, Padded};
 use crate::problem::Problem;
 use crate::sweep::{Pass, Target, Weights, run};
@@ -28,6 +28,7 @@ pub(crate) fn forward(
     (weight, bias): (&[f32], &[f32]),
     scale: [usize; 3],
     target: Target,
+    rounding: Option<Rounding>,
 ) {
     let (steps, output) = (x.steps(), problem.output());
     let [kz, ky, kx] = problem.kernel;
@@ -54,7 +55,7 @@ pub(crate) fn forward(
         groups,
     };
     let passes: Vec<Pass> = (0..groups).map(pass).collect();
-    run(kernels, &passes, x, &weights, target);
+    run(kernels, &passes, x, &weights, target, rounding);
 }
 
 /// `(dz, dy, dx)` of this rank.
@@ -73,6 +74,7 @@ pub(crate) fn input_gradient(
     gradient: &Padded,
     weight: &[f32],
     target: Target,
+    rounding: Option<Rounding>,
 ) {
     let steps = gradient.steps();
     let low = gradient.margin.low;
@@ -119,7 +121,7 @@ pub(crate) fn input_gradient(
         transposed: true,
         groups: 1,
     };
-    run(kernels, &passes, gradient, &weights, target);
+    run(kernels, &passes, gradient, &weights, target, rounding);
 }
 
 /// Zeros that [`input_gradient`] needs around the output's gradient.

@@ -3,17 +3,23 @@
 #[cfg(target_arch = "x86_64")]
 use std::ops::Range;
 
-use crate::contracts::{CorrelateFn, GatherFn, ProductsFn, ScatterFn, SpreadFn, SweepFn};
+use crate::contracts::{CorrelateFn, GatherFn, PairFn, ProductsFn, RoundFn, ScatterFn, SpreadFn, SweepFn};
 #[cfg(target_arch = "x86_64")]
 use crate::contracts::{Correlation, Gather, Products, Scatter, Spread, Sweep};
 #[cfg(target_arch = "x86_64")]
 use crate::grid::Grid;
+#[cfg(target_arch = "x86_64")]
+use crate::half_lanes::{Pairs8, Pairs16};
 use crate::lanes::{Array8, Lanes};
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::{F32x8, F32x16};
+#[cfg(target_arch = "x86_64")]
+use crate::rounding;
+use crate::tile_loops::{CUBE, SQUARE, Whole};
 use crate::{loops, tile_loops};
 
 /// The versions for one number of output channels.
+#[derive(Clone, Copy)]
 pub(crate) struct Block {
     pub width: usize,
     pub sweep: SweepFn,
@@ -21,17 +27,46 @@ pub(crate) struct Block {
     /// Items of one `correlate` call.
     pub items: usize,
     /// The stages of Winograd's convolution, and its `correlate` with fewer items.
-    pub gather: GatherFn,
+    pub cube: Transforms,
+    pub square: Transforms,
     pub products: ProductsFn,
-    pub scatter: ScatterFn,
-    pub spread: SpreadFn,
     pub outer: CorrelateFn,
     pub outer_items: usize,
+    /// The same on pairs of bf16, where the processor multiplies them.
+    pub half: Option<Half>,
     /// Values of one register.
     lanes: usize,
 }
 
+/// The transforms of Winograd's tiles of one shape.
+#[derive(Clone, Copy)]
+pub(crate) struct Transforms {
+    pub gather: GatherFn,
+    pub scatter: ScatterFn,
+    pub spread: SpreadFn,
+}
+
+/// The versions that read pairs of bf16 and sum in f32. Tiles and items are those of the [`Block`].
+#[derive(Clone, Copy)]
+pub(crate) struct Half {
+    pub sweep: SweepFn,
+    pub correlate: CorrelateFn,
+    /// Transforms in f32, kept as bf16.
+    pub gather_cube: GatherFn,
+    pub gather_square: GatherFn,
+    pub products: ProductsFn,
+    pub outer: CorrelateFn,
+}
+
+/// How values become bf16.
+#[derive(Clone, Copy)]
+pub(crate) struct Rounding {
+    pub round: RoundFn,
+    pub pair: PairFn,
+}
+
 /// All kernels of one instruction set.
+#[derive(Clone, Copy)]
 pub(crate) struct Kernels {
     #[cfg(test)]
     pub name: &'static str,
@@ -43,6 +78,8 @@ pub(crate) struct Kernels {
     pub axpy: CorrelateFn,
     pub axpy_items: usize,
     pub lanes: usize,
+    /// None where the processor has no products of bf16.
+    pub rounding: Option<Rounding>,
     /// Rounds of multiply-adds on registers, for [`fma_peak`](super::fma_peak).
     pub spin: unsafe fn(usize) -> f32,
 }
@@ -55,19 +92,23 @@ impl Kernels {
 
     /// Every instruction set that this processor can run, widest first.
     pub fn available() -> &'static [&'static Kernels] {
+        #[cfg(not(target_arch = "x86_64"))]
         static PORTABLE_ONLY: [&Kernels; 1] = [&PORTABLE];
         #[cfg(target_arch = "x86_64")]
         {
-            static FROM_AVX512: [&Kernels; 3] = [&AVX512, &AVX2, &PORTABLE];
+            static FROM_BF16: [&Kernels; 4] = [&AVX512_BF16, &AVX512, &AVX2, &PORTABLE];
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
             let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
-            if avx2 && avx512 {
-                return &FROM_AVX512;
-            }
-            if avx2 {
-                return &FROM_AVX512[1..];
-            }
+            let bf16 = is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw");
+            let first = match (avx2, avx512, bf16) {
+                (true, true, true) => 0,
+                (true, true, false) => 1,
+                (true, false, _) => 2,
+                (false, ..) => 3,
+            };
+            &FROM_BF16[first..]
         }
+        #[cfg(not(target_arch = "x86_64"))]
         &PORTABLE_ONLY
     }
 
@@ -93,16 +134,14 @@ impl Kernels {
         columns
     }
 
-    /// The widest transform of Winograd's tiles whose registers the channels fill.
+    /// The block with the widest transform of Winograd's tiles whose registers the channels fill.
     ///
     /// # Panics
     /// Where the channels are no multiple of 8.
-    pub fn gather(&self, channels: usize) -> GatherFn {
+    pub fn gather(&self, channels: usize) -> &'static Block {
         let fills = |block: &&Block| channels.is_multiple_of(block.lanes);
         let block = self.blocks.iter().find(fills);
-        block
-            .unwrap_or_else(|| panic!("winograd: {channels} channels"))
-            .gather
+        block.unwrap_or_else(|| panic!("winograd: {channels} channels"))
     }
 }
 
@@ -132,9 +171,14 @@ macro_rules! compile {
                     unsafe { loops::correlate::<$block_lanes, $outer, $vectors>(c, places, sums) }
                 }
                 #[target_feature(enable = $features)]
-                pub(in super::super) unsafe fn gather(with: &Gather, to: *mut f32) {
+                pub(in super::super) unsafe fn gather_cube(with: &Gather, to: *mut f32) {
                     // SAFETY: the caller's contract, and the instruction set of this version.
-                    unsafe { tile_loops::gather::<$block_lanes>(with, to) }
+                    unsafe { tile_loops::gather::<$block_lanes, Whole, CUBE>(with, to) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn gather_square(with: &Gather, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { tile_loops::gather::<$block_lanes, Whole, SQUARE>(with, to) }
                 }
                 #[target_feature(enable = $features)]
                 pub(in super::super) unsafe fn products(with: &Products, to: *mut f32) {
@@ -142,14 +186,24 @@ macro_rules! compile {
                     unsafe { tile_loops::products::<$block_lanes, $tile, $vectors>(with, to) }
                 }
                 #[target_feature(enable = $features)]
-                pub(in super::super) unsafe fn scatter(with: &Scatter, to: *mut f32) {
+                pub(in super::super) unsafe fn scatter_cube(with: &Scatter, to: *mut f32) {
                     // SAFETY: the caller's contract, and the instruction set of this version.
-                    unsafe { tile_loops::scatter::<$block_lanes, $vectors>(with, to) }
+                    unsafe { tile_loops::scatter::<$block_lanes, $vectors, CUBE>(with, to) }
                 }
                 #[target_feature(enable = $features)]
-                pub(in super::super) unsafe fn spread(with: &Spread, to: *mut f32) {
+                pub(in super::super) unsafe fn scatter_square(with: &Scatter, to: *mut f32) {
                     // SAFETY: the caller's contract, and the instruction set of this version.
-                    unsafe { tile_loops::spread::<$block_lanes, $vectors>(with, to) }
+                    unsafe { tile_loops::scatter::<$block_lanes, $vectors, SQUARE>(with, to) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn spread_cube(with: &Spread, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { tile_loops::spread::<$block_lanes, $vectors, CUBE>(with, to) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn spread_square(with: &Spread, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { tile_loops::spread::<$block_lanes, $vectors, SQUARE>(with, to) }
                 }
             })+
             #[target_feature(enable = $features)]
@@ -168,7 +222,7 @@ macro_rules! compile {
                 unsafe { loops::spin::<$lanes>(rounds) }
             }
         }
-        static $table: Kernels = Kernels {
+        const $table: Kernels = Kernels {
             #[cfg(test)]
             name: $name,
             blocks: &[$(Block {
@@ -176,18 +230,27 @@ macro_rules! compile {
                 sweep: $module::$block::sweep,
                 correlate: $module::$block::correlate,
                 items: $items,
-                gather: $module::$block::gather,
+                cube: Transforms {
+                    gather: $module::$block::gather_cube,
+                    scatter: $module::$block::scatter_cube,
+                    spread: $module::$block::spread_cube,
+                },
+                square: Transforms {
+                    gather: $module::$block::gather_square,
+                    scatter: $module::$block::scatter_square,
+                    spread: $module::$block::spread_square,
+                },
                 products: $module::$block::products,
-                scatter: $module::$block::scatter,
-                spread: $module::$block::spread,
                 outer: $module::$block::outer,
                 outer_items: $outer,
+                half: None,
                 lanes: <$block_lanes>::COUNT,
             }),+],
             dot: $module::dot,
             axpy: $module::axpy,
             axpy_items: $axpy,
             lanes: <$lanes>::COUNT,
+            rounding: None,
             spin: $module::spin,
         };
     };
@@ -200,13 +263,105 @@ compile!(AVX512, avx512, "avx512", "avx2,fma,avx512f,avx512vl", F32x16, dot 8, a
     middle: F32x16, 1 vectors, 14 tile, 14 items, 16 outer;
     narrow: F32x8, 1 vectors, 14 tile, 14 items, 8 outer;
 ]);
+/// As `compile`, for the versions that read pairs: a [`Half`] a block.
+#[cfg(target_arch = "x86_64")]
+macro_rules! compile_pairs {
+    ($module:ident, $features:literal, $whole:ident,
+     blocks [$($half:ident of $block:ident: $lanes:ty, $pairs:ty, $vectors:literal vectors, $tile:literal tile, $items:literal items, $outer:literal outer;)+]) => {
+        mod $module {
+            use super::*;
+            $(pub(super) mod $block {
+                use super::*;
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn sweep(s: &Sweep, grid: &Grid, range: Range<usize>, out: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { loops::sweep::<$pairs, $tile, $vectors>(s, grid, range, out) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn correlate(c: &Correlation, places: &[(usize, usize)], sums: &mut [f32]) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { loops::correlate::<$pairs, $items, $vectors>(c, places, sums) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn outer(c: &Correlation, places: &[(usize, usize)], sums: &mut [f32]) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { loops::correlate::<$pairs, $outer, $vectors>(c, places, sums) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn gather_cube(with: &Gather, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { tile_loops::gather::<$lanes, tile_loops::Half, CUBE>(with, to) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn gather_square(with: &Gather, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { tile_loops::gather::<$lanes, tile_loops::Half, SQUARE>(with, to) }
+                }
+                #[target_feature(enable = $features)]
+                pub(in super::super) unsafe fn products(with: &Products, to: *mut f32) {
+                    // SAFETY: the caller's contract, and the instruction set of this version.
+                    unsafe { tile_loops::products::<$pairs, $tile, $vectors>(with, to) }
+                }
+            })+
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn round(values: *const f32, count: usize, to: *mut f32) {
+                // SAFETY: the caller's contract, and the instruction set of this version.
+                unsafe { rounding::round::<$whole>(values, count, to) }
+            }
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn pair(low: *const f32, high: Option<*const f32>, count: usize, to: *mut f32) {
+                // SAFETY: the caller's contract, and the instruction set of this version.
+                unsafe { rounding::pair::<$whole>(low, high, count, to) }
+            }
+        }
+        $(const $half: Option<Half> = Some(Half {
+            sweep: $module::$block::sweep,
+            correlate: $module::$block::correlate,
+            gather_cube: $module::$block::gather_cube,
+            gather_square: $module::$block::gather_square,
+            products: $module::$block::products,
+            outer: $module::$block::outer,
+        });)+
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+compile_pairs!(bf16, "avx2,fma,avx512f,avx512vl,avx512bw,avx512bf16", F32x16, blocks [
+    WIDE of wide: F32x16, Pairs16, 2 vectors, 14 tile, 14 items, 8 outer;
+    MIDDLE of middle: F32x16, Pairs16, 1 vectors, 14 tile, 14 items, 16 outer;
+    NARROW of narrow: F32x8, Pairs8, 1 vectors, 14 tile, 14 items, 8 outer;
+]);
+#[cfg(target_arch = "x86_64")]
+const AVX512_BF16: Kernels = Kernels {
+    #[cfg(test)]
+    name: "avx512bf16",
+    blocks: &[
+        Block {
+            half: WIDE,
+            ..AVX512.blocks[0]
+        },
+        Block {
+            half: MIDDLE,
+            ..AVX512.blocks[1]
+        },
+        Block {
+            half: NARROW,
+            ..AVX512.blocks[2]
+        },
+    ],
+    rounding: Some(Rounding {
+        round: bf16::round,
+        pair: bf16::pair,
+    }),
+    ..AVX512
+};
 #[cfg(target_arch = "x86_64")]
 compile!(AVX2, avx2, "avx2", "avx2,fma", F32x8, dot 8, axpy 8, blocks [
     wide: F32x8, 2 vectors, 6 tile, 6 items, 4 outer;
     narrow: F32x8, 1 vectors, 10 tile, 10 items, 8 outer;
 ]);
 
-static PORTABLE: Kernels = Kernels {
+const PORTABLE: Kernels = Kernels {
     #[cfg(test)]
     name: "portable",
     blocks: &[Block {
@@ -214,17 +369,26 @@ static PORTABLE: Kernels = Kernels {
         sweep: loops::sweep::<Array8, 6, 1>,
         correlate: loops::correlate::<Array8, 6, 1>,
         items: 6,
-        gather: tile_loops::gather::<Array8>,
+        cube: Transforms {
+            gather: tile_loops::gather::<Array8, Whole, CUBE>,
+            scatter: tile_loops::scatter::<Array8, 1, CUBE>,
+            spread: tile_loops::spread::<Array8, 1, CUBE>,
+        },
+        square: Transforms {
+            gather: tile_loops::gather::<Array8, Whole, SQUARE>,
+            scatter: tile_loops::scatter::<Array8, 1, SQUARE>,
+            spread: tile_loops::spread::<Array8, 1, SQUARE>,
+        },
         products: tile_loops::products::<Array8, 6, 1>,
-        scatter: tile_loops::scatter::<Array8, 1>,
-        spread: tile_loops::spread::<Array8, 1>,
         outer: loops::correlate::<Array8, 4, 1>,
         outer_items: 4,
+        half: None,
         lanes: Array8::COUNT,
     }],
     dot: loops::dot::<Array8, 4>,
     axpy: loops::axpy::<Array8, 4>,
     axpy_items: 4,
     lanes: Array8::COUNT,
+    rounding: None,
     spin: loops::spin::<Array8>,
 };

@@ -38,11 +38,11 @@ mod x86 {
 
     /// 16 lanes, AVX-512F.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct F32x16(__m512);
+    pub(crate) struct F32x16(pub(crate) __m512);
 
     /// 8 lanes, AVX2 and FMA.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct F32x8(__m256);
+    pub(crate) struct F32x8(pub(crate) __m256);
 
     /// No instruction, but one that the compiler moves no memory access across.
     #[inline]

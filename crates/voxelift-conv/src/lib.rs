@@ -31,6 +31,9 @@ mod contracts;
 mod direct;
 mod extension;
 mod grid;
+#[cfg(target_arch = "x86_64")]
+mod half_lanes;
+mod halves;
 mod kernels;
 mod lanes;
 mod layout;
@@ -42,6 +45,8 @@ mod passes;
 mod peak;
 mod problem;
 mod rcab;
+#[cfg(target_arch = "x86_64")]
+mod rounding;
 mod sweep;
 mod tile_loops;
 mod tracked;
@@ -55,3 +60,4 @@ pub use activation::{Activation, Affine};
 pub use norm::Statistics;
 pub use ops::{conv3d, conv3d_add, conv3d_shuffle, conv3d_upsample, normalised, rcab, voxel_shuffle};
 pub use peak::fma_peak;
+pub use problem::{ProductFormat, computing_in};

@@ -206,9 +206,7 @@ pub(crate) unsafe fn correlate<V: Lanes, const ITEMS: usize, const VECTORS: usiz
             }
         }
         for (value, sum) in finished.iter().flatten().zip(sums.chunks_exact_mut(V::COUNT)) {
-            V::load(sum.as_ptr())
-                .add_product(*value, V::splat(1.0))
-                .store(sum.as_mut_ptr());
+            V::load(sum.as_ptr()).add(*value).store(sum.as_mut_ptr());
         }
     }
 }
@@ -241,9 +239,7 @@ pub(crate) unsafe fn axpy<V: Lanes, const ITEMS: usize>(
             register.store(std::ptr::from_mut(finished).cast());
         }
         for (value, sum) in finished.iter().zip(sums.chunks_exact_mut(V::COUNT)) {
-            V::load(sum.as_ptr())
-                .add_product(*value, V::splat(1.0))
-                .store(sum.as_mut_ptr());
+            V::load(sum.as_ptr()).add(*value).store(sum.as_mut_ptr());
         }
     }
 }

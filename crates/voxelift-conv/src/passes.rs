@@ -1,9 +1,9 @@
 //! Floor 8 · The passes of a convolution: Winograd's where the transforms are paid for, else direct.
 
 use crate::direct;
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, Rounding};
 use crate::layout::{Margin, Padded};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProductFormat};
 use crate::sweep::{Target, Weights};
 use crate::weight_gradient as correlation;
 use crate::winograd::{self, Map};
@@ -26,6 +26,13 @@ pub(crate) fn gradient_margin(problem: &Problem) -> Margin {
     }
 }
 
+/// How factors are rounded, where the products of this convolution are to be of bf16 and the processor has them.
+pub(crate) fn rounding(kernels: &Kernels, problem: &Problem) -> Option<Rounding> {
+    kernels
+        .rounding
+        .filter(|_| problem.products == ProductFormat::Bf16)
+}
+
 /// As [`direct::forward`].
 pub(crate) fn forward(
     kernels: &Kernels,
@@ -36,7 +43,15 @@ pub(crate) fn forward(
     target: Target,
 ) {
     if !winograd::pays(problem) {
-        return direct::forward(kernels, problem, x, (weight, bias), scale, target);
+        return direct::forward(
+            kernels,
+            problem,
+            x,
+            (weight, bias),
+            scale,
+            target,
+            rounding(kernels, problem),
+        );
     }
     let groups = scale.iter().product();
     let map = Map {
@@ -53,7 +68,7 @@ pub(crate) fn forward(
             .map(|group| target.places.every(scale, direct::sub_voxel(group, scale)))
             .collect(),
     };
-    winograd::run(kernels, &map, x, target);
+    winograd::run(kernels, &map, x, target, rounding(kernels, problem));
 }
 
 /// As [`direct::input_gradient`].
@@ -65,7 +80,14 @@ pub(crate) fn input_gradient(
     target: Target,
 ) {
     if !winograd::pays(problem) {
-        return direct::input_gradient(kernels, problem, gradient, weight, target);
+        return direct::input_gradient(
+            kernels,
+            problem,
+            gradient,
+            weight,
+            target,
+            rounding(kernels, problem),
+        );
     }
     let map = Map {
         weights: Weights {
@@ -79,7 +101,7 @@ pub(crate) fn input_gradient(
         },
         places: vec![target.places.clone()],
     };
-    winograd::run(kernels, &map, gradient, target);
+    winograd::run(kernels, &map, gradient, target, rounding(kernels, problem));
 }
 
 /// As [`correlation::weight_gradient`].
@@ -90,8 +112,8 @@ pub(crate) fn weight_gradient(
     gradient: &Padded,
 ) -> Vec<f32> {
     if winograd::pays(problem) {
-        winograd::weight_gradient(kernels, problem, x, gradient)
+        winograd::weight_gradient(kernels, problem, x, gradient, rounding(kernels, problem))
     } else {
-        correlation::weight_gradient(kernels, problem, x, gradient)
+        correlation::weight_gradient(kernels, problem, x, gradient, rounding(kernels, problem))
     }
 }

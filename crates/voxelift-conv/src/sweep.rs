@@ -5,7 +5,8 @@ use rayon::prelude::*;
 use crate::buffer::{Buffer, SLACK};
 use crate::contracts::{Finish, Sweep, SweepFn};
 use crate::grid::{Grid, Places};
-use crate::kernels::Kernels;
+use crate::halves;
+use crate::kernels::{Kernels, Rounding};
 use crate::layout::{Extent, Padded};
 
 /// Voxels of one task.
@@ -147,7 +148,16 @@ impl Shared {
 }
 
 /// Computes all passes; every output value is one task's own sum, so threads do not change it.
-pub(crate) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &Weights, target: Target) {
+///
+/// With `rounding` the products are of bf16, where the input channels come in pairs and the lanes run along the output's.
+pub(crate) fn run(
+    kernels: &Kernels,
+    passes: &[Pass],
+    input: &Padded,
+    weights: &Weights,
+    target: Target,
+    rounding: Option<Rounding>,
+) {
     struct Work<'a> {
         pass: &'a Pass,
         packed: Buffer,
@@ -158,8 +168,18 @@ pub(crate) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
     }
     let reach = target.reach();
     let Target { values, finish, .. } = target;
+    let even = weights.from.is_multiple_of(2) && weights.to > DOT_CHANNELS;
+    let rounding = rounding.filter(|_| even);
+    let paired = rounding.map(|rounding| halves::neighbours(rounding, rounded_down(input.values())));
+    let halved: Vec<Pass> = match paired {
+        Some(_) => passes.iter().map(Pass::halved).collect(),
+        None => Vec::new(),
+    };
     let mut work = Vec::new();
-    for pass in passes.iter().filter(|pass| pass.grid.voxels() > 0) {
+    for (index, pass) in passes.iter().enumerate() {
+        if pass.grid.voxels() == 0 {
+            continue;
+        }
         assert!(pass.reads_inside(input) && pass.writes_inside(reach, weights.to));
         if weights.to <= DOT_CHANNELS {
             work.push(Work {
@@ -174,16 +194,28 @@ pub(crate) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
         }
         for (block, first, channels) in kernels.columns(weights.to) {
             let packed = weights.packed(pass, first, block.width);
+            let (pass, kernel, packed) = match (rounding, block.half) {
+                (Some(rounding), Some(half)) => {
+                    let values = pass.taps.len() * pass.taps_x.len() * weights.from * block.width;
+                    let packed = halves::rows(rounding, &packed.values()[..values], block.width);
+                    (&halved[index], half.sweep, packed)
+                }
+                _ => (pass, block.sweep, packed),
+            };
             work.push(Work {
                 pass,
                 packed,
                 bias: weights.biases(pass.group, first, channels, block.width),
                 first,
                 channels,
-                kernel: block.sweep,
+                kernel,
             });
         }
     }
+    let (words, from) = match &paired {
+        Some(words) => (words.values(), weights.from / 2),
+        None => (input.values(), weights.from),
+    };
     let tasks: Vec<(usize, usize)> = work
         .iter()
         .enumerate()
@@ -197,9 +229,9 @@ pub(crate) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
     tasks.par_iter().for_each(|&(start, index)| {
         let work = &work[index];
         let sweep = Sweep {
-            input: input.values(),
+            input: words,
             rows: &work.pass.rows,
-            run: work.pass.taps_x.len() * weights.from,
+            run: work.pass.taps_x.len() * from,
             weights: work.packed.values(),
             bias: &work.bias,
             channels: work.channels,
@@ -212,7 +244,30 @@ pub(crate) fn run(kernels: &Kernels, passes: &[Pass], input: &Padded, weights: &
     });
 }
 
+/// As many values as make whole registers of pairs.
+fn rounded_down(values: &[f32]) -> &[f32] {
+    &values[..values.len() / 16 * 16]
+}
+
 impl Pass {
+    /// Over an input that holds two channels in a word.
+    fn halved(&self) -> Self {
+        let Places { base, step } = self.grid.input.clone();
+        Self {
+            grid: Grid {
+                input: Places {
+                    base: base / 2,
+                    step: step.map(|step| step / 2),
+                },
+                ..self.grid.clone()
+            },
+            rows: self.rows.iter().map(|row| row / 2).collect(),
+            taps: self.taps.clone(),
+            taps_x: self.taps_x.clone(),
+            group: self.group,
+        }
+    }
+
     fn reads_inside(&self, input: &Padded) -> bool {
         let row = self
             .rows

@@ -1,12 +1,14 @@
 //! Floor 13 · Every instruction set of this processor against a plain f64 loop.
 
+use std::io::Write;
+
 use proptest::prelude::*;
 
 use crate::contracts::Finish;
 use crate::direct::gradient_margin;
 use crate::kernels::Kernels;
 use crate::layout::{Padded, Source};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProductFormat};
 use crate::sweep::Target;
 use crate::weight_gradient::bias_gradient;
 use crate::{direct, passes, weight_gradient, winograd};
@@ -19,9 +21,9 @@ type InputGradient = fn(&Kernels, &Problem, &Padded, &[f32], Target);
 type WeightGradient = fn(&Kernels, &Problem, &Padded, &Padded) -> Vec<f32>;
 
 const DIRECT: (Forward, InputGradient, WeightGradient) = (
-    direct::forward,
-    direct::input_gradient,
-    weight_gradient::weight_gradient,
+    |kernels, p, x, w, scale, to| direct::forward(kernels, p, x, w, scale, to, passes::rounding(kernels, p)),
+    |kernels, p, g, w, to| direct::input_gradient(kernels, p, g, w, to, passes::rounding(kernels, p)),
+    |kernels, p, x, g| weight_gradient::weight_gradient(kernels, p, x, g, passes::rounding(kernels, p)),
 );
 const CHOSEN: (Forward, InputGradient, WeightGradient) =
     (passes::forward, passes::input_gradient, passes::weight_gradient);
@@ -121,7 +123,19 @@ fn check(p: &Problem, seed: u64) -> Result<(), TestCaseError> {
     let expected = naive(p, &x, &w, &b, &g);
     let ways = [("direct", DIRECT), ("winograd", CHOSEN)];
     let count = if winograd::pays(p) { 2 } else { 1 };
-    for kernels in Kernels::available() {
+    let computed = Kernels::available().iter().flat_map(|kernels| {
+        let both = [ProductFormat::F32, ProductFormat::Bf16];
+        let present = both.into_iter().take(1 + usize::from(kernels.rounding.is_some()));
+        present.map(move |products| (kernels, Problem { products, ..*p }))
+    });
+    for (kernels, p) in computed {
+        let p = &p;
+        // Each factor is rounded by at most 2^-9 of itself; Winograd's transforms make that up to six times as much.
+        let limit = if p.products == ProductFormat::F32 {
+            5e-6
+        } else {
+            2e-2
+        };
         for (way, passes) in &ways[..count] {
             let found = ours(kernels, *passes, p, &x, &w, &b, &g);
             let inside = p.batch * p.output_extent().voxels();
@@ -139,7 +153,7 @@ fn check(p: &Problem, seed: u64) -> Result<(), TestCaseError> {
                 for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
                     let error = (f64::from(*found) - expected).abs() / scale;
                     prop_assert!(
-                        error < 5e-6,
+                        error < limit,
                         "{way} {} {name}[{index}] = {found}, expected {expected}, {p:?}",
                         kernels.name
                     );
@@ -168,23 +182,30 @@ proptest! {
         let p = Problem {
             batch, channels_in, channels_out,
             input: [z.0, y.0, x.0], kernel: [z.1, y.1, x.1], stride: [z.2, y.2, x.2],
+            products: ProductFormat::F32,
         };
         check(&p, seed)?;
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn tiles_of_two_voxels_agree_with_a_plain_loop(
         batch in 1..3usize,
         channels_in in prop_oneof![Just(16usize), Just(24), Just(32)],
         channels_out in prop_oneof![Just(16usize), Just(24), Just(40)],
-        input in [4..9usize, 4..9usize, 4..12usize],
+        input in [1..9usize, 4..9usize, 4..12usize],
+        square in any::<bool>(),
         seed in 0..1000u64,
     ) {
-        let p = Problem { batch, channels_in, channels_out, input, kernel: [3; 3], stride: [1; 3] };
+        let (kernel, input) = if square {
+            ([1, 3, 3], input)
+        } else {
+            ([3; 3], [input[0].max(4), input[1], input[2]])
+        };
+        let p = Problem { batch, channels_in, channels_out, input, kernel, stride: [1; 3], products: ProductFormat::F32 };
         prop_assert!(winograd::pays(&p));
         check(&p, seed)?;
     }
@@ -203,6 +224,7 @@ fn agrees_on_sizes_of_more_than_one_task() {
                 input: size,
                 kernel: [3; 3],
                 stride,
+                products: ProductFormat::F32,
             };
             check(&p, 7).unwrap();
         }
@@ -235,6 +257,7 @@ fn winograd_is_about_as_exact_as_the_direct_sums() {
         input: [12; 3],
         kernel: [3; 3],
         stride: [1; 3],
+        products: ProductFormat::F32,
     };
     let (direct, winograd) = (errors(DIRECT, &p), errors(CHOSEN, &p));
     for (name, direct, winograd) in [
@@ -246,5 +269,30 @@ fn winograd_is_about_as_exact_as_the_direct_sums() {
             winograd < 3.0 * direct && winograd < 2e-6,
             "{name}: {winograd:.2e}, direct {direct:.2e}"
         );
+    }
+}
+
+#[test]
+fn pairs_of_bf16_lose_half_a_per_cent_and_are_used_where_the_processor_has_them() {
+    if Kernels::best().rounding.is_none() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: no products of bf16 on this processor"
+        );
+        return;
+    }
+    let whole = |kernel| Problem {
+        batch: 1,
+        channels_in: 32,
+        channels_out: 32,
+        input: [12; 3],
+        kernel,
+        stride: [1; 3],
+        products: ProductFormat::Bf16,
+    };
+    for (p, limits) in [(whole([3; 3]), 1e-3..1e-2), (whole([1, 3, 3]), 1e-3..5e-3)] {
+        for (name, error) in ["y", "dx", "dw"].iter().zip(errors(CHOSEN, &p)) {
+            assert!(limits.contains(&error), "{:?} {name}: {error:.2e}", p.kernel);
+        }
     }
 }

@@ -4,8 +4,9 @@ use rayon::prelude::*;
 
 use crate::contracts::{CorrelateFn, Correlation};
 use crate::grid::{Grid, Places};
-use crate::kernels::Kernels;
-use crate::layout::{Extent, Padded};
+use crate::halves;
+use crate::kernels::{Kernels, Rounding};
+use crate::layout::{Extent, Margin, Padded};
 use crate::problem::Problem;
 
 /// Parts of the voxels with a partial sum of their own. Fixed, so that the order of additions does not
@@ -27,10 +28,23 @@ pub(crate) fn weight_gradient(
     problem: &Problem,
     x: &Padded,
     gradient: &Padded,
+    rounding: Option<Rounding>,
 ) -> Vec<f32> {
-    let grid = grid(problem, x, gradient);
+    let mut grid = grid(problem, x, gradient);
     let taps = taps(problem, x);
     let few = problem.channels_out <= 2;
+    let pairs = rounding.filter(|_| !few).map(|rounding| {
+        let step = grid.input.step[3];
+        grid = two_by_two(&grid, problem);
+        (
+            halves::ahead(rounding, x.values(), step),
+            next_in_row(rounding, gradient),
+        )
+    });
+    let (x_values, gradient_values) = match &pairs {
+        Some((x, gradient)) => (x.values(), gradient.values()),
+        None => (x.values(), gradient.values()),
+    };
     let mut result = vec![0.0; problem.weights()];
     let mut first = 0;
     while first < problem.channels_out {
@@ -43,15 +57,25 @@ pub(crate) fn weight_gradient(
             // Lanes hold output channels: an item is one input channel under one tap.
             items = vectors(&taps, problem.channels_in, 1);
             let block = kernels.block(problem.channels_out - first);
+            let half = block.half.filter(|_| pairs.is_some());
             (
-                block.correlate,
+                half.map_or(block.correlate, |half| half.correlate),
                 block.width,
                 block.items,
                 block.width.min(problem.channels_out - first),
             )
         };
         let offsets: Vec<usize> = items.iter().map(|item| item.0).collect();
-        let sums = sum(kernel, width, tile, &grid, first, &offsets, x, gradient);
+        let sums = sum(
+            kernel,
+            width,
+            tile,
+            &grid,
+            first,
+            &offsets,
+            x_values,
+            gradient_values,
+        );
         for (&(_, tap, from), lanes) in items.iter().zip(sums.chunks_exact(width)) {
             let mut put = |to: usize, from: usize, value: f32| {
                 result[(to * problem.channels_in + from) * problem.taps() + tap] = value;
@@ -115,6 +139,42 @@ fn grid(problem: &Problem, x: &Padded, gradient: &Padded) -> Grid {
     }
 }
 
+/// Every second voxel of each row, for kernels that read each with its neighbour.
+fn two_by_two(grid: &Grid, problem: &Problem) -> Grid {
+    let output = Places::dense(problem.output(), problem.channels_out);
+    let mut half = Grid {
+        output,
+        ..grid.clone()
+    };
+    half.size[3] = grid.size[3].div_ceil(2);
+    half.input.step[3] *= 2;
+    half.output.step[3] *= 2;
+    half
+}
+
+/// Dense voxels, each with the next of its row, the last with zeros, as pairs of bf16.
+fn next_in_row(rounding: Rounding, gradient: &Padded) -> Padded {
+    let Extent { channels, size, .. } = gradient.extent;
+    let Places { base, step } = gradient.places();
+    Padded::rows(gradient.extent, Margin::default(), |first, row| {
+        let line = first / size[2];
+        let (plane, y) = (line / size[1], line % size[1]);
+        let at = base + plane / size[0] * step[0] + plane % size[0] * step[1] + y * step[2];
+        let from = &gradient.values()[at..at + row.len()];
+        let (pairs, last) = row.split_at_mut(row.len() - channels);
+        // SAFETY: the function is of this processor; each slice holds as many values as are read or written.
+        unsafe {
+            (rounding.pair)(
+                from.as_ptr(),
+                Some(from[channels..].as_ptr()),
+                pairs.len(),
+                pairs.as_mut_ptr(),
+            );
+            (rounding.pair)(from[pairs.len()..].as_ptr(), None, channels, last.as_mut_ptr());
+        }
+    })
+}
+
 /// Offset of every tap, in the order of the weights.
 fn taps(problem: &Problem, x: &Padded) -> Vec<usize> {
     let [kz, ky, kx] = problem.kernel;
@@ -146,8 +206,8 @@ fn sum(
     grid: &Grid,
     first_channel: usize,
     items: &[usize],
-    x: &Padded,
-    gradient: &Padded,
+    x: &[f32],
+    gradient: &[f32],
 ) -> Vec<f32> {
     let (voxels, parts) = (grid.voxels(), PARTS.min(grid.voxels()));
     let group = TASK_TILES * tile;
@@ -171,8 +231,8 @@ fn sum(
             at += strip.len();
             for (items, sums) in items.chunks(tile).zip(sums.chunks_mut(tile * width)) {
                 let with = Correlation {
-                    input: x.values(),
-                    gradient: gradient.values(),
+                    input: x,
+                    gradient,
                     items,
                 };
                 // SAFETY: the kernel is of this processor (`Kernels::available`); every voxel of the grid

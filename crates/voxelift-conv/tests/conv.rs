@@ -6,7 +6,9 @@ use burn::Tensor;
 use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, TensorData};
-use voxelift_conv::{Activation, Affine, conv3d, conv3d_add, conv3d_shuffle, rcab, voxel_shuffle};
+use voxelift_conv::{
+    Activation, Affine, ProductFormat, computing_in, conv3d, conv3d_add, conv3d_shuffle, rcab, voxel_shuffle,
+};
 
 const STRIDES: [[usize; 3]; 3] = [[1, 1, 1], [2, 2, 2], [1, 2, 2]];
 
@@ -133,13 +135,21 @@ fn gradients_are_adjoint_to_the_map() {
 
 #[test]
 fn threads_do_not_change_a_bit() {
+    for format in [ProductFormat::F32, ProductFormat::Bf16] {
+        for kernel in [[3; 3], [1, 3, 3]] {
+            no_thread_changes_a_bit(format, kernel);
+        }
+    }
+}
+
+fn no_thread_changes_a_bit(format: ProductFormat, kernel: [usize; 3]) {
     let results: Vec<[Vec<f32>; 4]> = [1, 2, 4]
         .map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build()
                 .expect("a pool");
-            pool.install(|| {
+            let work = || {
                 let device = device().autodiff();
                 let numbers = |len: usize| {
                     (0..len)
@@ -150,7 +160,10 @@ fn threads_do_not_change_a_bit() {
                     let numbers: Vec<f32> = numbers(shape.iter().product());
                     Tensor::<5>::from_data(TensorData::new(numbers, shape), &device).require_grad()
                 };
-                let (x, weight) = (tensor([3, 16, 12, 13, 14]), tensor([24, 16, 3, 3, 3]));
+                let (x, weight) = (
+                    tensor([3, 16, 12, 13, 14]),
+                    tensor([24, 16, kernel[0], kernel[1], kernel[2]]),
+                );
                 let bias: Vec<f32> = numbers(24);
                 let bias = Tensor::<1>::from_data(TensorData::new(bias, [24]), &device).require_grad();
                 let y = conv3d(
@@ -167,7 +180,8 @@ fn threads_do_not_change_a_bit() {
                     values(weight.grad(&gradients).expect("dw")),
                     values(bias.grad(&gradients).expect("db")),
                 ]
-            })
+            };
+            pool.install(|| computing_in(format, work))
         })
         .into();
     assert!(
@@ -369,4 +383,32 @@ fn an_attention_block_with_constant_weights_passes_the_gradient() {
         .clone()
         .map(|(weight, bias)| (weight.detach(), bias.detach()));
     assert_eq!(result(layers), result(constant));
+}
+
+#[test]
+fn the_format_of_products_holds_for_the_work_given_and_its_gradients() {
+    let device = device().autodiff();
+    let (x, weight) = (
+        random([1, 16, 6, 6, 6], &device).require_grad(),
+        random([16, 16, 3, 3, 3], &device),
+    );
+    let output = || conv3d(x.clone(), weight.clone(), None, [1; 3], Activation::None);
+    let before = values(output());
+    let (rounded, gradient) = computing_in(ProductFormat::Bf16, || {
+        let y = output();
+        (values(y.clone()), y)
+    });
+    // Outside of the work: the gradient follows the format that its output was computed in.
+    let gradient = values(x.grad(&gradient.sum().backward()).expect("dx"));
+    let whole = values(x.grad(&output().sum().backward()).expect("dx"));
+    assert_eq!(values(output()), before);
+    let differs = |a: &[f32], b: &[f32]| a.iter().zip(b).any(|(a, b)| a != b);
+    assert_eq!(differs(&rounded, &before), ProductFormat::Bf16.is_present());
+    assert_eq!(differs(&gradient, &whole), ProductFormat::Bf16.is_present());
+    let most = rounded
+        .iter()
+        .zip(&before)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
+    assert!(most < 0.2, "{most}");
 }

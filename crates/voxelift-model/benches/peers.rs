@@ -5,7 +5,8 @@
 //! Cases: `peak`, `memory` (the most bytes this process ever held), and
 //! `<conv|rcab|body|volume|step|twin> <forward|both> <batch> <channels in> <channels out> <size>`; `both` is forward
 //! and backward from the sum, with gradients of input and weights. `volume` super-resolves one by tiles; `step` and
-//! `twin` are the training step of `configs/small.toml` and of its supervised twin, whatever the sizes. `pool N` sets
+//! `twin` are the training step of `configs/small.toml` and of its supervised twin, whatever the sizes. `plane` is a convolution of
+//! 3x3 taps on images of this size, as self-learning has it. `precision bf16` computes what follows in bf16. `pool N` sets
 //! the number of threads; with one thread the answers are seconds of processor time, which a busy machine disturbs
 //! less.
 
@@ -19,6 +20,7 @@ use burn::tensor::{Device, Distribution};
 use voxelift_conv::{Activation, Affine, conv3d, conv3d_add, fma_peak, rcab};
 use voxelift_model::batch::{TargetBatch, UnpairedBatch};
 use voxelift_model::config::Config;
+use voxelift_model::device::{Precision, computing_in};
 use voxelift_model::infer::{SuperResolver, UpscaleOptions};
 use voxelift_model::networks::GeneratorConfig;
 use voxelift_model::train::{TrainState, step};
@@ -36,7 +38,8 @@ struct Case {
 
 impl Case {
     fn new(kind: &str, [batch, channels_in, channels_out, size]: [usize; 4], device: &Device) -> Self {
-        let conv = |from, to| affine([to, from, 3, 3, 3], device);
+        let depth = if kind == "plane" { 1 } else { 3 };
+        let conv = |from, to| affine([to, from, depth, 3, 3], device);
         let narrow = (channels_out / 4).max(4);
         let block = || {
             [
@@ -47,7 +50,7 @@ impl Case {
             ]
         };
         let layers = match kind {
-            "conv" => vec![conv(channels_in, channels_out)],
+            "conv" | "plane" => vec![conv(channels_in, channels_out)],
             "rcab" => block().into(),
             _ => (0..GROUPS)
                 .flat_map(|_| {
@@ -57,7 +60,16 @@ impl Case {
                 .collect(),
         };
         Self {
-            x: random([batch, channels_in, size, size, size], device),
+            x: random(
+                [
+                    batch,
+                    channels_in,
+                    if kind == "plane" { 1 } else { size },
+                    size,
+                    size,
+                ],
+                device,
+            ),
             layers,
             kind: kind.to_owned(),
         }
@@ -66,7 +78,7 @@ impl Case {
     fn forward(&self) -> Tensor<5> {
         let x = self.x.clone();
         match self.kind.as_str() {
-            "conv" => {
+            "conv" | "plane" => {
                 let (weight, bias) = self.layers[0].clone();
                 conv3d(x, weight, Some(bias), [1; 3], Activation::None)
             }
@@ -94,7 +106,7 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
 }
 
 /// An LR volume of noise, super-resolved by RCAN's blocks in tiles of 48.
-fn volume(feats: usize, size: usize) -> impl FnMut() {
+fn volume(feats: usize, size: usize, precision: Precision) -> impl FnMut() {
     let device = Device::flex();
     let config = GeneratorConfig {
         n_feats: feats,
@@ -104,6 +116,7 @@ fn volume(feats: usize, size: usize) -> impl FnMut() {
     };
     let scale = Scale::isotropic(2);
     let resolver = SuperResolver::new(config.init(0, &device), scale, size.min(48), device.clone());
+    let resolver = resolver.computing_in(precision.products(&device));
     let values: Vec<f32> = random([size * size * size], &device)
         .abs()
         .into_data()
@@ -118,9 +131,10 @@ fn volume(feats: usize, size: usize) -> impl FnMut() {
 }
 
 /// A training step of `configs/small.toml` on noise, after the schedule's quiet steps.
-fn training(mode: &str) -> impl FnMut() {
+fn training(mode: &str, precision: Precision) -> impl FnMut() {
     let set = [
         format!("mode={mode}"),
+        format!("precision=\"{}\"", precision.name()),
         "data.source_operator=\"kspace\"".to_owned(),
     ];
     let text = include_str!("../../../configs/small.toml");
@@ -148,7 +162,7 @@ fn training(mode: &str) -> impl FnMut() {
     }
 }
 
-fn run(line: &str) -> f64 {
+fn run(line: &str, precision: Precision) -> f64 {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[0] {
         "peak" => return fma_peak(),
@@ -157,9 +171,9 @@ fn run(line: &str) -> f64 {
     }
     let sizes = [2, 3, 4, 5].map(|word| words[word].parse().expect("a size"));
     match words[0] {
-        "volume" => return seconds(volume(sizes[1], sizes[3])),
-        "step" => return seconds(training("unpaired")),
-        "twin" => return seconds(training("supervised")),
+        "volume" => return seconds(volume(sizes[1], sizes[3], precision)),
+        "step" => return seconds(training("unpaired", precision)),
+        "twin" => return seconds(training("supervised", precision)),
         _ => (),
     }
     let both = words[1] == "both";
@@ -250,15 +264,16 @@ fn main() -> std::io::Result<()> {
     if std::env::args().any(|argument| argument == "--bench") {
         writeln!(output, "FMA peak {:.0} GFLOP/s", fma_peak() * 1e-9)?;
         for case in TABLE {
-            writeln!(output, "{case:26} {:8.2} ms", run(case) * 1e3)?;
+            writeln!(output, "{case:26} {:8.2} ms", run(case, Precision::F32) * 1e3)?;
         }
         return Ok(());
     }
+    let mut precision = Precision::F32;
     let mut pool = rayon::ThreadPoolBuilder::new().build().expect("a thread pool");
     for line in std::io::stdin().lock().lines() {
         let line = line?;
-        let answer = match line.strip_prefix("pool ") {
-            Some(threads) => {
+        let answer = match line.split_once(' ') {
+            Some(("pool", threads)) => {
                 let threads = threads.trim().parse().expect("a number of threads");
                 pool = rayon::ThreadPoolBuilder::new()
                     .num_threads(threads)
@@ -266,7 +281,14 @@ fn main() -> std::io::Result<()> {
                     .expect("a thread pool");
                 0.0
             }
-            None => pool.install(|| run(&line)),
+            Some(("precision", name)) => {
+                precision = name.trim().parse().expect("f32 or bf16");
+                0.0
+            }
+            _ => {
+                let products = precision.products(&Device::flex());
+                pool.install(|| computing_in(products, || run(&line, precision)))
+            }
         };
         writeln!(output, "{answer}")?;
         output.flush()?;

@@ -187,6 +187,14 @@ impl ModelFile {
         }
     }
 
+    /// The other model in the box, heads of any contrast from about 2 mm to 1 mm: made by `configs/any-contrast.toml`.
+    pub fn built_in_for_any_contrast() -> Self {
+        Self {
+            origin: "built-in model for any contrast".into(),
+            bytes: include_bytes!("../models/any-contrast-brain-2mm.safetensors")[..].into(),
+        }
+    }
+
     /// The file, or `built-in model`.
     pub fn origin(&self) -> &Path {
         &self.origin

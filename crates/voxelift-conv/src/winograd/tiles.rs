@@ -1,15 +1,18 @@
-//! The tiles of some volumes: two voxels on each axis, walked x fastest.
+//! The tiles of some volumes: two voxels on each axis, or on y and x, walked x fastest.
 
 use std::ops::Range;
 
+use super::Tiling;
 use crate::grid::Places;
 
-/// Tiles of 2x2x2 outputs over `[N,Z,Y,X]`; the last of an axis of odd size is half outside.
+/// Tiles of 2x2x2 or 1x2x2 outputs over `[N,Z,Y,X]`; the last of an axis of odd size is half outside.
 pub(super) struct Tiles {
     /// `[z, y, x]` in voxels.
     size: [usize; 3],
     /// `[n, z, y, x]` in tiles.
     count: [usize; 4],
+    /// Voxels of a tile along z, 2 or 1.
+    depth: usize,
 }
 
 /// Tiles that lie side by side along x.
@@ -23,11 +26,13 @@ pub(super) struct Row {
 }
 
 impl Tiles {
-    pub fn new(batch: usize, size: [usize; 3]) -> Self {
-        let [z, y, x] = size.map(|n| n.div_ceil(2));
+    pub fn new(tiling: Tiling, batch: usize, size: [usize; 3]) -> Self {
+        let depth = tiling.depth();
+        let [z, y, x] = size;
         Self {
             size,
-            count: [batch, z, y, x],
+            count: [batch, z.div_ceil(depth), y.div_ceil(2), x.div_ceil(2)],
+            depth,
         }
     }
 
@@ -48,7 +53,7 @@ impl Tiles {
                 at: rank - first,
                 tiles: (width - x).min(end - rank),
                 n: line / height / depth,
-                origin: [2 * (line / height % depth), 2 * (line % height), 2 * x],
+                origin: [self.depth * (line / height % depth), 2 * (line % height), 2 * x],
             };
             rank += row.tiles;
             Some(row)
@@ -60,7 +65,12 @@ impl Tiles {
     pub fn inputs(&self, row: &Row, places: &Places) -> [Option<isize>; 16] {
         let [n, z, y, x] = places.step;
         std::array::from_fn(|line| {
-            let depth = (row.origin[0] + line / 4).wrapping_sub(1);
+            // A square reads the lines of its own z alone.
+            let depth = match self.depth {
+                1 if line < 4 => row.origin[0],
+                1 => usize::MAX,
+                _ => (row.origin[0] + line / 4).wrapping_sub(1),
+            };
             let height = (row.origin[1] + line % 4).wrapping_sub(1);
             let inside = depth < self.size[0] && height < self.size[1];
             let at = || places.base + row.n * n + depth * z + height * y + row.origin[2] * x;
@@ -79,7 +89,7 @@ impl Tiles {
         let [n, z, y, x] = places.step;
         let lines = std::array::from_fn(|line| {
             let (depth, height) = (row.origin[0] + line / 2, row.origin[1] + line % 2);
-            let inside = depth < self.size[0] && height < self.size[1];
+            let inside = line / 2 < self.depth && depth < self.size[0] && height < self.size[1];
             inside.then(|| places.base + row.n * n + depth * z + height * y + row.origin[2] * x)
         });
         Outputs {

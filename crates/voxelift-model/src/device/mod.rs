@@ -10,6 +10,7 @@ pub use burn::tensor::Device;
 
 pub use gpu::Gpu;
 pub use precision::Precision;
+pub use voxelift_conv::{ProductFormat, computing_in};
 
 use crate::error::{ModelError, Result};
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use burn::backend::DispatchDevice;
 use burn::tensor::{Device, FloatDType};
 use serde::{Deserialize, Serialize};
+use voxelift_conv::ProductFormat;
 
 use crate::error::{ModelError, Result};
 
@@ -21,11 +22,19 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// The format, where it is not that of the weights themselves.
-    pub fn reduced(self) -> Option<FloatDType> {
+    /// The format that weights are cast to on a device; none where they stay as they are, since f32 is asked for or since the
+    /// convolutions of this processor round their factors themselves ([`Precision::products`]).
+    pub fn cast(self, device: &Device) -> Option<FloatDType> {
+        let ours = self.products(device) == ProductFormat::Bf16;
+        (self == Self::Bf16 && !ours).then_some(FloatDType::BF16)
+    }
+
+    /// What the convolutions of a device round their factors to, where they are our own.
+    pub fn products(self, device: &Device) -> ProductFormat {
+        let on_cpu = matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_));
         match self {
-            Self::F32 => None,
-            Self::Bf16 => Some(FloatDType::BF16),
+            Self::Bf16 if on_cpu && ProductFormat::Bf16.is_present() => ProductFormat::Bf16,
+            _ => ProductFormat::F32,
         }
     }
 
@@ -42,7 +51,7 @@ impl Precision {
     /// # Errors
     /// When the device does not compute in it.
     pub fn check(self, device: &Device, device_name: &str) -> Result<Option<String>> {
-        let Some(format) = self.reduced() else {
+        let Some(format) = self.cast(device) else {
             return Ok(None);
         };
         let name = self.name();
@@ -52,9 +61,12 @@ impl Precision {
                 what: format!("does not compute in {name}; choose --precision f32"),
             });
         }
-        let plays = matches!(device.as_dispatch(), DispatchDevice::Flex(_));
-        Ok(plays.then(|| {
-            format!("a CPU plays {name}: it rounds as a GPU does, and takes longer than in f32; good for seeing whether a run bears {name}")
+        let emulated = matches!(device.as_dispatch(), DispatchDevice::Flex(_));
+        Ok(emulated.then(|| {
+            format!(
+                "this processor has no products of {name} (avx512_bf16): it emulates them, rounds as a GPU does, and takes longer than \
+                 in f32; good for seeing whether a run bears {name}"
+            )
         }))
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use voxelift_conv::{ProductFormat, computing_in};
 use voxelift_volume::intensity::Normalization;
 use voxelift_volume::tile::TilePlan;
 use voxelift_volume::{Scale, Volume};
@@ -35,6 +36,7 @@ pub struct SuperResolver {
     scale: Scale,
     tile: usize,
     device: Device,
+    products: ProductFormat,
 }
 
 impl SuperResolver {
@@ -45,7 +47,17 @@ impl SuperResolver {
             scale,
             tile,
             device,
+            products: ProductFormat::F32,
         }
+    }
+
+    /// The same network with the products of its convolutions in another number format.
+    pub fn computing_in(self, products: ProductFormat) -> Self {
+        Self { products, ..self }
+    }
+
+    fn forward(&self, image: Tensor<5>) -> Tensor<5> {
+        computing_in(self.products, || self.generator.forward(image))
     }
 
     /// Reads a model file: the resolver and the card of what it is.
@@ -103,7 +115,7 @@ impl SuperResolver {
         if ensemble {
             self.ensemble(image)
         } else {
-            self.generator.forward(image)
+            self.forward(image)
         }
     }
 
@@ -154,7 +166,7 @@ impl SuperResolver {
             .map(|axis| 4 - axis)
             .collect();
         let flipped = |t: Tensor<5>| axes.iter().fold(t, |t, axis| t.flip([*axis]));
-        flipped(self.generator.forward(flipped(image)))
+        flipped(self.forward(flipped(image)))
     }
 
     fn ensemble(&self, image: Tensor<5>) -> Tensor<5> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::source::PatchSize;
+use crate::device::Precision;
 use crate::optimizer::OptimizerConfig;
 
 /// Everything that decides what is learned from a scan, beside the scan and its protocol.
@@ -27,10 +28,16 @@ pub struct LearningConfig {
     pub batch: usize,
     /// The least share of foreground in a patch.
     pub least_foreground: f64,
-    /// The rate at its highest.
+    /// The rate at its highest, for weights that are drawn.
     pub learning_rate: f64,
+    /// The rate at its highest, for weights that have learned from other scans.
+    pub start_rate: f64,
+    /// Draw the weights, in place of starting with those that have learned from other scans ([`super::Start`]).
+    pub from_scratch: bool,
     /// The share of slices that is kept out, to test what was learned.
     pub hold_out: f64,
+    /// The number format of the network's products.
+    pub precision: Precision,
     /// Add to coarse patches the noise that averaging took from them.
     pub noise: bool,
 }
@@ -46,7 +53,7 @@ pub enum Length {
 }
 
 /// Steps where nothing is asked for.
-pub const DEFAULT_STEPS: u64 = 1600;
+pub const DEFAULT_STEPS: u64 = 800;
 
 impl Default for LearningConfig {
     fn default() -> Self {
@@ -60,7 +67,10 @@ impl Default for LearningConfig {
             batch: 16,
             least_foreground: 0.25,
             learning_rate: 2e-3,
+            start_rate: 1.5e-3,
+            from_scratch: false,
             hold_out: 0.1,
+            precision: Precision::default(),
             noise: true,
         }
     }
@@ -88,6 +98,11 @@ impl LearningConfig {
     /// The rate of step `step` (from 0) of `steps`: up along a cosine and down along a longer one, once (Smith, Topin,
     /// *Super-Convergence*, arXiv 1708.07120).
     pub fn rate(&self, step: u64, steps: u64) -> f64 {
+        let highest = if self.starts() {
+            self.start_rate
+        } else {
+            self.learning_rate
+        };
         let at = (step as f64 + 0.5) / steps.max(1) as f64;
         let cosine =
             |from: f64, to: f64, t: f64| from + (to - from) * 0.5 * (1.0 - (std::f64::consts::PI * t).cos());
@@ -96,7 +111,13 @@ impl LearningConfig {
         } else {
             cosine(1.0, LAST, (at - RISE) / (1.0 - RISE))
         };
-        self.learning_rate * share
+        highest * share
+    }
+
+    /// Whether the weights are those that have learned from other scans, which have the default sizes.
+    pub fn starts(&self) -> bool {
+        let sizes = |config: &Self| (config.n_feats, config.n_resblocks);
+        !self.from_scratch && sizes(self) == sizes(&Self::default())
     }
 
     /// How the weights move at a given rate.
@@ -119,10 +140,11 @@ mod tests {
         let highest = rates.iter().copied().fold(0.0, f64::max);
         let peak = rates.iter().position(|r| *r == highest).expect("a peak");
         assert!(
-            (25..35).contains(&peak) && highest > 0.99 * config.learning_rate,
+            (25..35).contains(&peak) && highest > 0.99 * config.start_rate,
             "{peak} {highest}"
         );
         assert!(rates[..peak].is_sorted() && rates[peak..].is_sorted_by(|a, b| a >= b));
+        assert!(config.starts());
         assert!(rates[0] < 0.06 * highest && rates[199] < 0.01 * highest);
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
+use voxelift_conv::computing_in;
 use voxelift_volume::Volume;
 use voxelift_volume::consistency::{NoiseLevel, NoiseSource};
 use voxelift_volume::degrade::Operator;
@@ -17,6 +18,7 @@ use super::network::{NetworkConfig, SliceNetwork};
 use super::protocol::SliceProtocol;
 use super::self_test::{held_out, self_test};
 use super::source::Source;
+use super::start::Start;
 use super::training::State;
 use crate::cache::hexadecimal;
 use crate::error::Result;
@@ -101,22 +103,42 @@ pub fn learn(
     stop: &AtomicBool,
     sink: &mut dyn FnMut(Event) -> Result<()>,
 ) -> Result<Learned> {
+    let format = config.precision.products(device);
+    computing_in(format, || {
+        learn_in(scan, protocol, config, keeping, device, stop, sink)
+    })
+}
+
+fn learn_in(
+    scan: &Volume,
+    protocol: &SliceProtocol,
+    config: &LearningConfig,
+    keeping: Option<&Keeping>,
+    device: &Device,
+    stop: &AtomicBool,
+    sink: &mut dyn FnMut(Event) -> Result<()>,
+) -> Result<Learned> {
     let begin = Instant::now();
     let normalization = Normalization::of(scan)?;
     let normalised = normalization.apply(scan.clone());
     let slices = held_out(scan, protocol, config.hold_out);
-    let noise = if config.noise {
-        lost_noise(&normalised, protocol)
-    } else {
-        0.0
-    };
-    let source = Source::new(&normalised, protocol, &slices, noise);
-    drop(normalised);
     let network = NetworkConfig {
         n_feats: config.n_feats,
         n_resblocks: config.n_resblocks,
         ..NetworkConfig::new(protocol.scale)
     };
+    // A network that is applied as it is reads no slices.
+    let learns = config.length != Length::Steps(0);
+    let source = learns.then(|| {
+        let noise = if config.noise {
+            lost_noise(&normalised, protocol)
+        } else {
+            0.0
+        };
+        Source::new(&normalised, protocol, &slices, noise)
+    });
+    drop(normalised);
+    let start = config.starts().then(Start::built_in);
     let kept = keeping.filter(|keeping| keeping.resume);
     let mut state = match kept {
         Some(keeping) => State::read(&keeping.path, &network, &keeping.key, device)?,
@@ -125,11 +147,12 @@ pub fn learn(
                 Length::Steps(steps) => steps,
                 Length::Budget(budget) => {
                     let left = budget.saturating_sub(begin.elapsed());
-                    let pace = Pace::measured(scan, &source, &network, config, device)?;
+                    let source = source.as_ref().expect("there are steps");
+                    let pace = Pace::measured(scan, source, &network, config, start.as_ref(), device)?;
                     pace.steps(left, scan.data().len())
                 }
             };
-            State::new(&network, config.seed, steps, device)
+            State::new(&network, config.seed, steps, start.as_ref(), device)
         }
     };
     sink(Event::Planned {
@@ -137,8 +160,8 @@ pub fn learn(
         done: state.step,
     })?;
     let mut written = Instant::now();
-    while state.step < state.steps {
-        let error = state.advance(&source, config, device)?;
+    while let Some(source) = source.as_ref().filter(|_| state.step < state.steps) {
+        let error = state.advance(source, config, device)?;
         sink(Event::Step {
             step: state.step,
             error,
@@ -160,10 +183,17 @@ pub fn learn(
     drop(source);
     let learned = state.applied();
     let test = self_test(&learned, scan, protocol, &slices, device)?;
-    let seconds = begin.elapsed().as_secs_f64();
+    let card = SelfCard {
+        steps: state.steps,
+        seed: config.seed,
+        seconds: begin.elapsed().as_secs_f64(),
+        self_test: test,
+        start: start.map(|start| start.content().to_owned()),
+        ..SelfCard::new(network, protocol.clone())
+    };
     Ok(Learned::Done(Box::new(SelfModel {
         network: learned,
-        card: SelfCard::new(network, protocol.clone(), state.steps, config.seed, seconds, test),
+        card,
     })))
 }
 
@@ -217,9 +247,10 @@ impl Pace {
         source: &Source,
         network: &NetworkConfig,
         config: &LearningConfig,
+        start: Option<&Start>,
         device: &Device,
     ) -> Result<Self> {
-        let mut state = State::new(network, config.seed, u64::MAX, device);
+        let mut state = State::new(network, config.seed, u64::MAX, start, device);
         state.advance(source, config, device)?;
         let begin = Instant::now();
         for _ in 0..TIMED {

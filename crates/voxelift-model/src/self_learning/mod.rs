@@ -15,6 +15,7 @@ mod profile;
 mod protocol;
 mod self_test;
 mod source;
+mod start;
 mod training;
 
 pub use application::{Applied, apply, baseline};
@@ -25,3 +26,4 @@ pub use network::{NetworkConfig, SliceNetwork};
 pub use profile::{Calibrated, calibrate, gaussian};
 pub use protocol::{SliceProtocol, thick_axis};
 pub use self_test::{CUBIC_CONSISTENT, SELF, SELF_TEST_LIMIT, SelfTest, TestScores};
+pub use start::{SCALES as START_SCALES, Start, StartCard, StartNetwork};

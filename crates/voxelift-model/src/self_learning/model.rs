@@ -40,19 +40,16 @@ pub struct SelfCard {
     pub seed: u64,
     /// Seconds that they took.
     pub seconds: f64,
+    /// SHA-256 of the weights that learning started with; none where they were drawn.
+    #[serde(default)]
+    pub start: Option<String>,
     /// The test on the slices of the scan that were kept out.
     pub self_test: Option<SelfTest>,
 }
 
 impl SelfCard {
-    pub(super) fn new(
-        network: NetworkConfig,
-        protocol: SliceProtocol,
-        steps: u64,
-        seed: u64,
-        seconds: f64,
-        self_test: Option<SelfTest>,
-    ) -> Self {
+    /// Of a network learned from the scan of `protocol`, whose name the caller adds.
+    pub(super) fn new(network: NetworkConfig, protocol: SliceProtocol) -> Self {
         Self {
             kind: KIND.to_owned(),
             format: FORMAT,
@@ -60,10 +57,11 @@ impl SelfCard {
             network,
             protocol,
             scan: String::new(),
-            steps,
-            seed,
-            seconds,
-            self_test,
+            steps: 0,
+            seed: 0,
+            seconds: 0.0,
+            start: None,
+            self_test: None,
         }
     }
 }

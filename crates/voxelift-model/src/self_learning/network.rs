@@ -83,7 +83,14 @@ impl ResidualBlock {
 }
 
 /// Every convolution sees one image at a time.
-const KERNEL: [usize; 3] = [1, 3, 3];
+pub(super) const KERNEL: [usize; 3] = [1, 3, 3];
+
+/// `close(blocks(f)) + f` with `f = head(image)`.
+pub(super) fn features(head: &Conv, blocks: &[ResidualBlock], close: &Conv, image: Tensor<5>) -> Tensor<5> {
+    let shallow = head.forward(image, Activation::None);
+    let deep = blocks.iter().fold(shallow.clone(), |x, block| block.forward(x));
+    close.forward_add(deep, shallow)
+}
 
 /// `U(x) + last(shuffle(expand(close(blocks(f)) + f)))` with `f = head(x)`; U the Lanczos upsampler along the rows.
 ///
@@ -137,12 +144,7 @@ impl SliceNetwork {
     /// # Shapes
     /// `[N, 1, 1, rows, columns]` -> `[N, F, 1, rows, columns]`.
     pub fn features(&self, image: Tensor<5>) -> Tensor<5> {
-        let shallow = self.head.forward(image, Activation::None);
-        let deep = self
-            .blocks
-            .iter()
-            .fold(shallow.clone(), |x, block| block.forward(x));
-        self.close.forward_add(deep, shallow)
+        features(&self.head, &self.blocks, &self.close, image)
     }
 
     /// The finer images for the features of `image`.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::config::LearningConfig;
 use super::network::{NetworkConfig, SliceNetwork};
 use super::source::Source;
+use super::start::Start;
 use crate::batch::patches_to_tensor;
 use crate::error::{ModelError, Result};
 use crate::optimizer::{Adam, clipped, global_norm};
@@ -49,12 +50,24 @@ const MOMENTS: &str = "optimizer.";
 
 impl State {
     /// Before the first of `steps`; `device` is plain, without autodiff.
-    pub fn new(network: &NetworkConfig, seed: u64, steps: u64, device: &Device) -> Self {
+    ///
+    /// The weights are those of `start`, where there is one of these sizes.
+    pub fn new(
+        network: &NetworkConfig,
+        seed: u64,
+        steps: u64,
+        start: Option<&Start>,
+        device: &Device,
+    ) -> Self {
+        let first = |device: &Device| {
+            let started = start.and_then(|start| start.network(network, seed, device));
+            started.unwrap_or_else(|| SliceNetwork::new(network, seed, device))
+        };
         Self {
             step: 0,
             steps,
-            network: SliceNetwork::new(network, seed, &device.clone().autodiff()),
-            average: SliceNetwork::new(network, seed, device),
+            network: first(&device.clone().autodiff()),
+            average: first(device),
             optimizer: Adam::default(),
         }
     }
@@ -166,7 +179,7 @@ impl State {
                 .map(|(name, data)| (name[prefix.len()..].to_owned(), data))
                 .collect()
         };
-        let fresh = Self::new(network, 0, kept.steps, device);
+        let fresh = Self::new(network, 0, kept.steps, None, device);
         Ok(Self {
             step: kept.step,
             steps: kept.steps,

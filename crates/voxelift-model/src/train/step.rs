@@ -2,11 +2,13 @@
 
 use burn::module::Module;
 use burn::tensor::{FloatDType, Tensor};
+use voxelift_conv::computing_in;
 
 use super::embeddings::Embeddings;
 use super::objective::Objective;
 use super::state::{GeneratorSide, TrainState};
 use super::views::{DecoderViews, Views};
+
 use crate::batch::{TargetBatch, UnpairedBatch};
 use crate::config::Config;
 use crate::device::Precision;
@@ -23,6 +25,11 @@ use crate::parameters::{NamedTensors, accumulate, average, cast};
 ///
 /// A step whose gradients are not finite changes no weight; it is counted in `state.skipped`.
 pub fn step(state: &mut TrainState, batch: &UnpairedBatch, config: &Config) -> LossTerms {
+    let format = config.precision.products(&batch.lr_source.device());
+    computing_in(format, || step_in(state, batch, config))
+}
+
+fn step_in(state: &mut TrainState, batch: &UnpairedBatch, config: &Config) -> LossTerms {
     let mut terms = LossTerms::default();
     let discriminators = (
         state.discriminators.clone(),
@@ -63,20 +70,22 @@ pub fn generator_gradients(
     config: &Config,
 ) -> (NamedTensors, LossTerms) {
     let mut terms = LossTerms::default();
-    let gradients = match &batch.target {
+    let format = config.precision.products(&batch.lr_source.device());
+    let gradients = computing_in(format, || match &batch.target {
         None => supervised(&state.networks, batch, config, &mut terms),
         Some(target) => {
             let live = computing(&state.networks, config.precision);
             let views = Views::new(&live, batch, target);
             unpaired(state, &live, &views, batch, target, config, &mut terms)
         }
-    };
+    });
     (gradients, terms)
 }
 
 /// The networks in the number format that they compute in; gradients reach the weights themselves, which stay f32.
 fn computing<M: Module>(weights: &M, precision: Precision) -> M {
-    match precision.reduced() {
+    let device = weights.devices().into_iter().next().unwrap_or_default();
+    match precision.cast(&device) {
         Some(format) => cast(weights.clone(), format),
         None => weights.clone(),
     }

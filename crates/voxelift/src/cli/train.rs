@@ -299,6 +299,9 @@ fn mebibytes(bytes: u64) -> String {
 /// Steps that are timed for the plan, after one that warms up.
 const TIMED: u64 = 3;
 
+/// The losses that the supervised mode knows.
+const OF_PAIRS: [&str; 3] = ["reconstruction", "null_space", "ssim"];
+
 /// What would be trained, in ten lines.
 fn plan(config: &Config, prepared: &Prepared, domains: &[String], place: &Place) -> anyhow::Result<String> {
     let (network, loss, dataset) = (&config.network, &config.loss, &prepared.dataset);
@@ -318,7 +321,11 @@ fn plan(config: &Config, prepared: &Prepared, domains: &[String], place: &Place)
     seconds.sort_by(f64::total_cmp);
     let median = seconds[seconds.len() / 2];
     let told = |bytes: Option<u64>| bytes.map_or("unknown".into(), mebibytes);
-    let weights = loss.weights().into_iter().filter(|(_, weight)| *weight > 0.0);
+    let used = |name: &str| config.mode != Mode::Supervised || OF_PAIRS.contains(&name);
+    let weights = loss
+        .weights()
+        .into_iter()
+        .filter(|(name, weight)| *weight > 0.0 && used(name));
     let weights: Vec<String> = weights.map(|(name, weight)| format!("{name} {weight}")).collect();
     lines.extend([
         format!("source operator: {}", prepared.source_operators.join("; ")),
@@ -331,11 +338,7 @@ fn plan(config: &Config, prepared: &Prepared, domains: &[String], place: &Place)
             counted(network.n_feats, "feature"),
             counted(network.n_resgroups, "group"),
             counted(network.n_resblocks, "block"),
-            if config.mode == Mode::Supervised {
-                format!("reconstruction 1, ssim {}", loss.ssim)
-            } else {
-                weights.join(", ")
-            }
+            weights.join(", ")
         ),
         format!(
             "rate {} after a warm-up of {} steps, halved at {:?} of the run; checkpoints every {} steps, validation every {}",

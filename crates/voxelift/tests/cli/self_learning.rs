@@ -112,6 +112,7 @@ fn where_nothing_is_gained_the_baseline_is_written_and_told() {
         "self",
         "--steps",
         "1",
+        "--from-scratch",
         "--acquired",
         "slice:gaussian,10",
     ];
@@ -122,6 +123,72 @@ fn where_nothing_is_gained_the_baseline_is_written_and_told() {
         "{said}"
     );
     assert_eq!(sidecar(&bench, "sr.json")["applied"], "cubic, consistent");
+}
+
+#[test]
+fn thick_slices_get_the_built_in_network_where_no_method_is_named() {
+    let bench = Bench::new();
+    thick(&bench);
+    std::fs::create_dir(bench.path("scans")).expect("a folder");
+    std::fs::rename(bench.path("lr.nii"), bench.path("scans/lr.nii")).expect("moved");
+    bench.phantom("scans/iso.nii", [40, 44, 40], 6);
+    let batch = ["upscale", "scans", "-o", "out", "--acquired", "slice:gaussian,10"];
+    // What the slices say does not suit the other scan.
+    let of_one = [
+        "upscale",
+        "scans/lr.nii",
+        "-o",
+        "out/lr_sr.nii.gz",
+        "--acquired",
+        "slice:gaussian,10",
+    ];
+    let done = bench.run(&of_one).code(0);
+    let said = text(&done.get_output().stdout);
+    assert!(
+        said.contains("the built-in network for thick slices") && said.contains("self-test on slices"),
+        "{said}"
+    );
+    let how = sidecar(&bench, "out/lr_sr.json");
+    assert!(
+        how["chosen"]
+            .as_str()
+            .is_some_and(|why| why.contains("--method self")),
+        "{how}"
+    );
+    assert_eq!(how["learned"]["steps"], 0);
+    assert!(how["learned"]["start_sha256"].is_string(), "{how}");
+    // Nearer to the head than the best baseline.
+    let cubic = [
+        "upscale",
+        "scans/lr.nii",
+        "-o",
+        "cubic.nii.gz",
+        "--method",
+        "cubic",
+        "--like",
+        "hr.nii",
+        "--consistency",
+        "soft",
+        "--acquired",
+        "slice:gaussian,10",
+    ];
+    bench.run(&cubic).code(0);
+    let head = bench.read("hr.nii");
+    let error = |name: &str| -> f64 {
+        let image = bench.read(name);
+        let pairs = image.data().iter().zip(head.data());
+        pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum()
+    };
+    let gain = 10.0 * (error("cubic.nii.gz") / error("out/lr_sr.nii.gz")).log10();
+    assert!(gain > 0.3, "{gain:.2} dB");
+    // In a folder both kinds are served, and what is there already stays.
+    let mixed = [&batch[..4], &["--spacing", "2.5"]].concat();
+    std::fs::remove_dir_all(bench.path("out")).expect("removed");
+    bench.run(&mixed).code(0);
+    assert!(bench.path("out/iso_sr.nii.gz").exists() && bench.path("out/lr_sr.nii.gz").exists());
+    let again = bench.run(&mixed).code(0);
+    let said = text(&again.get_output().stdout);
+    assert_eq!(said.matches("there already").count(), 2, "{said}");
 }
 
 #[test]

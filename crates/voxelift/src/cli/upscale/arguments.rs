@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use voxelift_model::device::DeviceChoice;
+use voxelift_model::device::{DeviceChoice, Precision};
 use voxelift_model::self_learning::SelfModel;
 use voxelift_volume::Scale;
 use voxelift_volume::baseline::Baseline;
@@ -95,6 +95,9 @@ pub struct UpscaleArguments {
     /// Where to compute: auto, cpu, cuda:N or wgpu:N
     #[arg(long, default_value = "auto")]
     pub(super) device: DeviceChoice,
+    /// The number format of the network's products: f32, or bf16, which a processor with avx512_bf16 multiplies faster
+    #[arg(long, default_value = "f32")]
+    pub(super) precision: Precision,
     #[command(flatten)]
     pub(super) learning: SelfArguments,
     #[command(flatten)]

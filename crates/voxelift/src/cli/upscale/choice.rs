@@ -4,7 +4,6 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
-use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::UpscaleOptions;
 use voxelift_model::model_file::ModelFile;
 use voxelift_volume::appearance::Appearance;
@@ -15,6 +14,7 @@ use voxelift_volume::intensity::Normalization;
 use voxelift_volume::placed::thick_axes;
 use voxelift_volume::{Scale, Volume};
 
+use super::computing::Computing;
 use super::method::{Method, Model};
 use super::target::Target;
 use crate::terminal::Terminal;
@@ -32,7 +32,7 @@ pub enum Methods {
 /// What is in the program.
 #[derive(Debug)]
 pub struct BuiltIn {
-    /// The first of them is meant for the scans of its card, whatever the others do.
+    /// The first of them is meant for the scans of its card: these get one of the models, whatever the baselines do.
     models: Vec<BuiltInModel>,
     /// What needs no training, one method each.
     baselines: [Method; Baseline::ALL.len()],
@@ -96,9 +96,10 @@ impl BuiltInModel {
 impl BuiltIn {
     /// # Errors
     /// When the device is not there.
-    pub fn load(device: DeviceChoice, options: UpscaleOptions, terminal: &Terminal) -> anyhow::Result<Self> {
-        let models = [ModelFile::built_in()].into_iter().map(|file| {
-            let model = Model::of(&file, device, options, terminal)?.for_every_scan();
+    pub fn load(computing: Computing, options: UpscaleOptions, terminal: &Terminal) -> anyhow::Result<Self> {
+        let files = [ModelFile::built_in(), ModelFile::built_in_for_any_contrast()];
+        let models = files.into_iter().map(|file| {
+            let model = Model::of(&file, computing, options, terminal)?.for_every_scan();
             Ok(BuiltInModel {
                 method: Method::Model(Box::new(model)),
                 used: AtomicBool::new(false),
@@ -122,13 +123,7 @@ impl BuiltIn {
         let geometry = sight.first.geometry();
         // Whatever cannot be placed is refused here: no contrast, a phase map, a CT.
         let looks = Appearance::of(sight.first)?;
-        let air = Normalization::of(sight.first)?.zero;
-        anyhow::ensure!(
-            !AIR_OF_CT.contains(&air),
-            "air at {air}, as in a CT; the methods in the program are made and tested for MR scans: --method {} makes the voxels \
-             finer all the same",
-            Baseline::CubicBSpline
-        );
+        refuse_ct(sight.first)?;
         let mut respects = first.model().strange_voxels(geometry);
         respects.extend(first.model().strange_looks(&looks));
         let is_known = respects.is_empty();
@@ -154,8 +149,23 @@ impl BuiltIn {
             }
         };
         if is_known {
-            let because = format!("the {}, trained on scans like this one", first.model().name());
-            return Ok(choice(first.taken(), because, expected(first)?));
+            let mut best = (first, expected(first)?);
+            for model in &self.models[1..] {
+                let found = expected(model)?;
+                if let (Some(found), Some(before)) = (&found, &best.1)
+                    && found.gain_db > before.gain_db
+                {
+                    best = (model, Some(*found));
+                }
+            }
+            let (model, expected) = best;
+            let name = model.model().name();
+            let because = if std::ptr::eq(model, first) {
+                format!("the {name}, trained on scans like this one")
+            } else {
+                format!("the {name}, which came nearest to this scan when it was degraded once more")
+            };
+            return Ok(choice(model.taken(), because, expected));
         }
         let mut best: Option<(&BuiltInModel, Expected)> = None;
         for model in &self.models {
@@ -204,6 +214,21 @@ impl BuiltIn {
         let because = format!("{}, {because}{hint}", baseline.name());
         Ok(choice(self.baseline(baseline), because, None))
     }
+}
+
+/// Refuses what no method in the program was tested on.
+///
+/// # Errors
+/// For a scan whose air has the value that it has in a CT, and one that cannot be normalised.
+pub fn refuse_ct(scan: &Volume) -> anyhow::Result<()> {
+    let air = Normalization::of(scan)?.zero;
+    anyhow::ensure!(
+        !AIR_OF_CT.contains(&air),
+        "air at {air}, as in a CT; the methods in the program are made and tested for MR scans: --method {} makes the voxels \
+         finer all the same",
+        Baseline::CubicBSpline
+    );
+    Ok(())
 }
 
 impl Methods {

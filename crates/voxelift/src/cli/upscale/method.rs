@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use voxelift_model::device::DeviceChoice;
+use voxelift_model::device::Precision;
 use voxelift_model::infer::{MIRRORINGS, SuperResolver, UpscaleOptions};
 use voxelift_model::model_file::{ModelCard, ModelFile};
 use voxelift_model::networks::{PLACED_CHANNELS, PLACED_STEP};
@@ -17,6 +17,7 @@ use voxelift_volume::placed::resolved_mm;
 use voxelift_volume::{Geometry, Scale, Volume};
 
 use super::super::words::number;
+use super::computing::Computing;
 use super::memory::NetworkWork;
 use super::target::Target;
 use crate::terminal::Terminal;
@@ -43,11 +44,26 @@ pub struct Model {
     /// SHA-256 of the file.
     content: String,
     options: UpscaleOptions,
+    precision: Precision,
     allow_out_of_range: bool,
     /// Whether it was chosen for the scan: then nothing is refused, and the output is made on the grid asked for.
     chosen: bool,
     /// Where it computes, without how many threads do.
     device: String,
+}
+
+/// Refuses a volume with voxels that drown all others, where nobody chose what is made of it.
+///
+/// # Errors
+/// When there are such voxels; for a volume without contrast too.
+pub fn refuse_spikes(volume: &Volume) -> anyhow::Result<()> {
+    let spikes = Normalization::of(volume)?.spikes_told(volume);
+    spikes.map_or(Ok(()), |spikes| {
+        anyhow::bail!(
+            "{spikes}: what is made of it would spread over the image; mend it, or --method {} makes the voxels finer all the same",
+            Baseline::Trilinear
+        )
+    })
 }
 
 impl Model {
@@ -57,13 +73,13 @@ impl Model {
     /// When it cannot be read, or the device is not there.
     pub fn load(
         path: Option<&Path>,
-        device: DeviceChoice,
+        computing: Computing,
         options: UpscaleOptions,
         allow_out_of_range: bool,
         terminal: &Terminal,
     ) -> anyhow::Result<Self> {
         let file = path.map_or_else(|| Ok(ModelFile::built_in()), ModelFile::open)?;
-        let model = Self::of(&file, device, options, terminal)?;
+        let model = Self::of(&file, computing, options, terminal)?;
         Ok(Self {
             allow_out_of_range,
             ..model
@@ -76,12 +92,14 @@ impl Model {
     /// When it is damaged, or the device is not there.
     pub fn of(
         file: &ModelFile,
-        device: DeviceChoice,
+        computing: Computing,
         options: UpscaleOptions,
         terminal: &Terminal,
     ) -> anyhow::Result<Self> {
-        let (device, name) = device.open()?;
+        let (device, name) = computing.open()?;
+        let products = computing.precision.products(&device);
         let (resolver, card) = SuperResolver::of(file, device)?;
+        let resolver = resolver.computing_in(products);
         terminal.detail(format!("{}: on {name}", file.origin().display()));
         Ok(Self {
             origin: file.origin().to_owned(),
@@ -89,6 +107,7 @@ impl Model {
             card,
             content: file.content(),
             options,
+            precision: computing.precision,
             allow_out_of_range: false,
             chosen: false,
             device: match name.split_once(", ") {
@@ -156,7 +175,7 @@ impl Model {
 
     /// What stands beside an output, so that it can be made again.
     fn sidecar(&self, tile: Option<usize>) -> Value {
-        json!({
+        let mut sidecar = json!({
             "method": "model",
             "model": self.origin.to_string_lossy(),
             "model_sha256": self.content,
@@ -168,7 +187,11 @@ impl Model {
             "grid": self.card.grid,
             "normalization": self.card.normalization,
             "trained": {"method": self.card.method, "steps": self.card.steps, "seed": self.card.seed, "notes": self.card.notes},
-        })
+        });
+        if self.precision != Precision::F32 {
+            sidecar["precision"] = json!(self.precision.name());
+        }
+        sidecar
     }
 
     /// Whether the answer is the mean over the mirrorings of the scan.
@@ -359,14 +382,7 @@ impl Method {
         terminal: &Terminal,
     ) -> anyhow::Result<()> {
         if is_chosen {
-            let spikes = Normalization::of(volume)?.spikes_told(volume);
-            return spikes.map_or(Ok(()), |spikes| {
-                anyhow::bail!(
-                    "{spikes}: what is made of it would spread over the image; mend it, or --method {} makes the voxels finer all the \
-                     same",
-                    Baseline::Trilinear
-                )
-            });
+            return refuse_spikes(volume);
         }
         // Trilinear interpolation and splines keep a spike where it is.
         let spreads = consistent || matches!(self, Self::Baseline(Baseline::ZeroFill | Baseline::Lanczos));

@@ -10,7 +10,7 @@ use voxelift_model::self_learning::{DEFAULT_STEPS, LearningConfig, Length};
 /// What only `--method self` takes.
 #[derive(Debug, Args)]
 pub struct SelfArguments {
-    /// Learn from the scan for so many steps [default: 1600]
+    /// Learn from the scan for so many steps [default: 800]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), conflicts_with = "budget", help_heading = HEADING)]
     pub(super) steps: Option<u64>,
     /// Learn and apply within about this time, as 90s, 2m or 1h; how many steps that makes is said, and the same number of
@@ -26,6 +26,9 @@ pub struct SelfArguments {
     /// Go on where an interrupted call of the same command stopped
     #[arg(long, help_heading = HEADING)]
     pub(super) resume: bool,
+    /// Learn from this scan alone, in place of beginning with the built-in weights that have learned from other scans
+    #[arg(long, help_heading = HEADING)]
+    pub(super) from_scratch: bool,
     /// Apply what was learned even where the scan's own test shows no gain over the best baseline
     #[arg(long, help_heading = HEADING)]
     pub(super) allow_no_gain: bool,
@@ -42,6 +45,7 @@ impl SelfArguments {
             ("--seed", self.seed != 0),
             ("--keep-model", self.keep_model.is_some()),
             ("--resume", self.resume),
+            ("--from-scratch", self.from_scratch),
             ("--allow-no-gain", self.allow_no_gain),
         ]
         .into_iter()
@@ -57,6 +61,7 @@ impl SelfArguments {
         LearningConfig {
             length,
             seed: self.seed,
+            from_scratch: self.from_scratch,
             ..LearningConfig::default()
         }
     }

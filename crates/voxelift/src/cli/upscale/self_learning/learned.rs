@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use voxelift_model::device::computing_in;
 use voxelift_model::error::ModelError;
 use voxelift_model::self_learning::{
     Applied, Event, Keeping, Learned, SelfModel, SliceProtocol, apply, learn, state_key,
@@ -43,6 +44,7 @@ impl Plan<'_> {
         let mut sink = |event: Event| -> Result<(), ModelError> {
             match event {
                 Event::Note(note) => terminal.say(note),
+                Event::Planned { steps: 0, .. } => {}
                 Event::Planned { steps, done } => {
                     terminal.say(format!(
                         "{name}: learning {steps} steps from its own slices, {done} done"
@@ -102,7 +104,10 @@ impl Plan<'_> {
             progress.set(done as u64, "");
             Ok(())
         };
-        Ok(apply(&model.network, frame, protocol, &self.device, &mut hear)?)
+        let products = self.config.precision.products(&self.device);
+        Ok(computing_in(products, || {
+            apply(&model.network, frame, protocol, &self.device, &mut hear)
+        })?)
     }
 }
 

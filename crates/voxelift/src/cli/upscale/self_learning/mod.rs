@@ -1,6 +1,7 @@
 //! `--method self`: a network learned from the slices of the scan itself.
 
 mod arguments;
+mod built_in;
 mod learned;
 mod place;
 mod slices;
@@ -13,12 +14,18 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use voxelift_model::cache;
-use voxelift_model::device::Device;
-use voxelift_model::self_learning::{LearningConfig, SELF_TEST_LIMIT, SelfModel, baseline, thick_axis};
+use voxelift_model::device::{Device, Precision};
+use voxelift_model::self_learning::{
+    LearningConfig, SELF_TEST_LIMIT, SelfModel, Start, baseline, thick_axis,
+};
+use voxelift_volume::intensity::Normalization;
 use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
 
 use super::super::files::{self, Inputs, Job};
 use super::super::{batch, words};
+use super::choice::refuse_ct;
+use super::computing::Computing;
+use super::method::refuse_spikes;
 use super::sidecar::Turn;
 use super::target::Target;
 use super::{UpscaleArguments, acquired, labels, sidecar};
@@ -26,6 +33,8 @@ use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
 pub use arguments::SelfArguments;
 use arguments::Time;
+pub use built_in::BuiltInForSlices;
+use built_in::CHOSEN;
 use learned::told_of;
 use place::{Place, check_memory};
 
@@ -33,6 +42,8 @@ use place::{Place, check_memory};
 struct Plan<'a> {
     arguments: &'a UpscaleArguments,
     config: LearningConfig,
+    /// Whether nobody asked for this method: then the built-in network is applied as it is.
+    chosen: bool,
     /// Learned before, in place of learning now.
     model: Option<SelfModel>,
     /// The grid asked for; none for voxels as long in each direction as in plane.
@@ -63,34 +74,10 @@ pub fn run(
     if let Some(path) = &own.keep_model {
         files::refuse_existing(path, arguments.write.force)?;
     }
-    let (device, name) = arguments.device.open()?;
-    terminal.detail(format!("learning on {name}"));
-    let model = arguments
-        .model
-        .as_deref()
-        .map(|path| SelfModel::read(path, &device));
-    let target = match (arguments.scale, arguments.spacing, &arguments.like) {
-        (_, _, Some(reference)) => Some(Target::Like(Box::new(
-            voxelift_volume::scan::read_header(reference)?.0,
-        ))),
-        (_, Some(spacing), None) => Some(Target::Spacing(spacing.0)),
-        (Some(scale), None, None) => Some(Target::Scale(scale)),
-        (None, None, None) => None,
-    };
-    let stop = Arc::new(AtomicBool::new(false));
+    let plan = plan(arguments, terminal)?;
     for signal in [SIGINT, SIGTERM, SIGUSR1] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&plan.stop))?;
     }
-    let plan = Plan {
-        arguments,
-        config: own.config(),
-        model: model.transpose()?,
-        target,
-        device,
-        read: arguments.read.options(),
-        write: arguments.write.options(&[]),
-        stop,
-    };
     if !in_batch {
         jobs.iter()
             .try_for_each(|job| plan.refuse_existing(job, protected))?;
@@ -115,6 +102,45 @@ pub fn run(
         Outcome::Interrupted
     } else {
         outcome
+    })
+}
+
+/// What is asked for, resolved.
+///
+/// # Errors
+/// When the device or a file is not there.
+fn plan<'a>(arguments: &'a UpscaleArguments, terminal: &Terminal) -> anyhow::Result<Plan<'a>> {
+    let computing = Computing {
+        device: arguments.device,
+        precision: arguments.precision,
+    };
+    let (device, name) = computing.open()?;
+    terminal.detail(format!("networks for slices on {name}"));
+    let model = arguments
+        .model
+        .as_deref()
+        .map(|path| SelfModel::read(path, &device));
+    let target = match (arguments.scale, arguments.spacing, &arguments.like) {
+        (_, _, Some(reference)) => Some(Target::Like(Box::new(
+            voxelift_volume::scan::read_header(reference)?.0,
+        ))),
+        (_, Some(spacing), None) => Some(Target::Spacing(spacing.0)),
+        (Some(scale), None, None) => Some(Target::Scale(scale)),
+        (None, None, None) => None,
+    };
+    Ok(Plan {
+        arguments,
+        config: LearningConfig {
+            precision: arguments.precision,
+            ..arguments.learning.config()
+        },
+        chosen: false,
+        model: model.transpose()?,
+        target,
+        device,
+        read: arguments.read.options(),
+        write: arguments.write.options(&[]),
+        stop: Arc::new(AtomicBool::new(false)),
     })
 }
 
@@ -181,6 +207,13 @@ impl Plan<'_> {
         let mut frames = scan.frames;
         let first = frames.next().context("a scan without a volume")??;
         let count = scan.header.frames();
+        if self.chosen {
+            refuse_ct(&first)
+                .and_then(|()| refuse_spikes(&first))
+                .with_context(|| input.clone())?;
+        } else if let Some(spikes) = Normalization::of(&first)?.spikes_told(&first) {
+            terminal.warn(format!("{input}: {spikes}: it spreads over the output"));
+        }
         anyhow::ensure!(
             !self.arguments.audit || count == 1,
             "{input}: holds {count} volumes; --audit looks at one"
@@ -213,13 +246,21 @@ impl Plan<'_> {
         let gains = model.card.self_test.as_ref().is_none_or(|test| test.gains());
         let replaced = !gains && !self.arguments.learning.allow_no_gain;
         if !gains {
-            let instead = if replaced {
+            let instead = if replaced && self.chosen {
+                "the cubic B-spline made consistent with the scan is written instead; --method self learns from the scan itself, in \
+                 minutes"
+            } else if replaced {
                 "the cubic B-spline made consistent with the scan is written instead; pass --allow-no-gain for what was learned"
             } else {
                 "what was learned is written all the same, as asked for"
             };
             terminal.warn(format!(
-                "{input}: on slices that were kept out, learning gains nothing over the best baseline; {instead}"
+                "{input}: on slices of this scan {} gains nothing over the best baseline; {instead}",
+                if self.chosen {
+                    "the built-in network"
+                } else {
+                    "that were kept out, learning"
+                }
             ));
         }
         let name = job.name();
@@ -254,6 +295,10 @@ impl Plan<'_> {
             written.push(beside.orientations.clone());
         }
         let mut said = vec![words::grid(&place.grid)];
+        if self.chosen && !replaced {
+            said.push(CHOSEN.to_owned());
+            claim.add("chosen", json!(CHOSEN));
+        }
         said.push(format!(
             "slices {} mm apart along {}, {} fine ones each; acquired by {} ({})",
             words::number(protocol.distance_mm),
@@ -279,6 +324,7 @@ impl Plan<'_> {
                 "steps": model.card.steps,
                 "seconds": model.card.seconds,
                 "seed": model.card.seed,
+                "start_sha256": model.card.start,
                 "from": model.card.scan,
                 "network": model.card.network,
             }),
@@ -299,6 +345,8 @@ impl Plan<'_> {
     fn described(&self, job: &Job) -> anyhow::Result<Value> {
         let own = &self.arguments.learning;
         let model = self.arguments.model.as_deref();
+        let start = (model.is_none() && self.config.starts()).then(Start::built_in);
+        let start = start.as_ref().map(Start::content);
         let mut how = json!({
             "method": "self",
             "target": self.target.as_ref().map_or("isotropic".to_owned(), Target::to_string),
@@ -309,9 +357,16 @@ impl Plan<'_> {
                 "steps": own.steps,
                 "budget_s": own.budget.map(|Time(budget)| budget.as_secs_f64()),
                 "seed": own.seed,
+                "start_sha256": start,
                 "allow_no_gain": own.allow_no_gain,
             },
         });
+        if self.chosen {
+            how["asked_for"]["steps"] = json!(0);
+        }
+        if self.arguments.precision != Precision::F32 {
+            how["precision"] = json!(self.arguments.precision.name());
+        }
         if self.arguments.write.anonymise {
             how["anonymise"] = json!(true);
         }

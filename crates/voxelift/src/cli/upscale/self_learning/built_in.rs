@@ -1,0 +1,80 @@
+//! The built-in network for slices: what thick slices get where no method is named.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use voxelift_model::self_learning::{Length, START_SCALES, SliceProtocol, gaussian};
+
+use super::super::super::files::{Inputs, Job};
+use super::super::UpscaleArguments;
+use super::super::consistency::Consistency;
+use super::{Made, Plan, plan};
+use crate::terminal::Terminal;
+
+/// Why a scan of thick slices that nobody named a method for was made finer as it was.
+pub(super) const CHOSEN: &str = "the built-in network for thick slices; --method self learns from this very scan as well, which takes minutes and \
+     gains more";
+
+/// The built-in network for slices, for scans of thick slices that nobody named a method for.
+pub struct BuiltInForSlices<'a> {
+    plan: Plan<'a>,
+    /// One scan at a time: each takes all threads.
+    turn: Mutex<()>,
+}
+
+impl<'a> BuiltInForSlices<'a> {
+    /// Where the arguments leave the choice, and ask for nothing that the network for slices does not do.
+    ///
+    /// # Errors
+    /// When the device is not there.
+    pub fn where_it_may(
+        arguments: &'a UpscaleArguments,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Option<Self>> {
+        let soft = arguments.consistency.is_none_or(|mode| mode == Consistency::Soft);
+        let plain = soft && !arguments.ensemble && !arguments.audit && arguments.tile.is_none();
+        if !arguments.leaves_the_choice() || !plain {
+            return Ok(None);
+        }
+        let mut plan = plan(arguments, terminal)?;
+        plan.chosen = true;
+        plan.config.length = Length::Steps(0);
+        Ok(Some(Self {
+            plan,
+            turn: Mutex::new(()),
+        }))
+    }
+
+    /// Whether a scan is one volume of thick slices of a distance that the network knows.
+    pub fn suits(&self, scan: &Path) -> bool {
+        let header = voxelift_volume::scan::read_header(scan).ok();
+        header.is_some_and(|(header, _)| {
+            let protocol = SliceProtocol::new(&header.geometry(), gaussian(1.0), String::new());
+            header.frames() == 1 && protocol.is_ok_and(|protocol| START_SCALES.contains(&protocol.scale))
+        })
+    }
+
+    /// # Errors
+    /// When something stands in the place of an output.
+    pub fn refuse_existing(&self, job: &Job, protected: &Inputs) -> anyhow::Result<()> {
+        self.plan.refuse_existing(job, protected)
+    }
+
+    /// Makes a scan finer; nothing where another process is at it.
+    ///
+    /// # Errors
+    /// When it cannot be read, made finer or written.
+    pub fn carry_out(
+        &self,
+        job: &Job,
+        in_batch: bool,
+        waits: bool,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Option<String>> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match self.plan.carry_out(job, in_batch, waits, terminal)? {
+            Made::Written(what) => Some(what),
+            Made::Elsewhere | Made::Interrupted => None,
+        })
+    }
+}
