@@ -92,6 +92,13 @@ pub(crate) type PairFn = unsafe fn(low: *const f32, high: Option<*const f32>, co
 /// Values to bf16, one after the other, so that two neighbours are a pair; the count is a multiple of 16.
 pub(crate) type RoundFn = unsafe fn(values: *const f32, count: usize, to: *mut f32);
 
+/// How values become bf16.
+#[derive(Clone, Copy)]
+pub(crate) struct Rounding {
+    pub round: RoundFn,
+    pub pair: PairFn,
+}
+
 /// One frequency's matrix product.
 pub(crate) struct Products<'a> {
     /// `[tiles][from]`.

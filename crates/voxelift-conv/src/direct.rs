@@ -1,7 +1,8 @@
 //! Floor 6 · Forward pass and input gradient: sweeps of a kernel over a padded, channels-last input.
 
+use crate::contracts::Rounding;
 use crate::grid::{Grid, Places};
-use crate::kernels::{Kernels, Rounding};
+use crate::kernels::Kernels;
 use crate::layout::{Margin, Padded};
 use crate::problem::Problem;
 use crate::sweep::{Pass, Target, Weights, run};

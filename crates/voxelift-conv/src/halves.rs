@@ -1,9 +1,9 @@
-//! Floor 5 · Operands as pairs of bf16, for the kernels that multiply them.
+//! Floor 2 · Operands as pairs of bf16, for the kernels that multiply them.
 
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
-use crate::kernels::Rounding;
+use crate::contracts::Rounding;
 
 /// Values that one call rounds.
 const CHUNK: usize = 1 << 14;

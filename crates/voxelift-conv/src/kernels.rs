@@ -3,7 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use std::ops::Range;
 
-use crate::contracts::{CorrelateFn, GatherFn, PairFn, ProductsFn, RoundFn, ScatterFn, SpreadFn, SweepFn};
+use crate::contracts::{CorrelateFn, GatherFn, ProductsFn, Rounding, ScatterFn, SpreadFn, SweepFn};
 #[cfg(target_arch = "x86_64")]
 use crate::contracts::{Correlation, Gather, Products, Scatter, Spread, Sweep};
 #[cfg(target_arch = "x86_64")]
@@ -13,6 +13,7 @@ use crate::half_lanes::{Pairs8, Pairs16};
 use crate::lanes::{Array8, Lanes};
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::{F32x8, F32x16};
+use crate::product_format::ProductFormat;
 #[cfg(target_arch = "x86_64")]
 use crate::rounding;
 use crate::tile_loops::{CUBE, SQUARE, Whole};
@@ -56,13 +57,6 @@ pub(crate) struct Half {
     pub gather_square: GatherFn,
     pub products: ProductsFn,
     pub outer: CorrelateFn,
-}
-
-/// How values become bf16.
-#[derive(Clone, Copy)]
-pub(crate) struct Rounding {
-    pub round: RoundFn,
-    pub pair: PairFn,
 }
 
 /// All kernels of one instruction set.
@@ -142,6 +136,13 @@ impl Kernels {
         let fills = |block: &&Block| channels.is_multiple_of(block.lanes);
         let block = self.blocks.iter().find(fills);
         block.unwrap_or_else(|| panic!("winograd: {channels} channels"))
+    }
+}
+
+impl ProductFormat {
+    /// Whether this processor computes in it.
+    pub fn is_present(self) -> bool {
+        self == Self::F32 || Kernels::best().rounding.is_some()
     }
 }
 

@@ -44,6 +44,7 @@ mod ops;
 mod passes;
 mod peak;
 mod problem;
+mod product_format;
 mod rcab;
 #[cfg(target_arch = "x86_64")]
 mod rounding;
@@ -60,4 +61,4 @@ pub use activation::{Activation, Affine};
 pub use norm::Statistics;
 pub use ops::{conv3d, conv3d_add, conv3d_shuffle, conv3d_upsample, normalised, rcab, voxel_shuffle};
 pub use peak::fma_peak;
-pub use problem::{ProductFormat, computing_in};
+pub use product_format::{ProductFormat, computing_in};

@@ -1,9 +1,11 @@
 //! Floor 8 · The passes of a convolution: Winograd's where the transforms are paid for, else direct.
 
+use crate::contracts::Rounding;
 use crate::direct;
-use crate::kernels::{Kernels, Rounding};
+use crate::kernels::Kernels;
 use crate::layout::{Margin, Padded};
-use crate::problem::{Problem, ProductFormat};
+use crate::problem::Problem;
+use crate::product_format::ProductFormat;
 use crate::sweep::{Target, Weights};
 use crate::weight_gradient as correlation;
 use crate::winograd::{self, Map};

@@ -1,43 +1,8 @@
 //! Floor 2 · The sizes of one convolution, and what its passes read.
 
-use std::cell::Cell;
-
 use crate::activation::Activation;
 use crate::layout::{Extent, Margin};
-
-/// The number format that the factors of a convolution's products are rounded to; sums are f32 in both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ProductFormat {
-    /// As they are.
-    #[default]
-    F32,
-    /// To 8 significant bits, where the processor multiplies such numbers twice as fast (`avx512_bf16`); f32 where not.
-    Bf16,
-}
-
-impl ProductFormat {
-    /// Whether this processor computes in it.
-    pub fn is_present(self) -> bool {
-        self == Self::F32 || crate::kernels::Kernels::best().rounding.is_some()
-    }
-}
-
-thread_local! {
-    static PRODUCTS: Cell<ProductFormat> = const { Cell::new(ProductFormat::F32) };
-}
-
-/// Does `work` with the convolutions of this thread in `format`, those on the CPU; their gradients follow them.
-pub fn computing_in<T>(format: ProductFormat, work: impl FnOnce() -> T) -> T {
-    /// Puts back what was there, after a panic too.
-    struct Before(ProductFormat);
-    impl Drop for Before {
-        fn drop(&mut self) {
-            PRODUCTS.set(self.0);
-        }
-    }
-    let _before = Before(PRODUCTS.replace(format));
-    work()
-}
+use crate::product_format::ProductFormat;
 
 /// Sizes of a "same"-padded convolution: kernel 1 or 3, stride 1 or 2, padding `kernel / 2` on each axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +45,7 @@ impl Problem {
             input: [x[2], x[3], x[4]],
             kernel,
             stride,
-            products: PRODUCTS.get(),
+            products: ProductFormat::now(),
         }
     }
 

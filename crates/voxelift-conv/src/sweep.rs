@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use crate::buffer::{Buffer, SLACK};
-use crate::contracts::{Finish, Sweep, SweepFn};
+use crate::contracts::{Finish, Rounding, Sweep, SweepFn};
 use crate::grid::{Grid, Places};
 use crate::halves;
-use crate::kernels::{Kernels, Rounding};
+use crate::kernels::Kernels;
 use crate::layout::{Extent, Padded};
 
 /// Voxels of one task.

@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::contracts::{CorrelateFn, Correlation};
+use crate::contracts::{CorrelateFn, Correlation, Rounding};
 use crate::grid::{Grid, Places};
 use crate::halves;
-use crate::kernels::{Kernels, Rounding};
+use crate::kernels::Kernels;
 use crate::layout::{Extent, Margin, Padded};
 use crate::problem::Problem;
 

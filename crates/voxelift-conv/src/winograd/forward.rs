@@ -7,10 +7,10 @@ use rayon::prelude::*;
 use super::tiles::Tiles;
 use super::{BLOCK_TILES, Tiling, pitch, weights};
 use crate::buffer::Buffer;
-use crate::contracts::{Finish, Gather, Products, ProductsFn, Scatter};
+use crate::contracts::{Finish, Gather, Products, ProductsFn, Rounding, Scatter};
 use crate::grid::Places;
 use crate::halves;
-use crate::kernels::{Block, Kernels, Rounding};
+use crate::kernels::{Block, Kernels};
 use crate::layout::Padded;
 use crate::sweep::{Shared, Target, Weights};
 

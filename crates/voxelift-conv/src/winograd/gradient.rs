@@ -8,9 +8,9 @@ use super::forward::gathered;
 use super::tiles::Tiles;
 use super::{BLOCK_TILES, Tiling, pitch, weights};
 use crate::buffer::Buffer;
-use crate::contracts::{CorrelateFn, Correlation, Spread};
+use crate::contracts::{CorrelateFn, Correlation, Rounding, Spread};
 use crate::halves;
-use crate::kernels::{Block, Kernels, Rounding};
+use crate::kernels::{Block, Kernels};
 use crate::layout::Padded;
 use crate::problem::Problem;
 
