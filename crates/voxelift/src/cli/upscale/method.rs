@@ -18,6 +18,7 @@ use voxelift_volume::{Geometry, Scale, Volume};
 
 use super::super::words::number;
 use super::computing::Computing;
+use super::guard;
 use super::memory::NetworkWork;
 use super::target::Target;
 use crate::terminal::Terminal;
@@ -409,24 +410,10 @@ impl Method {
         name: &str,
         terminal: &Terminal,
     ) -> anyhow::Result<()> {
-        let found = explained(output, input)?;
-        let Self::Model(model) = self else {
-            return Ok(());
-        };
-        if found.beyond > 0 {
-            let ([least, most], [low, high]) = (found.range, found.input);
-            let said = format!(
-                "{} of {} output voxels lie far beyond what the input can explain: {least} to {most} from {low} to {high}",
-                found.beyond,
-                output.data().len()
-            );
-            anyhow::ensure!(
-                model.allow_out_of_range || !found.absurd,
-                "{said}; the model does not fit the scan: try one of the interpolating methods, or pass --allow-out-of-range"
-            );
-            terminal.warn(format!("{name}: {said}"));
+        match self {
+            Self::Model(model) => guard::check(output, input, Some(model.allow_out_of_range), name, terminal),
+            Self::Baseline(_) => Ok(explained(output, input).map(|_| ())?),
         }
-        Ok(())
     }
 
     /// A finer volume over the same field of view: what `target` takes, or as fine as a model of a fixed scale makes it.

@@ -8,6 +8,7 @@ mod computing;
 mod consistency;
 mod finer;
 mod gain;
+mod guard;
 mod labels;
 mod memory;
 mod method;

@@ -25,6 +25,7 @@ use super::super::files::{self, Inputs, Job};
 use super::super::{batch, words};
 use super::choice::refuse_ct;
 use super::computing::Computing;
+use super::guard;
 use super::method::refuse_spikes;
 use super::sidecar::Turn;
 use super::target::Target;
@@ -272,6 +273,7 @@ impl Plan<'_> {
                 baseline(&frame, &protocol)?
             } else {
                 let applied = self.applied(&model, &frame, &protocol, &name, terminal)?;
+                guard::check(&applied.image, &frame, None, &name, terminal)?;
                 found.push(told_of(&applied, &frame));
                 if self.arguments.audit && map.is_none() {
                     map = Some(applied.disagreement);
