@@ -197,3 +197,19 @@ fn calibration_tells_thin_slices_from_thick_ones() {
         assert!((found - thickness).abs() < 0.25, "{thickness}: {calibrated:?}");
     }
 }
+
+#[test]
+fn the_orientations_of_a_shifted_scan_differ_as_those_of_the_scan() {
+    let (_, scan, protocol) = scanned(2);
+    let model = learned(&scan, &protocol, &small(12));
+    let (device, _) = DeviceChoice::Cpu.open().expect("the CPU");
+    let differ = |scan: &Volume| {
+        let applied = apply(&model.network, scan, &protocol, &device, &mut |_, _| Ok(()));
+        applied.expect("applied").disagreement_rms()
+    };
+    let (as_it_is, shifted) = (differ(&scan), differ(&scan.clone().map(|v| v - 3000.0)));
+    assert!(
+        as_it_is > 0.0 && (shifted / as_it_is - 1.0).abs() < 0.01,
+        "{as_it_is} {shifted}"
+    );
+}

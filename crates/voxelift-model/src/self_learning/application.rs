@@ -81,7 +81,8 @@ pub fn apply(
     let Softened { image, noise, weight } = soft(&normalization.invert(first), scan, &protocol.operators())?;
     Ok(Applied {
         image,
-        disagreement: normalization.invert(second),
+        // A difference has the scan's unit, not its zero.
+        disagreement: second.map(|v| v * normalization.factor),
         noise_sigma: noise.sigma,
         consistency_weight: weight,
     })

@@ -9,6 +9,7 @@ use voxelift_model::self_learning::{
     Applied, Event, Keeping, Learned, SelfModel, SliceProtocol, apply, learn, state_key,
 };
 use voxelift_volume::Volume;
+use voxelift_volume::intensity::Normalization;
 
 use super::super::super::files::{self, Job};
 use super::Plan;
@@ -113,8 +114,8 @@ impl Plan<'_> {
 
 /// What a sidecar says of an application.
 pub(super) fn told_of(applied: &Applied, scan: &Volume) -> Value {
-    let differ = voxelift_volume::intensity::foreground_peak(scan)
-        .map(|peak| applied.disagreement_rms() / f64::from(peak))
+    let differ = Normalization::of(scan)
+        .map(|scale| applied.disagreement_rms() / f64::from(scale.factor))
         .ok();
     json!({
         "orientations_differ": differ,
