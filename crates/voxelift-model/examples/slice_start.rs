@@ -48,7 +48,9 @@ struct Slices {
 /// Painted scans held at a time, and steps after which the oldest is replaced.
 const PAINTED: usize = 20;
 const REPAINT: u64 = 150;
-/// Copies of each real scan: as it is, and with other intensities, drawn anew now and then.
+/// The rate at its highest.
+const RATE: f64 = 5e-4;
+/// Thick slices across a patch, voxels along it, and patches a step.
 const ROWS: usize = 16;
 const COLUMNS: usize = 64;
 const BATCH: usize = 16;
@@ -80,6 +82,8 @@ fn train(list: &str, save: &Path, steps: u64, seed: u64) -> Result<(), Box<dyn E
     let mut adam = Adam::default();
     let learning = LearningConfig {
         length: Length::Steps(steps),
+        from_scratch: true,
+        learning_rate: RATE,
         ..LearningConfig::default()
     };
     let optimizer = OptimizerConfig {
