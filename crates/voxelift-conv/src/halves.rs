@@ -49,21 +49,9 @@ pub(crate) fn ahead(rounding: Rounding, values: &[f32], step: usize) -> Buffer {
     words
 }
 
-/// Rows of `width` values two by two: row `i` of the result holds rows `2 i` and `2 i + 1`, the last one zeros above where there is none.
-pub(crate) fn rows(rounding: Rounding, values: &[f32], width: usize) -> Buffer {
-    let count = values.len() / width;
-    let mut words = Buffer::any(count.div_ceil(2) * width);
-    let to = words.values_mut().chunks_exact_mut(width);
-    for (pair, to) in values[..count * width].chunks(2 * width).zip(to) {
-        let high = (pair.len() > width).then(|| pair[width..].as_ptr());
-        // SAFETY: the function is of this processor; each row holds `width` values.
-        unsafe { (rounding.pair)(pair.as_ptr(), high, width, to.as_mut_ptr()) }
-    }
-    words
-}
-
-/// As [`rows`], in the same memory.
-pub(crate) fn rows_in_place(rounding: Rounding, values: &mut [f32], width: usize) {
+/// Rows of `width` values two by two, in their own memory: row `i` then holds rows `2 i` and `2 i + 1`, the last one zeros above where
+/// there is none.
+pub(crate) fn rows(rounding: Rounding, values: &mut [f32], width: usize) {
     let count = values.len() / width;
     let start = values.as_mut_ptr();
     for pair in 0..count.div_ceil(2) {

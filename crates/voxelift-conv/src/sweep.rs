@@ -193,14 +193,14 @@ pub(crate) fn run(
             continue;
         }
         for (block, first, channels) in kernels.columns(weights.to) {
-            let packed = weights.packed(pass, first, block.width);
-            let (pass, kernel, packed) = match (rounding, block.half) {
+            let mut packed = weights.packed(pass, first, block.width);
+            let (pass, kernel) = match (rounding, block.half) {
                 (Some(rounding), Some(half)) => {
                     let values = pass.taps.len() * pass.taps_x.len() * weights.from * block.width;
-                    let packed = halves::rows(rounding, &packed.values()[..values], block.width);
-                    (&halved[index], half.sweep, packed)
+                    halves::rows(rounding, &mut packed.values_mut()[..values], block.width);
+                    (&halved[index], half.sweep)
                 }
-                _ => (pass, block.sweep, packed),
+                _ => (pass, block.sweep),
             };
             work.push(Work {
                 pass,

@@ -94,14 +94,14 @@ fn columns<'a>(
 ) -> Vec<Column<'a>> {
     let groups = map.places.iter().enumerate();
     let column = |(group, places), (block, first, channels): (&'static Block, _, _)| {
-        let packed = weights::packed(&map.weights, group, first, channels, block.width);
+        let mut packed = weights::packed(&map.weights, group, first, channels, block.width);
         let values = tiling.frequencies() * map.weights.from * block.width;
-        let (products, packed) = match (rounding, block.half) {
-            (Some(rounding), Some(half)) => (
-                half.products,
-                halves::rows(rounding, &packed.values()[..values], block.width),
-            ),
-            _ => (block.products, packed),
+        let products = match (rounding, block.half) {
+            (Some(rounding), Some(half)) => {
+                halves::rows(rounding, &mut packed.values_mut()[..values], block.width);
+                half.products
+            }
+            _ => block.products,
         };
         Column {
             block,

@@ -140,7 +140,7 @@ fn pair(rounding: Option<Rounding>, buffer: &mut Buffer, tiles: usize, channels:
     let Some(rounding) = rounding else { return };
     let pitch = pitch(channels);
     for frequency in buffer.values_mut().chunks_exact_mut(pitch) {
-        halves::rows_in_place(rounding, &mut frequency[..tiles * channels], channels);
+        halves::rows(rounding, &mut frequency[..tiles * channels], channels);
     }
 }
 

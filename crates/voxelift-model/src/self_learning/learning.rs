@@ -148,11 +148,11 @@ fn learn_in(
                 Length::Budget(budget) => {
                     let left = budget.saturating_sub(begin.elapsed());
                     let source = source.as_ref().expect("there are steps");
-                    let pace = Pace::measured(scan, source, &network, config, start.as_ref(), device)?;
+                    let pace = Pace::measured(scan, source, &network, config, start, device)?;
                     pace.steps(left, scan.data().len())
                 }
             };
-            State::new(&network, config.seed, steps, start.as_ref(), device)
+            State::new(&network, config.seed, steps, start, device)
         }
     };
     sink(Event::Planned {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -115,12 +116,15 @@ pub struct Start {
 const BUILT_IN: &[u8] = include_bytes!("../../models/slices-start.safetensors");
 
 impl Start {
-    /// The weights in the box.
+    /// The weights in the box, read once.
     ///
     /// # Panics
     /// When they are damaged, which a test looks at.
-    pub fn built_in() -> Self {
-        Self::decode(BUILT_IN, Path::new("built-in start")).expect("the built-in start is whole")
+    pub fn built_in() -> &'static Self {
+        static START: LazyLock<Start> = LazyLock::new(|| {
+            Start::decode(BUILT_IN, Path::new("built-in start")).expect("the built-in start is whole")
+        });
+        &START
     }
 
     fn decode(bytes: &[u8], origin: &Path) -> Result<Self> {
@@ -172,7 +176,7 @@ impl Start {
                 *drawn = learned.clone();
             }
         }
-        replaced(network, &all).ok()
+        Some(replaced(network, &all).expect("tensors of the sizes that the card names"))
     }
 }
 

@@ -8,7 +8,6 @@ use super::embeddings::Embeddings;
 use super::objective::Objective;
 use super::state::{GeneratorSide, TrainState};
 use super::views::{DecoderViews, Views};
-
 use crate::batch::{TargetBatch, UnpairedBatch};
 use crate::config::Config;
 use crate::device::Precision;

@@ -181,6 +181,16 @@ fn thick_slices_get_the_built_in_network_where_no_method_is_named() {
     };
     let gain = 10.0 * (error("cubic.nii.gz") / error("out/lr_sr.nii.gz")).log10();
     assert!(gain > 0.3, "{gain:.2} dB");
+    // A spike would drown the scan: nobody named the network for it.
+    let mut spiked = bench.read("scans/lr.nii");
+    let middle = spiked.data().len() / 2;
+    spiked.data_mut()[middle] = 1e7;
+    bench.write("spiked.nii", &spiked);
+    bench.refuses(
+        1,
+        &["upscale", "spiked.nii", "-o", "no.nii"],
+        &["spiked.nii", "far beyond the rest"],
+    );
     // In a folder both kinds are served, and what is there already stays.
     let mixed = [&batch[..4], &["--spacing", "2.5"]].concat();
     std::fs::remove_dir_all(bench.path("out")).expect("removed");

@@ -13,7 +13,7 @@ use crate::terminal::Terminal;
 
 /// Why a scan of thick slices that nobody named a method for was made finer as it was.
 pub(super) const CHOSEN: &str = "the built-in network for thick slices; --method self learns from this very scan as well, which takes minutes and \
-     gains more";
+     mostly gains more";
 
 /// The built-in network for slices, for scans of thick slices that nobody named a method for.
 pub struct BuiltInForSlices<'a> {

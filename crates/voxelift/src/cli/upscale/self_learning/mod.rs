@@ -348,7 +348,7 @@ impl Plan<'_> {
         let own = &self.arguments.learning;
         let model = self.arguments.model.as_deref();
         let start = (model.is_none() && self.config.starts()).then(Start::built_in);
-        let start = start.as_ref().map(Start::content);
+        let start = start.map(Start::content);
         let mut how = json!({
             "method": "self",
             "target": self.target.as_ref().map_or("isotropic".to_owned(), Target::to_string),
