@@ -32,5 +32,6 @@ pub mod onnx;
 pub mod self_learning;
 
 pub mod scoring;
+pub mod upscale;
 
 pub mod train;

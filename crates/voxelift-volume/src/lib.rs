@@ -18,6 +18,7 @@ pub mod kspace;
 pub mod nifti;
 pub mod phantom;
 pub mod resample;
+pub mod words;
 
 pub mod appearance;
 pub mod cohort;
@@ -41,6 +42,7 @@ pub mod scan;
 pub mod audit;
 pub mod doctor;
 pub mod expected;
+pub mod target;
 
 pub use error::{Result, VolumeError};
 pub use volume::{Geometry, Scale, Turn, Volume, VoxelMap};

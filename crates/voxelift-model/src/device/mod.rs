@@ -1,5 +1,6 @@
 //! Floor 4 · DeviceChoice -> burn Device; the only room naming a backend.
 
+mod computing;
 mod gpu;
 mod precision;
 
@@ -8,6 +9,7 @@ use std::str::FromStr;
 
 pub use burn::tensor::Device;
 
+pub use computing::Computing;
 pub use gpu::Gpu;
 pub use precision::Precision;
 pub use voxelift_conv::{ProductFormat, computing_in};

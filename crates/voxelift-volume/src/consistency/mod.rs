@@ -41,10 +41,12 @@
 mod acquired;
 mod disagreement;
 mod finest;
+mod mode;
 mod noise;
 
 pub use acquired::{Acquired, Acquisition, Dimensions, Protocol};
 pub use disagreement::Disagreement;
+pub use mode::{Agreement, Mode};
 pub use noise::{NoiseLevel, NoiseSource};
 
 use crate::degrade::{Operator, Operators, Transfer};

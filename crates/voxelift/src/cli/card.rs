@@ -9,8 +9,7 @@ use voxelift_volume::appearance::CONTRAST;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::error::one_line;
 use voxelift_volume::metrics::{Direction, Score};
-
-use super::words::{counted, number};
+use voxelift_volume::words::{counted, number};
 
 /// The card, a line or a few each for what a user asks of a model.
 pub fn in_words(path: &Path, card: &ModelCard) -> String {

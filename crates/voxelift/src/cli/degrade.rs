@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use voxelift_volume::degrade::{Degradation, Grid, Operators};
-use voxelift_volume::{Scale, VoxelMap};
+use voxelift_volume::{Scale, VoxelMap, words};
 
+use super::files;
 use super::options::{ReadArguments, Spacing, WriteArguments, fraction};
 use super::upscale::sidecar;
-use super::{files, words};
 use crate::failure::Outcome;
 use crate::terminal::{self, Terminal};
 

@@ -7,10 +7,10 @@ use serde_json::json;
 use voxelift_model::model_file::ModelFile;
 use voxelift_volume::intensity::{Mask, Normalization, percentile};
 use voxelift_volume::nifti::{Header, ReadOptions};
-use voxelift_volume::{Result, Volume, scan};
+use voxelift_volume::{Result, Volume, scan, words};
 
+use super::card;
 use super::options::ReadArguments;
-use super::{card, words};
 use crate::failure::Outcome;
 use crate::terminal;
 

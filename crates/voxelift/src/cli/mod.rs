@@ -19,7 +19,6 @@ mod train;
 mod upscale;
 mod version;
 mod view;
-mod words;
 
 use std::process::ExitCode;
 use std::sync::Arc;

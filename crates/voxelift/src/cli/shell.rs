@@ -72,7 +72,7 @@ pub fn man(arguments: &ManArguments) -> anyhow::Result<Outcome> {
     terminal::print(format!(
         "{}: {}\n",
         arguments.folder.display(),
-        super::words::counted(count, "page")
+        voxelift_volume::words::counted(count, "page")
     ))?;
     Ok(Outcome::Done)
 }

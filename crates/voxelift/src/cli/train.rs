@@ -16,9 +16,10 @@ use voxelift_model::scoring::{SR, SR_CONSISTENT};
 use voxelift_model::train::{self, Event, Prepared};
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::files::write_atomically;
+use voxelift_volume::words::counted;
 
 use super::report;
-use super::words::counted;
+
 use crate::failure::Outcome;
 use crate::picture::comparison;
 use crate::report::of_run;

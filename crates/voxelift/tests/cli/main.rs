@@ -6,6 +6,7 @@ mod consistency;
 mod faults;
 mod interrupted;
 mod killed;
+mod library;
 mod models;
 mod refusals;
 mod report;

@@ -111,7 +111,7 @@ pub fn run(arguments: &BidsArguments, terminal: &Terminal) -> anyhow::Result<Out
         };
         terminal.say(format!(
             "{} by {how}",
-            super::words::counted(of_method.len(), "scan")
+            voxelift_volume::words::counted(of_method.len(), "scan")
         ));
         match arguments.upscaled(&of_method, method, &work, terminal) {
             Ok(Outcome::Interrupted) => return Ok(Outcome::Interrupted),

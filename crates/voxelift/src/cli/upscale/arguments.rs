@@ -4,18 +4,20 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use voxelift_model::device::{DeviceChoice, Precision};
+use voxelift_model::device::{Computing, DeviceChoice, Precision};
 use voxelift_model::self_learning::SelfModel;
 use voxelift_volume::Scale;
 use voxelift_volume::baseline::Baseline;
-use voxelift_volume::consistency::Acquired;
+use voxelift_volume::consistency::{Acquired, Mode};
+use voxelift_volume::scan;
+use voxelift_volume::target::Target;
 
 use super::super::files::{self, Inputs, Job};
 use super::super::options::{ReadArguments, Spacing, WriteArguments};
 use super::super::view;
 use super::audit::AuditFiles;
-use super::consistency::Consistency;
-use super::memory::Bytes;
+use super::bytes::Bytes;
+use super::consistency::ModeArgument;
 use super::self_learning::SelfArguments;
 use super::{Plan, sidecar};
 use crate::failure::usage;
@@ -59,19 +61,19 @@ pub struct UpscaleArguments {
     /// beside the output
     #[arg(long, value_name = "L")]
     pub(super) labels: Option<PathBuf>,
-    /// Voxels along a tile; it belongs to the answer, since attention averages over it [default: the model's]
+    /// Voxels along a tile; it belongs to the output, since attention averages over it [default: the model's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(4..))]
     pub(super) tile: Option<u16>,
     /// The most that the program may take, as 4G or 512M: smaller tiles where need be, and fewer scans side by side [default:
     /// the tile asked for, and half of what the machine has left for scans side by side]
     #[arg(long, value_name = "SIZE")]
     pub(super) memory: Option<Bytes>,
-    /// Average the model's answers over the eight mirrorings of the scan: eight times the time
+    /// Average the model's outputs over the eight mirrorings of the scan: eight times the time
     #[arg(long)]
     pub(super) ensemble: bool,
     /// Put what the scan measured back into the output [default: soft; off where one of the baselines is named]
     #[arg(long, value_enum)]
-    pub(super) consistency: Option<Consistency>,
+    pub(super) consistency: Option<ModeArgument>,
     /// What made the scan, for --consistency: auto, kspace, window:CUTOFF,EDGE, box, cubic, gaussian:SIGMA (in voxels of the
     /// scan), slice:gaussian,MM[,GAP] or slice:box,MM[,GAP] (thickness and gap of the slices in mm), or three of them as x/y/z
     #[arg(
@@ -172,7 +174,7 @@ impl UpscaleArguments {
     /// Refuses to write over what is beside an output.
     pub(super) fn refuse_existing(&self, plan: &Plan, job: &Job, protected: &Inputs) -> anyhow::Result<()> {
         let force = self.write.force;
-        if sidecar::is_kept(plan, false) {
+        if plan.keeps_sidecars(false) {
             sidecar::refuse_existing(&job.output, force)?;
         }
         if self.audit {
@@ -184,6 +186,27 @@ impl UpscaleArguments {
             files::refuse_existing(&beside.json, force)?;
         }
         Ok(())
+    }
+
+    /// The grid asked for.
+    ///
+    /// # Errors
+    /// When the file that it is to be like cannot be read.
+    pub(super) fn target(&self) -> anyhow::Result<Option<Target>> {
+        Ok(match (self.scale, self.spacing, &self.like) {
+            (_, _, Some(reference)) => Some(Target::Like(Box::new(scan::read_header(reference)?.0))),
+            (_, Some(spacing), None) => Some(Target::Spacing(spacing.0)),
+            (Some(scale), None, None) => Some(Target::Scale(scale)),
+            (None, None, None) => None,
+        })
+    }
+
+    /// Where networks compute.
+    pub(super) fn computing(&self) -> Computing {
+        Computing {
+            device: self.device,
+            precision: self.precision,
+        }
     }
 
     /// Whether nothing says how the finer voxels are to be made.
@@ -210,7 +233,7 @@ impl UpscaleArguments {
             return Ok(method);
         }
         let learned = method == MethodArgument::SelfLearned;
-        if learned && self.consistency.is_some_and(|mode| mode != Consistency::Soft) {
+        if learned && self.consistency.is_some_and(|mode| mode.0 != Mode::Soft) {
             return Err(usage(
                 "--consistency: --method self always puts back what the scan measured as far as its noise allows (soft); \
                  leave it out",

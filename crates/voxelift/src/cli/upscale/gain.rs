@@ -1,27 +1,26 @@
 //! What a model may be expected to gain, in words and in the sidecar.
 
 use serde_json::{Value, json};
+use voxelift_model::upscale::{Method, Upscaling};
 use voxelift_volume::expected::Expected;
+use voxelift_volume::words::number;
 
-use super::super::words;
-use super::choice::Choice;
-use super::method::Method;
 use crate::terminal::Terminal;
 
 /// What a model may be expected to do for a scan, in a sentence; a warning where a baseline does better.
-pub fn told(choice: &Choice<'_>, name: &str, terminal: &Terminal) -> Option<String> {
-    if !matches!(choice.method, Method::Model(_)) {
+pub fn in_words(upscaling: &Upscaling<'_>, name: &str, terminal: &Terminal) -> Option<String> {
+    if !matches!(upscaling.method(), Method::Model(_)) {
         return None;
     }
-    let Some(expected) = &choice.expected else {
-        return choice.because.as_ref().map(|_| {
+    let Some(expected) = upscaling.expected() else {
+        return upscaling.because().map(|_| {
             "expected gain: unknown, since the scan is too small to degrade it once more and measure"
                 .to_owned()
         });
     };
     let by = expected
         .factors
-        .map(|factor| words::number((factor * 100.0).round() / 100.0))
+        .map(|factor| number((factor * 100.0).round() / 100.0))
         .join("x");
     let (baseline, gain_db) = (expected.baseline, expected.gain_db);
     let percent = 100.0 * (expected.error_ratio() - 1.0).abs();

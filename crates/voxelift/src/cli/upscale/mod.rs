@@ -3,25 +3,23 @@
 mod acquired;
 mod arguments;
 mod audit;
-mod choice;
-mod computing;
+mod bytes;
 mod consistency;
 mod finer;
 mod gain;
-mod guard;
+mod hearing;
 mod labels;
-mod memory;
-mod method;
+mod refusal;
 mod self_learning;
 pub mod sidecar;
-mod target;
 
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
 use voxelift_model::infer::UpscaleOptions;
-use voxelift_volume::consistency::Acquired;
+use voxelift_model::model_file::ModelFile;
+use voxelift_model::upscale::{BuiltIn, Method, Methods, Model, Upscaler, Upscaling, Wishes};
 use voxelift_volume::nifti::{ReadOptions, WriteOptions};
-use voxelift_volume::scan;
 
 use super::batch;
 use super::files::{self, Found as FoundScan, Inputs, Job};
@@ -29,26 +27,17 @@ use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
 pub use arguments::{MethodArgument, UpscaleArguments};
 pub use audit::AuditFiles;
-use choice::{BuiltIn, Methods};
-use computing::Computing;
-use consistency::Consistency;
-use memory::Budget;
-use method::{Method, Model};
+use refusal::in_options;
 use self_learning::BuiltInForSlices;
-use target::Target;
 
 /// Everything about a run that does not depend on the input: the arguments, resolved.
 #[derive(Debug)]
 struct Plan {
-    methods: Methods,
-    target: Target,
-    consistency: Consistency,
-    acquired: Acquired,
+    upscaler: Upscaler,
     audit: bool,
     labels: Option<PathBuf>,
     like: Option<PathBuf>,
     anonymise: bool,
-    budget: Budget,
     read: ReadOptions,
     write: WriteOptions,
 }
@@ -122,7 +111,7 @@ pub fn run_on(
             None => plan.carry_out(job, batch, waits, terminal),
         },
     )?;
-    for notes in plan.methods.notes() {
+    for notes in plan.upscaler.methods().notes() {
         terminal.say(format!("about the model: {notes}"));
     }
     arguments.shown(jobs, terminal)?;
@@ -135,63 +124,84 @@ impl Plan {
         method: MethodArgument,
         terminal: &Terminal,
     ) -> anyhow::Result<Self> {
-        let options = UpscaleOptions {
-            tile: arguments.tile.map(usize::from),
-            ensemble: arguments.ensemble,
-        };
-        let computing = Computing {
-            device: arguments.device,
-            precision: arguments.precision,
-        };
-        let methods = match method {
-            MethodArgument::Model if arguments.leaves_the_choice() => {
-                Methods::BuiltIn(Box::new(BuiltIn::load(computing, options, terminal)?))
-            }
-            MethodArgument::Model => Methods::Named(Method::Model(Box::new(Model::load(
-                arguments.model.as_deref(),
-                computing,
-                options,
-                arguments.allow_out_of_range,
-                terminal,
-            )?))),
-            MethodArgument::Baseline(baseline) => Methods::Named(Method::Baseline(baseline)),
-            MethodArgument::SelfLearned => unreachable!("it goes its own way"),
-        };
-        if let (true, Methods::Named(Method::Model(model))) = (arguments.audit, &methods) {
-            // What an audit cannot look at is told before the work.
-            model.operators()?;
-        }
-        let target = match (arguments.scale, arguments.spacing, &arguments.like) {
-            (_, _, Some(reference)) => Target::Like(Box::new(scan::read_header(reference)?.0)),
-            (_, Some(spacing), None) => Target::Spacing(spacing.0),
-            (None, None, None) => methods.default_target(),
-            (Some(scale), None, None) => match methods.fixed_scale() {
-                Some(fixed) if fixed != scale => {
-                    return Err(usage(format!(
-                        "--scale {scale}: the model's scale is {fixed}; leave --scale out, or choose --spacing"
-                    )));
-                }
-                _ => Target::Scale(scale),
-            },
-        };
-        let by_default = if methods.are_models() {
-            Consistency::Soft
-        } else {
-            Consistency::Off
-        };
-        let consistency = arguments.consistency.unwrap_or(by_default);
-        Ok(Self {
-            methods,
-            target,
-            consistency,
+        let methods = methods(arguments, method, terminal)?;
+        let read = arguments.read.options();
+        let wishes = Wishes {
+            target: arguments.target()?,
+            consistency: arguments.consistency.map(|mode| mode.0),
             acquired: arguments.acquired,
+            audit: arguments.audit,
+            memory: arguments.memory.map(|bytes| bytes.0),
+            max_voxels: read.max_voxels,
+        };
+        Ok(Self {
+            upscaler: Upscaler::new(methods, wishes).map_err(in_options)?,
             audit: arguments.audit,
             labels: arguments.labels.clone(),
             like: arguments.like.clone(),
             anonymise: arguments.write.anonymise,
-            budget: Budget::new(arguments.memory)?,
-            read: arguments.read.options(),
+            read,
             write: arguments.write.options(&[]),
         })
     }
+
+    /// Whether outputs have sidecars: in a batch each, so that it can go on; alone those that need more than the command to be made
+    /// again: a model's, and what data consistency was asked for.
+    fn keeps_sidecars(&self, batch: bool) -> bool {
+        batch || self.upscaler.is_consistent() || self.upscaler.methods().are_models()
+    }
+
+    /// What an output depends on, as its sidecar tells it.
+    ///
+    /// # Errors
+    /// When a file that it depends on cannot be read.
+    fn described(&self, upscaling: &Upscaling<'_>, job: &Job) -> anyhow::Result<Value> {
+        let mut how = self.of_files(json!(upscaling.provenance()), job)?;
+        if self.anonymise {
+            how[sidecar::ANONYMISED] = json!(true);
+            sidecar::without_folders(&mut how);
+        }
+        Ok(how)
+    }
+
+    /// The same with the files that it depends on.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    fn of_files(&self, how: Value, job: &Job) -> anyhow::Result<Value> {
+        let beside = [&self.labels, &self.like];
+        sidecar::of_files(how, job, &self.read, &self.write, self.audit, beside)
+    }
+}
+
+/// The method that is named, or those in the program.
+fn methods(
+    arguments: &UpscaleArguments,
+    method: MethodArgument,
+    terminal: &Terminal,
+) -> anyhow::Result<Methods> {
+    let options = UpscaleOptions {
+        tile: arguments.tile.map(usize::from),
+        ensemble: arguments.ensemble,
+    };
+    let computing = arguments.computing();
+    if let MethodArgument::Model | MethodArgument::SelfLearned = method {
+        terminal.detail(format!("networks on {}", computing.open()?.1));
+    }
+    Ok(match method {
+        MethodArgument::Model if arguments.leaves_the_choice() => {
+            Methods::BuiltIn(Box::new(BuiltIn::load(computing, options).map_err(in_options)?))
+        }
+        MethodArgument::Model => {
+            let file = arguments
+                .model
+                .as_deref()
+                .map_or_else(|| Ok(ModelFile::built_in()), ModelFile::open)?;
+            let model = Model::of(&file, computing, options).map_err(in_options)?;
+            let model = model.allowing_out_of_range(arguments.allow_out_of_range);
+            Methods::Named(Method::Model(Box::new(model)))
+        }
+        MethodArgument::Baseline(baseline) => Methods::Named(Method::Baseline(baseline)),
+        MethodArgument::SelfLearned => unreachable!("it goes its own way"),
+    })
 }

@@ -11,20 +11,16 @@ use anyhow::Context;
 use serde_json::{Map, Value, json};
 use voxelift_model::cache;
 use voxelift_volume::VolumeError;
-use voxelift_volume::consistency::Acquisition;
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::nifti::{ReadOptions, WriteOptions};
 
 use super::super::files::{self, Job};
-use super::Plan;
-use super::choice::Choice;
-use super::consistency::Consistency;
 use crate::terminal::Terminal;
 
 /// The key that says that the work is under way, or was cut off.
 const UNDER_WAY: &str = "under_way";
 /// The key that says that free text was dropped.
-const ANONYMISED: &str = "anonymise";
+pub(super) const ANONYMISED: &str = "anonymise";
 /// The key of what was written: file names and their SHA-256.
 const OUTPUTS: &str = "outputs";
 
@@ -33,47 +29,8 @@ pub fn beside(output: &Path) -> PathBuf {
     output.with_file_name(format!("{}.json", files::stem(output)))
 }
 
-/// Whether an output has one: in a batch each, so that it can go on; alone those that need more than the command to be made
-/// again: a model's, and what data consistency was asked for.
-pub(super) fn is_kept(plan: &Plan, batch: bool) -> bool {
-    batch || plan.consistency != Consistency::Off || plan.methods.are_models()
-}
-
-/// What an output depends on, as its sidecar tells it.
-///
-/// # Errors
-/// When a file that it depends on cannot be read.
-pub(super) fn described(
-    plan: &Plan,
-    choice: &Choice<'_>,
-    job: &Job,
-    tile: Option<usize>,
-    acquisition: Option<&Acquisition>,
-) -> anyhow::Result<Value> {
-    let mut how = choice.method.sidecar(tile);
-    how["target"] = json!(choice.target.to_string());
-    how["consistency"] = json!({"mode": plan.consistency.name()});
-    if let Some(acquisition) = acquisition {
-        let (operators, because) = (acquisition.operators.to_string(), &acquisition.because);
-        how["acquired"] = json!({"operators": operators, "because": because});
-    }
-    let mut how = of_files(
-        how,
-        job,
-        &plan.read,
-        &plan.write,
-        plan.audit,
-        [&plan.labels, &plan.like],
-    )?;
-    if plan.anonymise {
-        how[ANONYMISED] = json!(true);
-        without_folders(&mut how);
-    }
-    Ok(how)
-}
-
 /// Leaves the names of files without the folders that they lie in, which may name somebody.
-fn without_folders(how: &mut Value) {
+pub(super) fn without_folders(how: &mut Value) {
     let names = ["/source", "/labels/file", "/like/file"];
     for name in names {
         if let Some(path) = how.pointer_mut(name)

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use voxelift_model::self_learning::{Length, START_SCALES, SliceProtocol, gaussian};
+use voxelift_model::self_learning::{START_SCALES, SliceProtocol, gaussian};
+use voxelift_volume::consistency::Mode;
 
 use super::super::super::files::{Inputs, Job};
 use super::super::UpscaleArguments;
-use super::super::consistency::Consistency;
 use super::{Made, Plan, plan};
 use crate::terminal::Terminal;
 
@@ -31,16 +31,13 @@ impl<'a> BuiltInForSlices<'a> {
         arguments: &'a UpscaleArguments,
         terminal: &Terminal,
     ) -> anyhow::Result<Option<Self>> {
-        let soft = arguments.consistency.is_none_or(|mode| mode == Consistency::Soft);
+        let soft = arguments.consistency.is_none_or(|mode| mode.0 == Mode::Soft);
         let plain = soft && !arguments.ensemble && !arguments.audit && arguments.tile.is_none();
         if !arguments.leaves_the_choice() || !plain {
             return Ok(None);
         }
-        let mut plan = plan(arguments, terminal)?;
-        plan.chosen = true;
-        plan.config.length = Length::Steps(0);
         Ok(Some(Self {
-            plan,
+            plan: plan(arguments, true, terminal)?,
             turn: Mutex::new(()),
         }))
     }

@@ -2,9 +2,6 @@
 
 mod arguments;
 mod built_in;
-mod learned;
-mod place;
-mod slices;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,21 +11,20 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use voxelift_model::cache;
-use voxelift_model::device::{Device, Precision};
+use voxelift_model::device::Precision;
 use voxelift_model::self_learning::{
-    LearningConfig, SELF_TEST_LIMIT, SelfModel, Start, baseline, thick_axis,
+    Keeping, Learned, Length, SELF_TEST_LIMIT, SelfModel, Start, state_key, thick_axis,
 };
-use voxelift_volume::intensity::Normalization;
+use voxelift_model::upscale::{ByNetwork, SliceUpscaler, SliceUpscaling, SliceWishes, gains};
 use voxelift_volume::nifti::{OutputType, ReadOptions, WriteOptions};
+use voxelift_volume::target::Target;
+use voxelift_volume::{Volume, words};
 
+use super::super::batch;
 use super::super::files::{self, Inputs, Job};
-use super::super::{batch, words};
-use super::choice::refuse_ct;
-use super::computing::Computing;
-use super::guard;
-use super::method::refuse_spikes;
+use super::hearing::hearing;
+use super::refusal::in_options;
 use super::sidecar::Turn;
-use super::target::Target;
 use super::{UpscaleArguments, acquired, labels, sidecar};
 use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
@@ -36,20 +32,15 @@ pub use arguments::SelfArguments;
 use arguments::Time;
 pub use built_in::BuiltInForSlices;
 use built_in::CHOSEN;
-use learned::told_of;
-use place::{Place, check_memory};
 
 /// What does not depend on the scan.
 struct Plan<'a> {
     arguments: &'a UpscaleArguments,
-    config: LearningConfig,
+    upscaler: SliceUpscaler,
     /// Whether nobody asked for this method: then the built-in network is applied as it is.
     chosen: bool,
     /// Learned before, in place of learning now.
     model: Option<SelfModel>,
-    /// The grid asked for; none for voxels as long in each direction as in plane.
-    target: Option<Target>,
-    device: Device,
     read: ReadOptions,
     write: WriteOptions,
     stop: Arc<AtomicBool>,
@@ -75,7 +66,7 @@ pub fn run(
     if let Some(path) = &own.keep_model {
         files::refuse_existing(path, arguments.write.force)?;
     }
-    let plan = plan(arguments, terminal)?;
+    let plan = plan(arguments, false, terminal)?;
     for signal in [SIGINT, SIGTERM, SIGUSR1] {
         signal_hook::flag::register(signal, Arc::clone(&plan.stop))?;
     }
@@ -106,40 +97,40 @@ pub fn run(
     })
 }
 
-/// What is asked for, resolved.
+/// What is asked for, resolved; where the method was `chosen`, nothing is learned.
 ///
 /// # Errors
 /// When the device or a file is not there.
-fn plan<'a>(arguments: &'a UpscaleArguments, terminal: &Terminal) -> anyhow::Result<Plan<'a>> {
-    let computing = Computing {
-        device: arguments.device,
-        precision: arguments.precision,
+fn plan<'a>(arguments: &'a UpscaleArguments, chosen: bool, terminal: &Terminal) -> anyhow::Result<Plan<'a>> {
+    let computing = arguments.computing();
+    terminal.detail(format!("networks for slices on {}", computing.open()?.1));
+    let mut learning = arguments.learning.config();
+    learning.precision = arguments.precision;
+    if chosen {
+        learning.length = Length::Steps(0);
+    }
+    let read = arguments.read.options();
+    let wishes = SliceWishes {
+        target: arguments.target()?,
+        acquired: arguments.acquired,
+        learning,
+        may_gain_nothing: arguments.learning.allow_no_gain,
+        orientations: arguments.audit,
+        memory: arguments.memory.map(|bytes| bytes.0),
+        max_voxels: read.max_voxels,
     };
-    let (device, name) = computing.open()?;
-    terminal.detail(format!("networks for slices on {name}"));
+    let upscaler = SliceUpscaler::new(computing, wishes).map_err(in_options)?;
     let model = arguments
         .model
         .as_deref()
-        .map(|path| SelfModel::read(path, &device));
-    let target = match (arguments.scale, arguments.spacing, &arguments.like) {
-        (_, _, Some(reference)) => Some(Target::Like(Box::new(
-            voxelift_volume::scan::read_header(reference)?.0,
-        ))),
-        (_, Some(spacing), None) => Some(Target::Spacing(spacing.0)),
-        (Some(scale), None, None) => Some(Target::Scale(scale)),
-        (None, None, None) => None,
-    };
+        .map(|path| SelfModel::read(path, upscaler.device()))
+        .transpose()?;
     Ok(Plan {
         arguments,
-        config: LearningConfig {
-            precision: arguments.precision,
-            ..arguments.learning.config()
-        },
-        chosen: false,
-        model: model.transpose()?,
-        target,
-        device,
-        read: arguments.read.options(),
+        upscaler,
+        chosen,
+        model,
+        read,
         write: arguments.write.options(&[]),
         stop: Arc::new(AtomicBool::new(false)),
     })
@@ -208,30 +199,24 @@ impl Plan<'_> {
         let mut frames = scan.frames;
         let first = frames.next().context("a scan without a volume")??;
         let count = scan.header.frames();
-        if self.chosen {
-            refuse_ct(&first)
-                .and_then(|()| refuse_spikes(&first))
-                .with_context(|| input.clone())?;
-        } else if let Some(spikes) = Normalization::of(&first)?.spikes_told(&first) {
-            terminal.warn(format!("{input}: {spikes}: it spreads over the output"));
-        }
         anyhow::ensure!(
             !self.arguments.audit || count == 1,
             "{input}: holds {count} volumes; --audit looks at one"
         );
-        let learned = self.model.as_ref().map(|model| &model.card.protocol);
-        let acquired = &self.arguments.acquired;
-        let protocol = slices::protocol(acquired, learned, &first, &scan.header, &job.input, terminal)
+        let name = job.name();
+        let protocol = acquired::protocol(&job.input, &scan.header);
+        let upscaling = self
+            .upscaler
+            .plan(
+                &first,
+                &protocol,
+                self.model.as_ref(),
+                count,
+                &mut hearing(&name, terminal),
+            )
+            .map_err(in_options)
             .with_context(|| input.clone())?;
-        check_memory(self.arguments.memory, &geometry, &protocol).with_context(|| input.clone())?;
-        let place = Place::new(
-            self.target.as_ref(),
-            &geometry,
-            &protocol,
-            count,
-            self.read.max_voxels,
-        )?;
-        let mut header = place.header(&scan.header);
+        let mut header = upscaling.header(&scan.header);
         if self.arguments.write.anonymise {
             header.anonymise();
         }
@@ -241,12 +226,11 @@ impl Plan<'_> {
             .as_ref()
             .map(|path| labels::on_grid(path, &header, &self.read, terminal))
             .transpose()?;
-        let Some(model) = self.learned(&first, &protocol, job, &beside.state, terminal)? else {
+        let Some(model) = self.learned(&first, &upscaling, job, &beside.state, terminal)? else {
             return Ok(Made::Interrupted);
         };
-        let gains = model.card.self_test.as_ref().is_none_or(|test| test.gains());
-        let replaced = !gains && !self.arguments.learning.allow_no_gain;
-        if !gains {
+        let replaced = !upscaling.applies(&model);
+        if !gains(&model) {
             let instead = if replaced && self.chosen {
                 "the cubic B-spline made consistent with the scan is written instead; --method self learns from the scan itself, in \
                  minutes"
@@ -264,23 +248,17 @@ impl Plan<'_> {
                 }
             ));
         }
-        let name = job.name();
         let mut found: Vec<Value> = Vec::new();
         let mut map = None;
         let finer = std::iter::once(Ok(first)).chain(frames).map(|frame| {
-            let frame = frame?;
-            let fine = if replaced {
-                baseline(&frame, &protocol)?
-            } else {
-                let applied = self.applied(&model, &frame, &protocol, &name, terminal)?;
-                guard::check(&applied.image, &frame, None, &name, terminal)?;
-                found.push(told_of(&applied, &frame));
-                if self.arguments.audit && map.is_none() {
-                    map = Some(applied.disagreement);
-                }
-                applied.image
-            };
-            Ok(place.placed(fine))
+            let fine = upscaling
+                .run(&model, &frame?, &mut hearing(&name, terminal))
+                .map_err(in_options)?;
+            if let Some(by_network) = fine.by_network {
+                found.push(of_network(&by_network));
+                map = map.take().or(by_network.orientations);
+            }
+            Ok(fine.image)
         });
         files::write(&job.output, &header, finer, &write, terminal)?;
         if let Some(labels) = labels {
@@ -292,16 +270,16 @@ impl Plan<'_> {
                 dtype: OutputType::Float32,
                 ..write
             };
-            let placed = place.placed(map);
-            files::write(&beside.orientations, &header, [Ok(placed)], &options, terminal)?;
+            files::write(&beside.orientations, &header, [Ok(map)], &options, terminal)?;
             written.push(beside.orientations.clone());
         }
-        let mut said = vec![words::grid(&place.grid)];
+        let protocol = upscaling.protocol();
+        let mut told = vec![words::grid(upscaling.grid())];
         if self.chosen && !replaced {
-            said.push(CHOSEN.to_owned());
+            told.push(CHOSEN.to_owned());
             claim.add("chosen", json!(CHOSEN));
         }
-        said.push(format!(
+        told.push(format!(
             "slices {} mm apart along {}, {} fine ones each; acquired by {} ({})",
             words::number(protocol.distance_mm),
             ["x", "y", "z"][protocol.axis],
@@ -309,12 +287,12 @@ impl Plan<'_> {
             protocol.operator,
             protocol.because
         ));
-        said.extend(model.card.self_test.as_ref().map(|test| test.told()));
+        told.extend(model.card.self_test.as_ref().map(|test| test.told()));
         if let Some(agreement) = found
             .first()
             .and_then(|found| found["orientations_differ"].as_f64())
         {
-            said.push(format!(
+            told.push(format!(
                 "the two orientations differ by {:.2} % of the foreground's peak (rms of half the difference)",
                 100.0 * agreement
             ));
@@ -340,18 +318,19 @@ impl Plan<'_> {
         claim.add("frames", json!(found));
         claim.done(&written, &[])?;
         let _ = std::fs::remove_file(&beside.state);
-        Ok(Made::Written(said.join("\n")))
+        Ok(Made::Written(told.join("\n")))
     }
 
     /// What an output depends on.
     fn described(&self, job: &Job) -> anyhow::Result<Value> {
         let own = &self.arguments.learning;
+        let target = self.arguments.target()?;
         let model = self.arguments.model.as_deref();
-        let start = (model.is_none() && self.config.starts()).then(Start::built_in);
+        let start = (model.is_none() && self.upscaler.learning().starts()).then(Start::built_in);
         let start = start.map(Start::content);
         let mut how = json!({
             "method": "self",
-            "target": self.target.as_ref().map_or("isotropic".to_owned(), Target::to_string),
+            "target": target.as_ref().map_or("isotropic".to_owned(), Target::to_string),
             "acquired": self.arguments.acquired.to_string(),
             "model": model,
             "model_sha256": model.map(cache::content).transpose()?,
@@ -381,4 +360,63 @@ impl Plan<'_> {
         let beside = [&self.arguments.labels, &self.arguments.like];
         sidecar::of_files(how, job, &self.read, &self.write, self.arguments.audit, beside)
     }
+
+    /// What was learned, now or before; nothing when interrupted.
+    fn learned(
+        &self,
+        scan: &Volume,
+        upscaling: &SliceUpscaling<'_>,
+        job: &Job,
+        state: &Path,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Option<SelfModel>> {
+        if let Some(model) = &self.model {
+            return Ok(Some(model.clone()));
+        }
+        let resume = self.arguments.learning.resume && state.is_file();
+        if self.arguments.learning.resume && !resume {
+            terminal.say(format!("{}: nothing to resume; beginning", state.display()));
+        }
+        files::make_parent(state)?;
+        let keeping = Keeping {
+            path: state.to_owned(),
+            key: state_key(scan, upscaling.protocol(), self.upscaler.learning()),
+            resume,
+        };
+        let name = job.name();
+        let mut hear = hearing(&name, terminal);
+        let learned = upscaling
+            .learn(scan, Some(&keeping), &self.stop, &mut hear)
+            .map_err(in_options)?;
+        drop(hear);
+        match learned {
+            Learned::Interrupted { step, steps } => {
+                terminal.say(format!(
+                    "{name}: interrupted after step {step} of {steps}; {} keeps what was learned",
+                    state.display()
+                ));
+                Ok(None)
+            }
+            Learned::Done(mut model) => {
+                model.card.scan = name.into_owned();
+                if let Some(path) = &self.arguments.learning.keep_model {
+                    files::make_parent(path)?;
+                    model.write(path)?;
+                }
+                Ok(Some(*model))
+            }
+        }
+    }
+}
+
+/// What a sidecar says of a network's work on a volume.
+fn of_network(by_network: &ByNetwork) -> Value {
+    json!({
+        "orientations_differ": by_network.orientations_differ,
+        "consistency": {
+            "mode": "soft",
+            "noise_sigma": by_network.noise_sigma,
+            "mean_weight": by_network.consistency_weight,
+        },
+    })
 }

@@ -1,12 +1,12 @@
-//! The grid of the output, and how fine slices come onto it.
+//! The grid of fine slices, and how they come onto it.
 
-use voxelift_model::self_learning::SliceProtocol;
 use voxelift_volume::nifti::Header;
 use voxelift_volume::resample::{Interpolation, resize};
+use voxelift_volume::target::Target;
 use voxelift_volume::{Geometry, Volume};
 
-use super::super::memory::{Bytes, told};
-use super::super::target::Target;
+use super::error::{Result, UpscaleError};
+use crate::self_learning::SliceProtocol;
 
 /// A fine spacing this near (natural logarithm) to that in plane makes an isotropic grid.
 const SAME_SPACING: f64 = 0.051;
@@ -14,27 +14,19 @@ const SAME_SPACING: f64 = 0.051;
 /// Bytes that the program takes in all for each voxel of the fine slices: 1.32 GB for 29.5 million, measured.
 const BYTES_PER_VOXEL: u64 = 45;
 
-/// Refuses a scan whose fine slices take more memory than is given.
+/// Refuses a scan whose fine slices take more memory than is given, in bytes.
 ///
 /// # Errors
 /// With what it takes.
-pub fn check_memory(given: Option<Bytes>, input: &Geometry, protocol: &SliceProtocol) -> anyhow::Result<()> {
-    let Some(Bytes(given)) = given else {
-        return Ok(());
-    };
-    let fine = protocol.fine_extent(input.extent).map(|n| n as u64);
-    let needed = fine.into_iter().fold(BYTES_PER_VOXEL, u64::saturating_mul);
-    anyhow::ensure!(
-        needed <= given,
-        "--memory {}: learning from a scan whose fine slices are {} x {} x {} voxels takes about {}; give that, or bring the scan to \
-         coarser voxels in plane with `voxelift degrade` first",
-        told(given),
-        fine[0],
-        fine[1],
-        fine[2],
-        told(needed)
-    );
-    Ok(())
+pub fn check_memory(given: Option<u64>, input: &Geometry, protocol: &SliceProtocol) -> Result<()> {
+    let fine = protocol.fine_extent(input.extent);
+    let needed = fine
+        .into_iter()
+        .fold(BYTES_PER_VOXEL, |bytes, n| bytes.saturating_mul(n as u64));
+    match given {
+        Some(given) if needed > given => Err(UpscaleError::MemoryOfSlices { given, needed, fine }),
+        _ => Ok(()),
+    }
 }
 
 /// Where fine slices go.
@@ -57,7 +49,7 @@ impl Place {
         protocol: &SliceProtocol,
         frames: usize,
         max_voxels: u64,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self> {
         let target = asked.and_then(|asked| match asked {
             // What was learned makes slices of its own number, which then come onto the grid asked for.
             Target::Scale(scale) => {
@@ -78,11 +70,13 @@ impl Place {
             .iter()
             .map(|n| *n as u64)
             .fold(frames as u64, u64::saturating_mul);
-        anyhow::ensure!(
-            voxels <= max_voxels,
-            "the finer grid {:?} in {frames} volume(s) has more than {max_voxels} voxels; see --max-voxels",
-            grid.extent
-        );
+        if voxels > max_voxels {
+            return Err(UpscaleError::TooManyVoxels {
+                extent: grid.extent,
+                frames,
+                most: max_voxels,
+            });
+        }
         Ok(Self { grid, target })
     }
 
@@ -105,7 +99,7 @@ impl Place {
     }
 }
 
-fn isotropic(input: &Geometry, protocol: &SliceProtocol) -> anyhow::Result<Geometry> {
+fn isotropic(input: &Geometry, protocol: &SliceProtocol) -> Result<Geometry> {
     let [p, q] = protocol.in_plane_mm;
     let finest = p.min(q);
     if (protocol.fine_mm() / finest).ln().abs() < SAME_SPACING {

@@ -1,13 +1,14 @@
-//! The grid that is asked for, and how a finer volume comes onto it.
+//! Floor 5 · The finer grid that is asked for, and how a finer volume comes onto it.
 
 use std::fmt;
 
-use voxelift_volume::nifti::Header;
-use voxelift_volume::placed::{default_target, resolved_mm};
-use voxelift_volume::resample::{Interpolation, extent_for_spacing, resample_like};
-use voxelift_volume::{Geometry, Result, Scale, Volume, VolumeError, VoxelMap, kspace};
-
-use super::super::words::number;
+use crate::error::{Result, VolumeError};
+use crate::kspace;
+use crate::nifti::Header;
+use crate::placed::{default_target, resolved_mm};
+use crate::resample::{Interpolation, extent_for_spacing, resample_like};
+use crate::volume::{Geometry, Scale, Volume, VoxelMap};
+use crate::words::number;
 
 /// The grid that is asked for.
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ pub enum Target {
     Spacing([f64; 3]),
     /// The grid of another file.
     Like(Box<Header>),
-    /// 1 mm or the finest that the scan resolves, see `voxelift_volume::placed::default_target`.
+    /// 1 mm or the finest that the scan resolves, see [`default_target`].
     Finest,
 }
 

@@ -1,6 +1,6 @@
-//! How grids are named to people.
+//! Floor 2 · How grids, sizes and counts are named to people.
 
-use voxelift_volume::Geometry;
+use crate::volume::Geometry;
 
 /// `182 x 218 x 182 voxels of 1 x 1 x 1 mm`.
 pub fn grid(geometry: &Geometry) -> String {
@@ -37,6 +37,11 @@ pub fn orientation(geometry: &Geometry) -> String {
 /// A count with its noun: 1 group, 2 groups.
 pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// An amount of memory, rounded up, so that what is asked for fits: `512M`.
+pub fn mebibytes(bytes: u64) -> String {
+    format!("{}M", bytes.div_ceil(1 << 20))
 }
 
 #[cfg(test)]

@@ -1,37 +1,11 @@
-//! `--memory`: how much the work on a scan takes, the tile that fits, and how many scans go on side by side.
+//! How much memory the work on a scan takes, the tile that fits, and how many scans go on side by side.
 
-use std::str::FromStr;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use voxelift_model::memory;
 use voxelift_volume::Geometry;
 
-use crate::failure::usage;
-
-/// Bytes, as `4G`, `512M` or `800000K` (powers of 1024).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bytes(pub u64);
-
-impl FromStr for Bytes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text}: expected a number with K, M or G behind it, as 4G or 512M");
-        let unit = text.chars().last().map(|c| c.to_ascii_uppercase());
-        let shift = match unit {
-            Some('K') => 10,
-            Some('M') => 20,
-            Some('G') => 30,
-            _ => return Err(wrong()),
-        };
-        let number: f64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-        let bytes = number * f64::from(1_u32 << shift);
-        if !(1.0..1e18).contains(&bytes) {
-            return Err(wrong());
-        }
-        Ok(Self(bytes as u64))
-    }
-}
+use super::error::{Result, UpscaleError};
+use crate::memory;
 
 /// What decides how much memory a scan takes.
 #[derive(Clone, Copy, Debug)]
@@ -107,17 +81,16 @@ pub struct Share<'a> {
 }
 
 impl Budget {
+    /// So many bytes for the whole program, or half of what the machine can still give.
+    ///
     /// # Errors
     /// When what is asked for does not even hold the program.
-    pub fn new(asked_for: Option<Bytes>) -> anyhow::Result<Self> {
+    pub fn new(asked_for: Option<u64>) -> Result<Self> {
         let process = process();
         let bytes = match asked_for {
-            Some(Bytes(bytes)) => bytes.checked_sub(process).ok_or_else(|| {
-                usage(format!(
-                    "--memory {}: give at least {}",
-                    told(bytes),
-                    told(2 * process)
-                ))
+            Some(given) => given.checked_sub(process).ok_or(UpscaleError::MemoryOfProgram {
+                given,
+                least: 2 * process,
             })?,
             None => memory::available().unwrap_or(u64::MAX) / 2,
         };
@@ -134,17 +107,17 @@ impl Budget {
         self.asked_for
     }
 
-    /// The tile that fits: the one asked for, or a smaller one where `--memory` asks for it.
+    /// The tile that fits: the one asked for, or a smaller one where memory is limited.
     ///
     /// # Errors
-    /// When `--memory` is less than the scan takes with the smallest.
-    pub fn tile(&self, work: &Work) -> anyhow::Result<Option<usize>> {
+    /// When the memory is less than the scan takes with the smallest.
+    pub fn tile(&self, work: &Work) -> Result<Option<usize>> {
         let asked_for = work.network.map(|network| network.tile);
         let wanted = work.with_tile(asked_for.unwrap_or(0));
         if !self.asked_for {
             return match memory::expect_room("this scan", wanted) {
                 Ok(()) => Ok(asked_for),
-                Err(what) => anyhow::bail!("{what}; give --memory, for smaller tiles, or take it elsewhere"),
+                Err(what) => Err(UpscaleError::NoRoom(what)),
             };
         }
         if wanted <= self.bytes {
@@ -155,13 +128,11 @@ impl Budget {
             .filter(|tile| tile.is_multiple_of(4));
         let mut fitting = smaller.filter(|tile| work.with_tile(*tile) <= self.bytes);
         fitting.next().map(Some).ok_or_else(|| {
-            let process = process();
             let least = asked_for.map_or(0, |tile| tile.min(LEAST_TILE));
-            let needed = told(work.with_tile(least) + process);
-            usage(format!(
-                "--memory {}: this scan needs {needed}",
-                told(self.bytes + process)
-            ))
+            UpscaleError::Memory {
+                given: self.bytes + process(),
+                needed: work.with_tile(least) + process(),
+            }
         })
     }
 
@@ -196,7 +167,7 @@ pub struct Extras {
     pub consistent: bool,
     /// An audit.
     pub audited: bool,
-    /// The answer is brought onto another grid than that of a whole scale.
+    /// The output is brought onto another grid than that of a whole scale.
     pub placed: bool,
 }
 
@@ -216,11 +187,6 @@ pub fn voxels(grid: &Geometry) -> usize {
     grid.extent.iter().product()
 }
 
-/// Bytes, rounded up, so that what is asked for fits.
-pub fn told(bytes: u64) -> String {
-    format!("{}M", bytes.div_ceil(1 << 20))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,15 +202,6 @@ mod tests {
             sub_voxels: 8,
         }),
     };
-
-    #[test]
-    fn bytes_have_a_unit() {
-        assert_eq!("4G".parse(), Ok(Bytes(4 << 30)));
-        assert_eq!("1.5m".parse(), Ok(Bytes(3 << 19)));
-        for wrong in ["", "G", "4", "-1G", "4GB", "nanG", "1e30G"] {
-            assert!(wrong.parse::<Bytes>().is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn the_tile_shrinks_until_it_fits_and_not_without_being_asked() {

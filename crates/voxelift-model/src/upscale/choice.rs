@@ -1,31 +1,30 @@
 //! What makes a scan finer: the method that was named, or where none was, what is in the program and does best on the scan.
 
-use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
-use voxelift_model::infer::UpscaleOptions;
-use voxelift_model::model_file::ModelFile;
 use voxelift_volume::appearance::Appearance;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::degrade::Operators;
 use voxelift_volume::expected::{Expected, Trial};
-use voxelift_volume::intensity::Normalization;
 use voxelift_volume::placed::thick_axes;
+use voxelift_volume::target::Target;
 use voxelift_volume::{Scale, Volume};
 
-use super::computing::Computing;
-use super::method::{Method, Model};
-use super::target::Target;
-use crate::terminal::Terminal;
-
-/// Air in Hounsfield units, give or take its noise and the fill value of scanners.
-const AIR_OF_CT: RangeInclusive<f32> = -1030.0..=-980.0;
+use super::error::Result;
+use super::guard::refuse_ct;
+use super::method::Method;
+use super::model::Model;
+use crate::device::Computing;
+use crate::infer::UpscaleOptions;
+use crate::model_file::ModelFile;
 
 /// The method that was named, or those in the program.
 #[derive(Debug)]
 pub enum Methods {
+    /// The method that was named.
     Named(Method),
+    /// Whatever is in the program.
     BuiltIn(Box<BuiltIn>),
 }
 
@@ -48,7 +47,9 @@ struct BuiltInModel {
 /// What makes a scan finer, and onto which grid.
 #[derive(Debug)]
 pub struct Choice<'a> {
+    /// The method.
     pub method: &'a Method,
+    /// The grid.
     pub target: Target,
     /// Why this method, where there was a choice.
     pub because: Option<String>,
@@ -56,6 +57,8 @@ pub struct Choice<'a> {
     pub expected: Option<Expected>,
     /// Whether the voxels are halved because the scan was as fine as the target already.
     pub halved: bool,
+    /// Whether a baseline was chosen for thick slices, from which a network could learn.
+    pub slices_may_teach: bool,
 }
 
 /// What is known of a scan before anything is made of it.
@@ -78,13 +81,19 @@ impl BuiltInModel {
         }
     }
 
+    fn described(&self) -> Value {
+        let mut of_model = serde_json::to_value(self.model().provenance(None)).expect("plain data");
+        of_model["method"] = self.method.name().into();
+        of_model
+    }
+
     fn taken(&self) -> &Method {
         self.used.store(true, Ordering::Relaxed);
         &self.method
     }
 
     /// What it may be expected to gain; none where a scan is of slices and the network has seen none.
-    fn expected(&self, trial: &Trial, thick: bool, tile: Option<usize>) -> anyhow::Result<Option<Expected>> {
+    fn expected(&self, trial: &Trial, thick: bool, tile: Option<usize>) -> Result<Option<Expected>> {
         let model = self.model();
         if thick && !model.is_placed() {
             return Ok(None);
@@ -96,17 +105,17 @@ impl BuiltInModel {
 impl BuiltIn {
     /// # Errors
     /// When the device is not there.
-    pub fn load(computing: Computing, options: UpscaleOptions, terminal: &Terminal) -> anyhow::Result<Self> {
+    pub fn load(computing: Computing, options: UpscaleOptions) -> Result<Self> {
         let files = [ModelFile::built_in(), ModelFile::built_in_for_any_contrast()];
         let models = files.into_iter().map(|file| {
-            let model = Model::of(&file, computing, options, terminal)?.for_every_scan();
+            let model = Model::of(&file, computing, options)?.for_every_scan();
             Ok(BuiltInModel {
                 method: Method::Model(Box::new(model)),
                 used: AtomicBool::new(false),
             })
         });
         Ok(Self {
-            models: models.collect::<anyhow::Result<_>>()?,
+            models: models.collect::<Result<_>>()?,
             baselines: Baseline::ALL.map(Method::Baseline),
         })
     }
@@ -118,7 +127,7 @@ impl BuiltIn {
 
     /// The first model for the scans that it was trained on; for others whatever came nearest to the scan when it was degraded
     /// once more and brought back.
-    fn choose(&self, sight: &Sight<'_>, asked: &Target) -> anyhow::Result<Choice<'_>> {
+    fn choose(&self, sight: &Sight<'_>, asked: &Target) -> Result<Choice<'_>> {
         let first = &self.models[0];
         let geometry = sight.first.geometry();
         // Whatever cannot be placed is refused here: no contrast, a phase map, a CT.
@@ -141,8 +150,9 @@ impl BuiltIn {
             because: Some(because),
             expected,
             halved,
+            slices_may_teach: false,
         };
-        let expected = |model: &BuiltInModel| -> anyhow::Result<Option<Expected>> {
+        let expected = |model: &BuiltInModel| -> Result<Option<Expected>> {
             match &trial {
                 Some(trial) => model.expected(trial, thick, sight.tile),
                 None => Ok(None),
@@ -206,29 +216,12 @@ impl BuiltIn {
                 "since the scan is too small to measure on it whether a model does better".to_owned(),
             ),
         };
-        let hint = if thick {
-            "; --method self learns from the scan's own slices, in minutes"
-        } else {
-            ""
-        };
-        let because = format!("{}, {because}{hint}", baseline.name());
-        Ok(choice(self.baseline(baseline), because, None))
+        let because = format!("{}, {because}", baseline.name());
+        Ok(Choice {
+            slices_may_teach: thick,
+            ..choice(self.baseline(baseline), because, None)
+        })
     }
-}
-
-/// Refuses what no method in the program was tested on.
-///
-/// # Errors
-/// For a scan whose air has the value that it has in a CT, and one that cannot be normalised.
-pub fn refuse_ct(scan: &Volume) -> anyhow::Result<()> {
-    let air = Normalization::of(scan)?.zero;
-    anyhow::ensure!(
-        !AIR_OF_CT.contains(&air),
-        "air at {air}, as in a CT; the methods in the program are made and tested for MR scans: --method {} makes the voxels \
-         finer all the same",
-        Baseline::CubicBSpline
-    );
-    Ok(())
 }
 
 impl Methods {
@@ -268,7 +261,7 @@ impl Methods {
         match self {
             Self::Named(_) => None,
             Self::BuiltIn(built_in) => {
-                let models = built_in.models.iter().map(|model| model.method.sidecar(None));
+                let models = built_in.models.iter().map(|model| model.described());
                 Some(models.collect())
             }
         }
@@ -286,7 +279,7 @@ impl Methods {
     ///
     /// # Panics
     /// When there is no sight of it although [`Methods::need_sight`].
-    pub fn choose(&self, asked: &Target, sight: Option<&Sight<'_>>) -> anyhow::Result<Choice<'_>> {
+    pub fn choose(&self, asked: &Target, sight: Option<&Sight<'_>>) -> Result<Choice<'_>> {
         let method = match (self, sight) {
             (Self::BuiltIn(built_in), sight) => {
                 return built_in.choose(sight.expect("a sight of the scan"), asked);
@@ -314,6 +307,7 @@ impl Methods {
             because: None,
             expected,
             halved,
+            slices_may_teach: false,
         })
     }
 

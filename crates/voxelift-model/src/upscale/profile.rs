@@ -1,0 +1,92 @@
+//! What made the slices of a scan: as stated, as what goes with the scan says, or calibrated.
+
+use voxelift_volume::Volume;
+use voxelift_volume::consistency::{Acquired, Protocol};
+use voxelift_volume::degrade::Operator;
+use voxelift_volume::words::number;
+
+use super::error::{Result, UpscaleError};
+use super::event::{Doubt, Event};
+use crate::self_learning::{SliceProtocol, calibrate, gaussian};
+
+/// A statement of the distance of the slices that differs by more than this share is told.
+const SAME_DISTANCE: f64 = 0.02;
+
+/// Slices of this many times their distance are thick or thin beyond belief.
+const CREDIBLE: std::ops::RangeInclusive<f64> = 0.2..=4.0;
+
+/// What is thick in a scan, and by which profile: as stated; as the model that is applied was learned for; as the thickness
+/// beside the scan says; or calibrated, where the scan shows it.
+///
+/// # Errors
+/// For a scan without thick slices, and for statements that do not go with it.
+pub fn protocol(
+    stated: &Acquired,
+    learned: Option<&SliceProtocol>,
+    scan: &Volume,
+    beside: &Protocol,
+    hear: &mut dyn FnMut(Event),
+) -> Result<SliceProtocol> {
+    let grid = scan.geometry();
+    let like_distance = SliceProtocol::new(grid, gaussian(1.0), String::new())?;
+    let apart_mm = like_distance.distance_mm;
+    if *stated != Acquired::Auto {
+        let made_by = stated.of(grid, beside, None)?;
+        let operator = made_by.operators.0[like_distance.axis];
+        return Ok(SliceProtocol::new(grid, operator, made_by.because)?);
+    }
+    if let Some(stated_mm) = beside.distance_mm
+        && (stated_mm / apart_mm - 1.0).abs() > SAME_DISTANCE
+    {
+        hear(Event::Doubt(Doubt::Distance { stated_mm, apart_mm }));
+    }
+    if let Some(learned) = learned {
+        let because = "as the model was learned for".to_owned();
+        return Ok(SliceProtocol::new(grid, learned.operator, because)?);
+    }
+    if let Some(thickness_mm) = beside.thickness_mm {
+        let share = thickness_mm / apart_mm;
+        if !CREDIBLE.contains(&share) {
+            return Err(UpscaleError::Thickness {
+                thickness_mm,
+                apart_mm,
+            });
+        }
+        let because = format!("SliceThickness {} mm in its sidecar", number(thickness_mm));
+        return Ok(SliceProtocol::new(grid, gaussian(share), because)?);
+    }
+    let (operator, because) = calibrated(scan, &like_distance, hear);
+    Ok(SliceProtocol::new(grid, operator, because)?)
+}
+
+/// The profile that the scan shows, and why it is believed; else slices as thick as they are apart.
+fn calibrated(
+    scan: &Volume,
+    like_distance: &SliceProtocol,
+    hear: &mut dyn FnMut(Event),
+) -> (Operator, String) {
+    let apart_mm = like_distance.distance_mm;
+    let Some(found) = calibrate(scan, like_distance) else {
+        hear(Event::Doubt(Doubt::TooFewSlices { apart_mm }));
+        let because =
+            "assumed: as thick as the slices are apart, since they are too few to find it".to_owned();
+        return (gaussian(1.0), because);
+    };
+    hear(Event::Detail(format!(
+        "{} fits the spectra best, misfit {:.3} ({:.3} for slices as thick as they are apart)",
+        found.operator, found.misfit, found.misfit_of_one
+    )));
+    if !found.is_believed() {
+        let misfit = found.misfit;
+        hear(Event::Doubt(Doubt::NoProfile { misfit, apart_mm }));
+        let because = format!(
+            "assumed: as thick as the slices are apart, since the spectra show no profile, misfit {misfit:.2}"
+        );
+        return (gaussian(1.0), because);
+    }
+    let because = format!(
+        "calibrated between the spectra in plane and across slices, misfit {:.2}; state it if you know it",
+        found.misfit
+    );
+    (found.operator, because)
+}

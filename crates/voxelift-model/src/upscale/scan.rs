@@ -1,0 +1,238 @@
+//! One scan on its way to a finer grid.
+
+use voxelift_volume::consistency::{Acquisition, Agreement};
+use voxelift_volume::expected::Expected;
+use voxelift_volume::intensity::{Normalization, explained};
+use voxelift_volume::target::Target;
+use voxelift_volume::{Geometry, Volume};
+
+use super::Upscaler;
+use super::audit::{Audit, gather};
+use super::budget::{Extras, Work, voxels};
+use super::choice::Choice;
+use super::error::{Result, UpscaleError};
+use super::event::Event;
+use super::method::Method;
+use super::provenance::{AcquiredBy, Provenance, PutBack};
+
+/// How one scan is made finer.
+#[derive(Debug)]
+pub struct Upscaling<'a> {
+    upscaler: &'a Upscaler,
+    choice: Choice<'a>,
+    grid: Geometry,
+    frames: usize,
+    acquisition: Acquisition,
+    pub(super) work: Work,
+    pub(super) tile: Option<usize>,
+}
+
+/// A volume on its finer grid, and what is told about it.
+#[derive(Clone, Debug)]
+pub struct Upscaled {
+    /// The volume.
+    pub image: Volume,
+    /// How it came onto the grid, in words, where that is more than leaving out whole voxels or adding zeros.
+    pub placed: Option<&'static str>,
+    /// What was done for data consistency.
+    pub consistency: Option<Agreement>,
+    /// What a model added, where that was asked for.
+    pub audit: Option<Audit>,
+}
+
+impl<'a> Upscaling<'a> {
+    pub(super) fn new(
+        upscaler: &'a Upscaler,
+        choice: Choice<'a>,
+        scan: &Geometry,
+        acquisition: Acquisition,
+        frames: usize,
+        hear: &mut dyn FnMut(Event),
+    ) -> Result<Self> {
+        if upscaler.audit && !matches!(choice.method, Method::Model(_)) {
+            let because = choice.because.unwrap_or_else(|| choice.method.name().to_owned());
+            return Err(UpscaleError::AuditWithoutModel { because });
+        }
+        choice.method.check_voxels(scan, hear)?;
+        let grid = choice.target.grid(scan)?;
+        if let Some(warning) = choice.target.little_in_common(scan) {
+            hear(Event::Warning(warning));
+        }
+        let counts = grid.extent.iter().map(|n| *n as u64);
+        if counts.fold(frames as u64, u64::saturating_mul) > upscaler.max_voxels {
+            return Err(UpscaleError::TooManyVoxels {
+                extent: grid.extent,
+                frames,
+                most: upscaler.max_voxels,
+            });
+        }
+        let work = work(upscaler, &choice, scan, &grid);
+        Ok(Self {
+            tile: upscaler.budget.tile(&work)?,
+            upscaler,
+            choice,
+            grid,
+            frames,
+            acquisition,
+            work,
+        })
+    }
+
+    /// The grid of the output.
+    pub fn grid(&self) -> &Geometry {
+        &self.grid
+    }
+
+    /// The grid as it was asked for.
+    pub fn target(&self) -> &Target {
+        &self.choice.target
+    }
+
+    /// What makes the scan finer.
+    pub fn method(&self) -> &Method {
+        self.choice.method
+    }
+
+    /// Why this method, where there was a choice.
+    pub fn because(&self) -> Option<&str> {
+        self.choice.because.as_deref()
+    }
+
+    /// What it may be expected to gain over the best baseline, where that was measured.
+    pub fn expected(&self) -> Option<&Expected> {
+        self.choice.expected.as_ref()
+    }
+
+    /// Whether a baseline was chosen for thick slices, from which a network could learn.
+    pub fn slices_may_teach(&self) -> bool {
+        self.choice.slices_may_teach
+    }
+
+    /// Whether the voxels are halved because the scan was as fine as the target already.
+    pub fn is_halved(&self) -> bool {
+        self.choice.halved
+    }
+
+    /// What made the scan, where data consistency is asked for.
+    pub fn acquisition(&self) -> Option<&Acquisition> {
+        self.upscaler.is_consistent().then_some(&self.acquisition)
+    }
+
+    /// The tile asked for and the smaller one that fits into memory, in voxels along a side, where they differ.
+    pub fn smaller_tile(&self) -> Option<[usize; 2]> {
+        let (network, tile) = (self.work.network?, self.tile?);
+        (tile != network.tile).then_some([network.tile, tile])
+    }
+
+    /// How the output is made.
+    pub fn provenance(&self) -> Provenance {
+        Provenance {
+            method: self.choice.method.name(),
+            of_model: match self.choice.method {
+                Method::Model(model) => Some(model.provenance(self.tile)),
+                Method::Baseline(_) => None,
+            },
+            target: self.choice.target.to_string(),
+            consistency: PutBack {
+                mode: self.upscaler.consistency.name(),
+            },
+            acquired: self.acquisition().map(|made_by| AcquiredBy {
+                operators: made_by.operators.to_string(),
+                because: made_by.because.clone(),
+            }),
+        }
+    }
+
+    /// One volume of the scan on the finer grid.
+    ///
+    /// # Errors
+    /// When the method cannot take it, or the output is none that it can explain.
+    pub fn run(&self, volume: &Volume, hear: &mut dyn FnMut(Event)) -> Result<Upscaled> {
+        let (method, target, acquisition) = (self.choice.method, &self.choice.target, self.acquisition());
+        let blank = blank(volume);
+        if let (Method::Model(model), Some(value), true) = (method, blank, self.frames > 1) {
+            hear(Event::Warning(format!(
+                "is {value} everywhere, and so is its output"
+            )));
+            let extent = model.extent(volume.geometry(), target)?;
+            let empty = Volume::filled(value, volume.geometry().with_extent(extent));
+            return Ok(Upscaled {
+                image: target.placed(empty, &self.grid).0,
+                placed: None,
+                consistency: None,
+                audit: None,
+            });
+        }
+        method.check_appearance(volume, hear)?;
+        if blank.is_none() {
+            // What is no magnitude image is refused whatever was chosen by the first volume.
+            let is_chosen = self.choice.because.is_some();
+            method.check_spikes(volume, is_chosen, acquisition.is_some(), hear)?;
+        }
+        let (made, gathered) = match method {
+            Method::Model(model) if self.upscaler.audit => {
+                let (made, agreement) = gather(model, volume, target, self.tile, hear)?;
+                (made, Some((model, agreement)))
+            }
+            method => (method.apply(volume, target, self.tile, hear)?, None),
+        };
+        let (fine, consistency) = match acquisition {
+            Some(made_by) => self.upscaler.consistency.apply(made, volume, made_by)?,
+            None => (made, None),
+        };
+        method.check_output(&fine, volume, hear)?;
+        let audit = gathered
+            .map(|(model, agreement)| Audit::of(model, agreement, &fine, volume))
+            .transpose()?;
+        let (image, placed) = self.placed(fine, volume);
+        explained(&image, volume)?;
+        Ok(Upscaled {
+            image,
+            placed,
+            consistency,
+            audit,
+        })
+    }
+
+    /// A finer volume on the grid of the output. Beyond the field of view there is no signal: of a shifted scan that is not 0.
+    fn placed(&self, fine: Volume, volume: &Volume) -> (Volume, Option<&'static str>) {
+        let target = &self.choice.target;
+        let scale = match target {
+            Target::Like(_) => Normalization::of(volume).ok().filter(|scale| scale.zero != 0.0),
+            _ => None,
+        };
+        let Some(scale) = scale else {
+            return target.placed(fine, &self.grid);
+        };
+        let (image, how) = target.placed(scale.without_zero(fine), &self.grid);
+        (scale.onto_zero(image), how)
+    }
+}
+
+/// What a scan takes in memory.
+fn work(upscaler: &Upscaler, choice: &Choice<'_>, input: &Geometry, grid: &Geometry) -> Work {
+    let (made, network) = match choice.method {
+        Method::Model(model) => (
+            model.scale().up(input.extent).iter().product(),
+            Some(model.work(input, grid)),
+        ),
+        Method::Baseline(_) => (voxels(grid), None),
+    };
+    let extras = Extras {
+        consistent: upscaler.is_consistent(),
+        audited: upscaler.audit,
+        placed: !matches!(choice.target, Target::Scale(_)),
+    };
+    Work {
+        input: voxels(input),
+        output: made.max(voxels(grid)),
+        beside: extras.bytes(network.is_some()),
+        network,
+    }
+}
+
+/// The one value of a volume that has no other.
+pub(super) fn blank(volume: &Volume) -> Option<f32> {
+    let first = *volume.data().first()?;
+    volume.data().iter().all(|v| *v == first).then_some(first)
+}

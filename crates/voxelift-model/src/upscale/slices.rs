@@ -1,0 +1,251 @@
+//! A scan of thick slices made finer by a network for slices: one that learns from them, or has learned before.
+
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::Device;
+use voxelift_conv::computing_in;
+use voxelift_volume::consistency::{Acquired, Protocol};
+use voxelift_volume::intensity::Normalization;
+use voxelift_volume::nifti::Header;
+use voxelift_volume::target::Target;
+use voxelift_volume::{Geometry, Volume};
+
+use super::error::Result;
+use super::event::Event;
+use super::guard;
+use super::place::{Place, check_memory};
+use super::profile;
+use crate::device::Computing;
+use crate::self_learning::{
+    Applied, Keeping, Learned, LearningConfig, Length, SelfModel, SliceProtocol, apply, baseline, learn,
+};
+
+/// What is wished for of fine slices.
+#[derive(Clone, Debug)]
+pub struct SliceWishes {
+    /// The finer grid; none for voxels as long in each direction as in plane.
+    pub target: Option<Target>,
+    /// What made the slices.
+    pub acquired: Acquired,
+    /// How learning goes on.
+    pub learning: LearningConfig,
+    /// Whether the network is applied where it gains nothing on slices of the scan itself.
+    pub may_gain_nothing: bool,
+    /// Whether a map is wanted of how far the two orientations of a network differ.
+    pub orientations: bool,
+    /// Bytes that the whole program may take.
+    pub memory: Option<u64>,
+    /// The most voxels of an output.
+    pub max_voxels: u64,
+}
+
+impl Default for SliceWishes {
+    fn default() -> Self {
+        Self {
+            target: None,
+            acquired: Acquired::Auto,
+            learning: LearningConfig::default(),
+            may_gain_nothing: false,
+            orientations: false,
+            memory: None,
+            max_voxels: 1 << 31,
+        }
+    }
+}
+
+/// Makes scans of thick slices finer.
+#[derive(Debug)]
+pub struct SliceUpscaler {
+    wishes: SliceWishes,
+    device: Device,
+}
+
+/// One scan of thick slices on its way to a finer grid.
+#[derive(Debug)]
+pub struct SliceUpscaling<'a> {
+    upscaler: &'a SliceUpscaler,
+    protocol: SliceProtocol,
+    place: Place,
+}
+
+/// Fine slices on their grid, and what is told about them.
+#[derive(Clone, Debug)]
+pub struct FineSlices {
+    /// The volume.
+    pub image: Volume,
+    /// What the network did; none where it gains nothing and a baseline stands in.
+    pub by_network: Option<ByNetwork>,
+}
+
+/// What a network for slices did.
+#[derive(Clone, Debug)]
+pub struct ByNetwork {
+    /// Half the difference of its two orientations, on the grid of the output, where that is wanted.
+    pub orientations: Option<Volume>,
+    /// The root mean square of that over the foreground's peak, where the scan has one.
+    pub orientations_differ: Option<f64>,
+    /// The scan's noise, its standard deviation.
+    pub noise_sigma: f64,
+    /// The mean weight of what the scan measured.
+    pub consistency_weight: f64,
+}
+
+impl SliceUpscaler {
+    /// # Errors
+    /// When the device is not there, or does not compute in the number format.
+    pub fn new(computing: Computing, wishes: SliceWishes) -> Result<Self> {
+        let (device, _) = computing.open()?;
+        Ok(Self { wishes, device })
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// How learning goes on.
+    pub fn learning(&self) -> &LearningConfig {
+        &self.wishes.learning
+    }
+
+    /// Whether nothing is learned, and the built-in network is applied as it is.
+    pub fn learns_nothing(&self) -> bool {
+        self.wishes.learning.length == Length::Steps(0)
+    }
+
+    /// One volume of thick slices on a finer grid, by what is learned from it.
+    ///
+    /// # Errors
+    /// For a scan without thick slices, and one without contrast.
+    pub fn run(&self, scan: &Volume, hear: &mut dyn FnMut(Event)) -> Result<FineSlices> {
+        let upscaling = self.plan(scan, &Protocol::default(), None, 1, hear)?;
+        let never = AtomicBool::new(false);
+        match upscaling.learn(scan, None, &never, hear)? {
+            Learned::Done(model) => upscaling.run(&model, scan, hear),
+            Learned::Interrupted { .. } => unreachable!("nobody asked it to stop"),
+        }
+    }
+
+    /// How a scan of `frames` volumes, `first` the first of them, is made finer; by a model that was learned before, where there
+    /// is one. `beside` is what goes with the scan and says how it was made.
+    ///
+    /// # Errors
+    /// For a scan without thick slices, statements that do not go with it, and where memory does not hold it.
+    pub fn plan(
+        &self,
+        first: &Volume,
+        beside: &Protocol,
+        model: Option<&SelfModel>,
+        frames: usize,
+        hear: &mut dyn FnMut(Event),
+    ) -> Result<SliceUpscaling<'_>> {
+        if self.learns_nothing() {
+            guard::refuse_ct(first)?;
+            guard::refuse_spikes(first)?;
+        } else if let Some(spikes) = Normalization::of(first)?.spikes_told(first) {
+            hear(Event::Warning(format!("{spikes}: it spreads over the output")));
+        }
+        let learned = model.map(|model| &model.card.protocol);
+        let protocol = profile::protocol(&self.wishes.acquired, learned, first, beside, hear)?;
+        if let Some(learned) = learned {
+            protocol.check_same(learned)?;
+        }
+        let input = first.geometry();
+        check_memory(self.wishes.memory, input, &protocol)?;
+        let (target, most) = (self.wishes.target.as_ref(), self.wishes.max_voxels);
+        Ok(SliceUpscaling {
+            place: Place::new(target, input, &protocol, frames, most)?,
+            upscaler: self,
+            protocol,
+        })
+    }
+}
+
+impl SliceUpscaling<'_> {
+    /// What is thick in the scan, and by which profile.
+    pub fn protocol(&self) -> &SliceProtocol {
+        &self.protocol
+    }
+
+    /// The grid of the output.
+    pub fn grid(&self) -> &Geometry {
+        &self.place.grid
+    }
+
+    /// The header of the output.
+    pub fn header(&self, input: &Header) -> Header {
+        self.place.header(input)
+    }
+
+    /// What is learned from the slices of the scan, as [`learn`].
+    ///
+    /// # Errors
+    /// As [`learn`].
+    pub fn learn(
+        &self,
+        scan: &Volume,
+        keeping: Option<&Keeping>,
+        stop: &AtomicBool,
+        hear: &mut dyn FnMut(Event),
+    ) -> Result<Learned> {
+        let (config, device) = (self.upscaler.learning(), &self.upscaler.device);
+        let mut sink = |event| {
+            hear(Event::Learning(event));
+            Ok(())
+        };
+        Ok(learn(
+            scan,
+            &self.protocol,
+            config,
+            keeping,
+            device,
+            stop,
+            &mut sink,
+        )?)
+    }
+
+    /// Whether a network is applied: where it gains on slices of the scan itself, or need not.
+    pub fn applies(&self, model: &SelfModel) -> bool {
+        gains(model) || self.upscaler.wishes.may_gain_nothing
+    }
+
+    /// One volume of the scan on the finer grid.
+    ///
+    /// # Errors
+    /// For a volume without contrast, and an output that the scan cannot explain.
+    pub fn run(&self, model: &SelfModel, scan: &Volume, hear: &mut dyn FnMut(Event)) -> Result<FineSlices> {
+        if !self.applies(model) {
+            let image = self.place.placed(baseline(scan, &self.protocol)?);
+            return Ok(FineSlices {
+                image,
+                by_network: None,
+            });
+        }
+        let device = &self.upscaler.device;
+        let products = self.upscaler.learning().precision.products(device);
+        let mut planes = |done, of| {
+            hear(Event::Planes { done, of });
+            Ok(())
+        };
+        let applied: Applied = computing_in(products, || {
+            apply(&model.network, scan, &self.protocol, device, &mut planes)
+        })?;
+        guard::check(&applied.image, scan, None, hear)?;
+        let wanted = self.upscaler.wishes.orientations;
+        let peak = Normalization::of(scan).ok().map(|scale| f64::from(scale.factor));
+        Ok(FineSlices {
+            by_network: Some(ByNetwork {
+                orientations_differ: peak.map(|peak| applied.disagreement_rms() / peak),
+                noise_sigma: applied.noise_sigma,
+                consistency_weight: applied.consistency_weight,
+                orientations: wanted.then(|| self.place.placed(applied.disagreement)),
+            }),
+            image: self.place.placed(applied.image),
+        })
+    }
+}
+
+/// Whether a network gains over the best baseline on slices of the scan itself, as far as that was tested.
+pub fn gains(model: &SelfModel) -> bool {
+    model.card.self_test.as_ref().is_none_or(|test| test.gains())
+}
