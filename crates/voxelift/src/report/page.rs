@@ -30,7 +30,10 @@ pub struct Finding {
 pub struct Page {
     title: String,
     body: String,
-    has_script: bool,
+    /// The heading that stands last.
+    section: String,
+    has_stacks: bool,
+    has_sorted: bool,
 }
 
 /// Nothing is fetched from anywhere; pictures, style and script stand in the page itself.
@@ -40,6 +43,9 @@ const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inlin
 const FIT_A_PHONE: usize = 3;
 
 const STYLE: &str = include_str!("page.css");
+
+/// Makes the heads of tables buttons that sort them.
+const SORT: &str = include_str!("sort.js");
 
 impl Page {
     /// An empty page; `lead` says in a sentence what it shows.
@@ -52,12 +58,15 @@ impl Page {
         Self {
             title: title.to_owned(),
             body,
-            has_script: false,
+            section: String::new(),
+            has_stacks: false,
+            has_sorted: false,
         }
     }
 
     /// A heading.
     pub fn heading(&mut self, text: &str) {
+        text.clone_into(&mut self.section);
         self.body.push_str(&format!("<h2>{}</h2>\n", escaped(text)));
     }
 
@@ -133,12 +142,37 @@ impl Page {
     }
 
     /// A table whose first column names the row; a cell's second line is set small below the first. `best` marks the cells (row, column) of the best values.
+    /// A click on a head sorts the rows.
     pub fn table(
         &mut self,
         header: &[&str],
         rows: &[Vec<String>],
         best: &[(usize, usize)],
         how_to_read: &str,
+    ) {
+        let sorts = rows.len() > 1;
+        self.has_sorted |= sorts;
+        self.rows(header, rows, best, how_to_read, sorts);
+    }
+
+    /// As [`Page::table`], of rows that are different things, which no column can sort.
+    pub fn table_of_scores(
+        &mut self,
+        header: &[&str],
+        rows: &[Vec<String>],
+        best: &[(usize, usize)],
+        how_to_read: &str,
+    ) {
+        self.rows(header, rows, best, how_to_read, false);
+    }
+
+    fn rows(
+        &mut self,
+        header: &[&str],
+        rows: &[Vec<String>],
+        best: &[(usize, usize)],
+        how_to_read: &str,
+        sorts: bool,
     ) {
         let header: String = header
             .iter()
@@ -163,7 +197,8 @@ impl Page {
             }
             lines.push_str("</tr>\n");
         }
-        let table = format!("<table><thead><tr>{header}</tr></thead>\n<tbody>{lines}</tbody></table>");
+        let class = if sorts { " class=\"sortable\"" } else { "" };
+        let table = format!("<table{class}><thead><tr>{header}</tr></thead>\n<tbody>{lines}</tbody></table>");
         let cue = if rows.first().map_or(0, Vec::len) > FIT_A_PHONE {
             "<p class=\"cue\">The table scrolls sideways \u{2192}</p>"
         } else {
@@ -171,7 +206,7 @@ impl Page {
         };
         // What scrolls can be reached by the keyboard.
         let begin = how_to_read.split([',', ';', ':', '.']).next().unwrap_or_default();
-        let name = escaped(&format!("Table: {begin}"));
+        let name = escaped(&format!("Table: {}: {begin}", self.section));
         self.figure(
             &format!("{cue}<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{name}\">{table}</div>"),
             how_to_read,
@@ -188,7 +223,7 @@ impl Page {
 
     /// Stacks of slices of several volumes, with a line between two of them.
     pub fn compare(&mut self, stacks: &Stacks, layers: &[Layer], begin: [usize; 2], how_to_read: &str) {
-        self.has_script = true;
+        self.has_stacks = true;
         self.figure(&compare(stacks, layers, begin), how_to_read);
     }
 
@@ -216,10 +251,11 @@ impl Page {
     /// The whole page.
     pub fn html(&self) -> String {
         let (title, version) = (escaped(&self.title), env!("CARGO_PKG_VERSION"));
-        let script = if self.has_script {
-            format!("<script>\n{SCRIPT}</script>\n")
-        } else {
-            String::new()
+        let scripts = [(self.has_stacks, SCRIPT), (self.has_sorted, SORT)];
+        let scripts: Vec<&str> = scripts.iter().filter(|part| part.0).map(|part| part.1).collect();
+        let script = match scripts.is_empty() {
+            true => String::new(),
+            false => format!("<script>\n{}</script>\n", scripts.concat()),
         };
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
@@ -236,6 +272,24 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_that_are_alike_sort_and_others_do_not() {
+        let two = [
+            vec!["r".to_owned(), "1".to_owned()],
+            vec!["s".to_owned(), "2".to_owned()],
+        ];
+        let mut page = Page::new("t", "l");
+        page.table_of_scores(&["a", "b"], &two, &[], "so");
+        page.table(&["a", "b"], &two[..1], &[], "so");
+        assert!(!page.html().contains("class=\"sortable\"") && !page.html().contains("<script"));
+        page.table(&["a", "b"], &two, &[], "so");
+        let html = page.html();
+        assert_eq!(html.matches("class=\"sortable\"").count(), 1);
+        assert!(
+            html.contains("aria-sort") && !SORT.contains("</") && html.contains("script-src 'unsafe-inline'")
+        );
+    }
 
     #[test]
     fn text_cannot_break_out_and_nothing_is_fetched() {

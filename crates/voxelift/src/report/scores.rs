@@ -59,7 +59,7 @@ fn by_method(page: &mut Page, pairs: &Pairs, region: Region) {
         );
     }
     let header: Vec<&str> = std::iter::once("").chain(methods).collect();
-    page.table(
+    page.table_of_scores(
         &header,
         &cells,
         &best,
@@ -144,14 +144,30 @@ fn against_baseline(page: &mut Page, pairs: &Pairs) {
 
 fn every_image(page: &mut Page, pairs: &Pairs) {
     let shown = pairs.present();
+    let titles: Vec<String> = shown
+        .iter()
+        .map(|score| format!("{} {}", score.label(), score.direction().arrow()))
+        .collect();
     let header: Vec<&str> = ["image", "method"]
         .into_iter()
-        .chain(shown.iter().map(|s| s.label()))
+        .chain(titles.iter().map(String::as_str))
         .collect();
     // Subject by subject, the best PSNR first.
     let mut rows: Vec<&Row> = pairs.rows().iter().collect();
     let psnr = |row: &Row| row.scores().headline().psnr_db;
     rows.sort_by(|a, b| a.person().cmp(b.person()).then(psnr(b).total_cmp(&psnr(a))));
+    let mut best = Vec::new();
+    let mut start = 0;
+    for of_one in rows.chunk_by(|a, b| a.person() == b.person()) {
+        for (x, score) in shown.iter().enumerate().filter(|_| of_one.len() > 1) {
+            let values: Vec<Option<f64>> = of_one
+                .iter()
+                .map(|row| score.of(row.scores().headline()))
+                .collect();
+            best.extend(best_of(*score, &values).map(|y| (start + y, x + 2)));
+        }
+        start += of_one.len();
+    }
     let cells = rows.into_iter().map(|row| {
         let scores = shown
             .iter()
@@ -164,8 +180,8 @@ fn every_image(page: &mut Page, pairs: &Pairs) {
     page.table(
         &header,
         &cells.collect::<Vec<_>>(),
-        &[],
-        "one row an image, the highest PSNR of each subject first; the spread between people is often larger than between methods.",
+        &best,
+        "one row an image, the highest PSNR of each subject first, the best of each subject marked; a click on a head sorts. The spread between people is often larger than between methods.",
     );
 }
 
