@@ -11,13 +11,20 @@
   if (!document.createElement("canvas").getContext("webgl2")) {
     alarm("This browser offers no WebGL 2, which the viewer draws with. Another browser, or graphics acceleration switched on in its " +
       "settings, may help; `voxelift report` makes a page that needs none.");
+    for (const unused of document.querySelectorAll(".controls, #where, #convention")) unused.hidden = true;
     return;
   }
   const volumes = await (await fetch("gallery.json")).json();
   // More pictures than this would take the browser's last drawing context.
   const most = 8;
   const short = (value) => value.toFixed(Math.abs(value) >= 100 || value === 0 ? 0 : Math.abs(value) >= 1 ? 1 : 3);
-  const signed = { R: [90, 0, 255], G: [175, 0, 128], B: [255, 0, 40], A: [255, 255, 255], I: [0, 128, 255] };
+  const maps = {
+    signed: { R: [90, 0, 255], G: [175, 0, 128], B: [255, 0, 40], A: [255, 255, 255], I: [0, 128, 255] },
+    // Laid over a picture: zero does not hide it.
+    more: { R: [255, 255, 255], G: [128, 128, 150], B: [40, 40, 60], A: [0, 255, 255], I: [0, 1, 255] },
+    less: { R: [90, 90, 110], G: [175, 175, 190], B: [255, 255, 255], A: [0, 255, 255], I: [0, 1, 255] },
+    heat: { R: [200, 200, 249, 252], G: [60, 60, 142, 255], B: [70, 70, 9, 164], A: [0, 255, 255, 255], I: [0, 1, 150, 255] },
+  };
 
   let mode = "side", waiting = 0;
   const viewers = [];
@@ -29,8 +36,8 @@
     caption.append(name, detail);
     const picture = document.createElement("div"), canvas = document.createElement("canvas");
     picture.className = "picture";
-    canvas.setAttribute("aria-label", volume.name + ": arrow keys and the mouse move the crosshair");
-    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", volume.name + ": the mouse, the arrow keys, Page Up and Page Down move the crosshair; plus, minus and 0 zoom");
+    canvas.setAttribute("role", "application");
     canvas.tabIndex = 0;
     // Only the picture that has the focus moves and zooms the others.
     for (const kind of ["pointerdown", "mousedown", "touchstart", "wheel"]) {
@@ -39,7 +46,10 @@
     picture.append(canvas);
     figure.append(caption, picture);
     figure.hidden = i >= 4;
-    viewers.push({ volume, figure, canvas, nv: null, overlaid: null });
+    const viewer = { volume, figure, canvas, title: name, nv: null, overlaid: null };
+    canvas.addEventListener("keydown", (event) => pressed(viewer, event), { capture: true });
+    canvas.addEventListener("keyup", (event) => event.stopImmediatePropagation(), { capture: true });
+    viewers.push(viewer);
   }
   stage.replaceChildren(...viewers.map((viewer) => viewer.figure));
 
@@ -48,16 +58,58 @@
     const nv = new niivue.Niivue({
       isRadiologicalConvention: at("neurological").getAttribute("aria-pressed") !== "true",
       isColorbar: true, isRuler: false, show3Dcrosshair: true, loadingText: "loading", backColor: [0, 0, 0, 1],
-      crosshairColor: [1, 0.85, 0.3, 0.6], crosshairWidth: 0.5, crosshairWidthUnit: "mm", sagittalNoseLeft: true, showAllOrientationMarkers: true, isNearestInterpolation: at("smooth").getAttribute("aria-pressed") !== "true",
+      crosshairColor: [1, 0.85, 0.3, 0.6], crosshairWidth: 0.5, crosshairWidthUnit: "mm", sagittalNoseLeft: true, showAllOrientationMarkers: true, fontColor: [0.95, 0.95, 0.95, 1], fontMinPx: 15,
+      multiplanarPadPixels: 8, isNearestInterpolation: at("smooth").getAttribute("aria-pressed") !== "true",
       multiplanarShowRender: 0, isCornerOrientationText: false, logLevel: "silent",
     });
     viewer.nv = nv;
+    drawnVisibly(nv, viewer.canvas);
     await nv.attachToCanvas(viewer.canvas);
-    nv.addColormap("signed", signed);
+    for (const [key, map] of Object.entries(maps)) nv.addColormap(key, map);
     const { url, name, colours, window } = viewer.volume;
     await nv.loadVolumes([{ url, name: name + ".nii", colormap: colours, cal_min: window[0], cal_max: window[1] }]);
     nv.setSliceType(Number(at("planes").value));
     nv.onLocationChange = (place) => tell(viewer, place);
+  }
+  // The crosshair is a bar in space, as thick as is said in mm: thinner than a pixel it falls between pixels and is gone.
+  function drawnVisibly(nv, canvas) {
+    const draw = nv.drawScene.bind(nv);
+    nv.drawScene = () => {
+      if (!canvas.clientWidth) return;
+      draw();
+      const planes = nv.screenSlices.filter(({ axCorSag, fovMM }) => axCorSag < 3 && fovMM[0]);
+      const mm = planes.map(({ leftTopWidthHeight, fovMM }) => Math.abs(fovMM[0]) / leftTopWidthHeight[2]);
+      const width = (1.6 * devicePixelRatio * mm.reduce((sum, one) => sum + one, 0)) / mm.length;
+      if (!(width > 0) || Math.abs(width / nv.opts.crosshairWidth - 1) < 0.02) return;
+      nv.opts.crosshairWidth = width;
+      if (nv.crosshairs3D) nv.crosshairs3D.mm[0] = NaN;
+      draw();
+    };
+  }
+  function zoomed(by) {
+    for (const { nv } of shown()) {
+      const [x, y, z, zoom] = nv.scene.pan2Dxyzmm;
+      nv.setPan2Dxyzmm(by ? [x, y, z, Math.min(16, Math.max(1, zoom * by))] : [0, 0, 0, 1]);
+    }
+  }
+  // In the plane that is shown (the axial, where all are): the arrows move within it, Page Up and Page Down across it.
+  function pressed(viewer, event) {
+    // Keys of the drawing library that this page has no word for do nothing.
+    event.stopImmediatePropagation();
+    if (!viewer.nv || event.ctrlKey || event.metaKey || event.altKey) return;
+    const zoom = { "+": 1.25, "=": 1.25, "-": 0.8, 0: null }[event.key];
+    const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowDown: [1, -1], ArrowUp: [1, 1], PageDown: [2, -1], PageUp: [2, 1] }[event.key];
+    if (zoom === undefined && !steps) return;
+    event.preventDefault();
+    if (!steps) return zoomed(zoom);
+    const [across, by] = steps;
+    const plane = Number(at("planes").value);
+    const axis = (plane === 1 ? [0, 2, 1] : plane === 2 ? [1, 2, 0] : [0, 1, 2])[across];
+    // On the screen the subject's left is on the right in the radiological view, and the nose of a sagittal plane on the left.
+    const turned = across === 0 && (axis === 1 || at("neurological").getAttribute("aria-pressed") !== "true");
+    const move = [0, 0, 0];
+    move[axis] = turned ? -by : by;
+    viewer.nv.moveCrosshairInVox(...move);
   }
   let linking = false;
   function tell(viewer, place) {
@@ -104,9 +156,19 @@
       if (over && viewer.overlaid !== over && over !== viewer) {
         const { url, name, colours, window } = over.volume;
         viewer.overlaid = over;
-        await viewer.nv.addVolumeFromUrl({ url, name: name + ".nii", colormap: colours, cal_min: window[0], cal_max: window[1], opacity: at("mix").value / 100 });
+        const file = { url, name: name + ".nii", opacity: at("mix").value / 100 };
+        // Of maps, what is below a quarter of the window is translucent, the more so the less it is.
+        const [low, high] = window, full = high / 4;
+        const colormap = { signed: "more", inferno: "heat" }[colours] || colours;
+        const volume = await viewer.nv.addVolumeFromUrl({ ...file, colormap, cal_min: low, cal_max: high });
+        if (colours !== "gray") {
+          Object.assign(volume, { colormapType: 1, cal_min: full });
+          if (colours === "signed") Object.assign(volume, { colormapNegative: "less", cal_minNeg: -high, cal_maxNeg: -full });
+          viewer.nv.updateGLVolume();
+        }
       }
     }
+    for (const viewer of viewers) viewer.title.textContent = viewer.volume.name + (viewer.overlaid ? ", over it " + viewer.overlaid.volume.name : "");
     const live = shown();
     for (const viewer of live) viewer.nv.broadcastTo(live.filter((other) => other !== viewer).map((other) => other.nv), { "2d": true, "3d": true });
     mix();
@@ -157,13 +219,24 @@
     viewer.box = box;
     for (const id of ["first", "second"]) at(id).append(new Option(viewer.volume.name, i));
   }
-  at("second").value = Math.min(1, viewers.length - 1);
-  for (const id of ["first", "second"]) at(id).addEventListener("change", layOut);
+  // To begin with, the line is between an output and what stands before it, and what lies over it is its first map.
+  const map = volumes.findIndex((volume, i) => i > 0 && volume.colours !== "gray");
+  const output = (map > 0 ? map : Math.min(3, volumes.length)) - 1;
+  const line = [Math.max(0, output - 1), output];
+  const pairs = { line, over: map > 0 ? [output, map] : [...line] };
+  for (const [i, id] of ["first", "second"].entries()) {
+    at(id).addEventListener("change", () => {
+      pairs[mode][i] = Number(at(id).value);
+      layOut();
+    });
+  }
   const choose = (wanted) => {
     mode = wanted;
     for (const id of ["side", "line", "over"]) at(id).setAttribute("aria-pressed", id === mode);
     at("pair").hidden = mode === "side";
     at("chosen").hidden = mode !== "side";
+    if (mode !== "side") for (const [i, id] of ["first", "second"].entries()) at(id).value = pairs[mode][i];
+    at("overlaid").hidden = mode !== "over";
     at("mixName").textContent = mode === "line" ? "Line" : "Opacity of the second";
     layOut();
   };
@@ -179,8 +252,8 @@
   at("reset").addEventListener("click", () => {
     at("black").value = 0;
     at("white").value = 1;
+    zoomed(null);
     for (const { nv } of shown()) {
-      nv.setPan2Dxyzmm([0, 0, 0, 1]);
       nv.scene.crosshairPos = [0.5, 0.5, 0.5];
       nv.drawScene();
     }
