@@ -62,7 +62,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Do the main job on synthetic heads: prepare, train, super-resolve, score, show
+    /// Show the built-in model on a real scan, then train one on synthetic heads: prepare, train, super-resolve, score, show
     Demo(demo::DemoArguments),
     /// Show geometry, type and intensities of files, or the card of a model
     Info(info::InfoArguments),

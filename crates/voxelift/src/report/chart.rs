@@ -1,5 +1,7 @@
 //! Line charts as SVG that takes its colours from the page.
 
+use voxelift_volume::baseline::Baseline;
+
 use super::axis::Axis;
 use super::escape::escaped;
 
@@ -81,8 +83,8 @@ impl Chart<'_> {
             ));
         }
         svg.push_str(&self.mark.map_or_else(String::new, |mark| plot.mark(mark)));
-        for (i, one) in series.iter().enumerate() {
-            svg.push_str(&plot.line(&class(i, one), one));
+        for (class, one) in classes(&series).iter().zip(&series) {
+            svg.push_str(&plot.line(class, one));
         }
         let legend = if series.len() > 1 {
             legend(&series)
@@ -196,13 +198,12 @@ impl Plot {
 }
 
 fn legend(series: &[Series]) -> String {
-    let items: String = series
+    let items: String = classes(series)
         .iter()
-        .enumerate()
-        .map(|(i, one)| {
+        .zip(series)
+        .map(|(class, one)| {
             format!(
-                "<li class=\"{}\"><i></i><span>{}</span></li>",
-                class(i, one),
+                "<li class=\"{class}\"><i></i><span>{}</span></li>",
                 escaped(&one.name)
             )
         })
@@ -210,9 +211,32 @@ fn legend(series: &[Series]) -> String {
     format!("<ul class=\"legend\">{items}</ul>")
 }
 
-fn class(i: usize, series: &Series) -> String {
-    let dashed = if series.is_baseline { " baseline" } else { "" };
-    format!("s{}{dashed}", i % COLOURS)
+/// A colour for each line. A baseline has its own in every chart; what is compared with baselines has the others in turn.
+fn classes(series: &[Series]) -> Vec<String> {
+    let place = |one: &Series| {
+        Baseline::ALL
+            .iter()
+            .position(|baseline| baseline.name() == one.name)
+    };
+    let beside_baselines = series.iter().any(|one| place(one).is_some());
+    let mut others = 0;
+    let class = |one: &Series| {
+        let dashed = if one.is_baseline { " baseline" } else { "" };
+        let colour = place(one).map_or_else(
+            || {
+                others += 1;
+                let turn = others - 1;
+                if beside_baselines {
+                    [0, COLOURS - 1][turn % 2]
+                } else {
+                    turn % COLOURS
+                }
+            },
+            |place| place + 1,
+        );
+        format!("s{colour}{dashed}")
+    };
+    series.iter().map(class).collect()
 }
 
 /// The finite points, averaged in runs where there are many.
@@ -268,6 +292,21 @@ mod tests {
         let thin = thinned(&series(&points));
         assert_eq!(thin.points.len(), 200);
         assert_eq!(thin.points[0], [2.0, 0.4]);
+    }
+
+    #[test]
+    fn a_baseline_has_the_same_colour_in_every_chart() {
+        let named = |name: &str| Series {
+            name: name.to_owned(),
+            ..series(&[[0.0, 1.0]])
+        };
+        let colours = |names: &[&str]| classes(&names.iter().map(|name| named(name)).collect::<Vec<_>>());
+        assert_eq!(colours(&["model", "cubic", "zero-fill"]), ["s0", "s3", "s1"]);
+        assert_eq!(
+            colours(&["zero-fill", "model alone", "model"]),
+            ["s1", "s0", "s5"]
+        );
+        assert_eq!(colours(&["a", "b", "c"]), ["s0", "s1", "s2"]);
     }
 
     #[test]

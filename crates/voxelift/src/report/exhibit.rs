@@ -87,14 +87,14 @@ impl Exhibit {
     /// # Panics
     /// Without an image.
     pub fn show(&self, page: &mut Page) {
-        self.show_within(page, 1);
+        self.show_within(page, 1.0);
     }
 
-    /// As [`Exhibit::show`], on a page that has room for so many of them.
+    /// As [`Exhibit::show`], in this share of the room that a page has for pictures.
     ///
     /// # Panics
     /// Without an image.
-    pub fn show_within(&self, page: &mut Page, exhibits: usize) {
+    pub fn show_within(&self, page: &mut Page, share: f64) {
         page.heading(&format!("One subject in pictures: {}", self.name));
         let pictures = self.pictures();
         let place = |name: &str| pictures.iter().position(|picture| picture.name == name);
@@ -105,7 +105,7 @@ impl Exhibit {
         } else {
             [baseline, output]
         };
-        let (stacks, layers) = self.stacked(&pictures, BUDGET / exhibits.max(1));
+        let (stacks, layers) = self.stacked(&pictures, (share * BUDGET as f64) as usize);
         let apart = stacks.frames().map(|frame| match frame.depths_mm.as_slice() {
             [first, second, ..] => second - first,
             _ => 0.0,

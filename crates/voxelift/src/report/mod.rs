@@ -17,7 +17,7 @@ mod scores;
 mod shells;
 mod spread;
 
-pub use evaluation::of_evaluation;
+pub use evaluation::{Evaluated, Made, of_demo, of_evaluation};
 pub use exhibit::{Exhibit, TileDifference};
 pub use outputs::{Output, of_group, of_outputs};
 pub use page::Page;

@@ -25,7 +25,7 @@ pub fn of_outputs(title: &str, outputs: &[Output]) -> String {
         page.heading(name);
         page.facts(facts);
         if let Some(exhibit) = exhibit {
-            exhibit.show_within(&mut page, outputs.len());
+            exhibit.show_within(&mut page, 1.0 / outputs.len() as f64);
         }
     }
     page.html()

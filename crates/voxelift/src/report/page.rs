@@ -30,8 +30,11 @@ pub struct Finding {
 pub struct Page {
     title: String,
     body: String,
-    /// The heading that stands last.
+    /// The heading of the part, where the page has parts, and the heading that stands last.
+    part: String,
     section: String,
+    /// What parts that can be gone to are called.
+    names: Vec<String>,
     has_stacks: bool,
     has_sorted: bool,
 }
@@ -58,16 +61,45 @@ impl Page {
         Self {
             title: title.to_owned(),
             body,
-            section: String::new(),
+            part: String::new(),
+            section: title.to_owned(),
+            names: Vec::new(),
             has_stacks: false,
             has_sorted: false,
         }
+    }
+
+    /// The heading of a part of the page, above those of its sections.
+    pub fn part(&mut self, text: &str) {
+        text.clone_into(&mut self.part);
+        text.clone_into(&mut self.section);
+        self.body
+            .push_str(&format!("<h2 class=\"part\">{}</h2>\n", escaped(text)));
     }
 
     /// A heading.
     pub fn heading(&mut self, text: &str) {
         text.clone_into(&mut self.section);
         self.body.push_str(&format!("<h2>{}</h2>\n", escaped(text)));
+    }
+
+    /// The headings that stand last.
+    fn place(&self) -> String {
+        match self.part.as_str() {
+            "" => self.section.clone(),
+            part if part == self.section => part.to_owned(),
+            part => format!("{part}, {}", self.section),
+        }
+    }
+
+    /// A name that nothing else on the page has.
+    fn named(&mut self, name: &str) -> String {
+        let earlier = self.names.iter().filter(|other| *other == name).count();
+        self.names.push(name.to_owned());
+        match earlier {
+            0 => escaped(name),
+            earlier => escaped(&format!("{name}, {}", earlier + 1)),
+        }
     }
 
     /// A paragraph.
@@ -93,8 +125,9 @@ impl Page {
             .iter()
             .map(|line| format!("<li>{}</li>", escaped(line)))
             .collect();
+        let name = self.named(&format!("{heading}: {}", self.place()));
         self.body.push_str(&format!(
-            "<aside class=\"{class}\"><h2>{heading}</h2><ul>{items}</ul></aside>\n"
+            "<aside class=\"{class}\" aria-label=\"{name}\"><h2>{heading}</h2><ul>{items}</ul></aside>\n"
         ));
     }
 
@@ -206,7 +239,7 @@ impl Page {
         };
         // What scrolls can be reached by the keyboard.
         let begin = how_to_read.split([',', ';', ':', '.']).next().unwrap_or_default();
-        let name = escaped(&format!("Table: {}: {begin}", self.section));
+        let name = self.named(&format!("Table: {}: {begin}", self.place()));
         self.figure(
             &format!("{cue}<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{name}\">{table}</div>"),
             how_to_read,
@@ -301,5 +334,12 @@ mod tests {
         assert!(!html.contains("<script") && html.contains("a &lt;b&gt;") && html.contains("x &amp; y"));
         assert!(!html.contains("http:") && !html.contains("https:") && !html.contains("url("));
         assert_eq!(html.matches("How to read this").count(), 2);
+        page.notes(&["one".to_owned()]);
+        page.notes(&["two".to_owned()]);
+        let html = page.html();
+        assert!(
+            html.contains("aria-label=\"Good to know: a &lt;b&gt;\"")
+                && html.contains("aria-label=\"Good to know: a &lt;b&gt;, 2\"")
+        );
     }
 }

@@ -108,7 +108,7 @@ impl Pairs {
         let people: Vec<&str> = self.people().map(|(person, _)| person).collect();
         vec![
             ("images", self.0.len().to_string()),
-            ("people", people.len().to_string()),
+            ("subjects", people.len().to_string()),
             (
                 "data range L",
                 common(&|scores| (!scores.data_range.is_nan()).then(|| plain(scores.data_range))),

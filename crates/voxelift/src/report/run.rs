@@ -253,7 +253,7 @@ fn gains(page: &mut Page, records: &[Record]) {
                 ..Series::default()
             },
             Series {
-                name: "zero-fill itself".to_owned(),
+                name: Baseline::ZeroFill.name().to_owned(),
                 points: nothing,
                 is_baseline: true,
                 ..Series::default()

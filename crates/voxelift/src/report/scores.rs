@@ -43,7 +43,7 @@ fn by_method(page: &mut Page, pairs: &Pairs, region: Region) {
             .map(|method| pairs.summary(score, method, region))
             .collect();
         let means: Vec<Option<f64>> = summaries.iter().map(|s| s.map(|s| s.mean)).collect();
-        best.extend(best_of(score, &means).map(|x| (y, x + 1)));
+        best.extend(best_of(score, &means).into_iter().map(|x| (y, x + 1)));
         let values = summaries.iter().map(|summary| {
             let interval = summary
                 .and_then(|s| s.interval)
@@ -63,24 +63,28 @@ fn by_method(page: &mut Page, pairs: &Pairs, region: Region) {
         &header,
         &cells,
         &best,
-        "means over people, with the 95 % bootstrap interval over people where there are several; ↑ higher is better, ↓ lower \
+        "means over subjects, with the 95 % bootstrap interval over subjects where there are several; ↑ higher is better, ↓ lower \
          is better, the best of each row is marked. On k-space-truncated input zero-fill is the baseline to beat.",
     );
 }
 
-/// The place of the best value.
-fn best_of(score: Score, means: &[Option<f64>]) -> Option<usize> {
-    let values = means
-        .iter()
-        .enumerate()
-        .filter_map(|(x, mean)| Some((x, (*mean)?)));
-    let better = |value: f64| match score.direction() {
-        Direction::Higher => value,
+/// The places of the best value, by the digits that are shown; none where all are the same.
+fn best_of(score: Score, means: &[Option<f64>]) -> Vec<usize> {
+    let better = |value: &f64| match score.direction() {
+        Direction::Higher => *value,
         Direction::Lower => -value,
     };
-    values
-        .max_by(|a, b| better(a.1).total_cmp(&better(b.1)))
-        .map(|(x, _)| x)
+    let known = means.iter().flatten();
+    let Some(best) = known.max_by(|a, b| better(a).total_cmp(&better(b))) else {
+        return Vec::new();
+    };
+    let best = score.format(Some(*best));
+    let is_best = |mean: &Option<f64>| mean.is_some() && score.format(*mean) == best;
+    let places: Vec<usize> = (0..means.len()).filter(|x| is_best(&means[*x])).collect();
+    if places.len() > 1 && places.len() == means.iter().flatten().count() {
+        return Vec::new();
+    }
+    places
 }
 
 fn against_baseline(page: &mut Page, pairs: &Pairs) {
@@ -127,10 +131,10 @@ fn against_baseline(page: &mut Page, pairs: &Pairs) {
         return;
     }
     page.heading(&format!(
-        "Each person against zero-fill, {}",
+        "Each subject against zero-fill, {}",
         pairs.headline_region()
     ));
-    let header: Vec<&str> = ["person", "method"]
+    let header: Vec<&str> = ["subject", "method"]
         .into_iter()
         .chain(scores.iter().map(|s| s.label()))
         .collect();
@@ -138,7 +142,7 @@ fn against_baseline(page: &mut Page, pairs: &Pairs) {
         &header,
         &rows,
         &[],
-        "differences to zero-fill of the same head; more is better. A method that does not gain on every person has not been shown to gain.",
+        "differences to zero-fill of the same scan; more is better. A method that does not gain on every subject has not been shown to gain.",
     );
 }
 
@@ -164,7 +168,7 @@ fn every_image(page: &mut Page, pairs: &Pairs) {
                 .iter()
                 .map(|row| score.of(row.scores().headline()))
                 .collect();
-            best.extend(best_of(*score, &values).map(|y| (start + y, x + 2)));
+            best.extend(best_of(*score, &values).into_iter().map(|y| (start + y, x + 2)));
         }
         start += of_one.len();
     }
@@ -181,7 +185,7 @@ fn every_image(page: &mut Page, pairs: &Pairs) {
         &header,
         &cells.collect::<Vec<_>>(),
         &best,
-        "one row an image, the highest PSNR of each subject first, the best of each subject marked; a click on a head sorts. The spread between people is often larger than between methods.",
+        "one row an image, the highest PSNR of each subject first, the best of each subject marked; a click on a head sorts. The spread between subjects is often larger than between methods.",
     );
 }
 
@@ -227,6 +231,6 @@ fn tissue(page: &mut Page, pairs: &Pairs) {
         &rows.collect::<Vec<_>>(),
         &[],
         "overlap of three classes by brightness (in a T1-weighted head fluid, grey and white matter) between the image and its \
-         truth, and how much larger or smaller each class became: how a segmentation would change.",
+         reference, and how much larger or smaller each class became: how a segmentation would change.",
     );
 }

@@ -178,7 +178,7 @@ fn differences(columns: &[ScoreTable], methods: &[MethodHead]) -> Sheet {
     let text = |score: &ScoreTable, cell: &Cell| {
         let difference = &cell.difference.as_ref()?.paired;
         let digits = score.digits + 1;
-        let mut text = format!("{:+.digits$}", difference.summary.mean);
+        let mut text = signed(difference.summary.mean, digits);
         if let Some([low, high]) = difference.summary.interval {
             let _ = write!(text, " [{low:+.digits$}, {high:+.digits$}]");
         }
@@ -191,6 +191,15 @@ fn differences(columns: &[ScoreTable], methods: &[MethodHead]) -> Sheet {
                 several], on the people and seeds that both have; p of Wilcoxon's signed-rank test from six people on. With few of them \
                 the interval is little more than their range.";
     by_method(columns, methods, compared, text, note)
+}
+
+/// With its sign, which nothing does not have.
+fn signed(value: f64, digits: usize) -> String {
+    let text = format!("{value:+.digits$}");
+    match text.trim_start_matches(['+', '-']) {
+        zero if zero.chars().all(|c| "0.".contains(c)) => zero.to_owned(),
+        _ => text,
+    }
 }
 
 /// Each person with each seed.
@@ -219,7 +228,7 @@ fn listed(score: &ScoreTable, methods: &[MethodHead]) -> Sheet {
         let each = of(method);
         let cells = columns.iter().map(|column| {
             let found = each.iter().find(|e| (e.person.as_str(), e.seed) == *column);
-            found.map_or_else(String::new, |e| format!("{:+.digits$}", e.difference))
+            found.map_or_else(String::new, |e| signed(e.difference, digits))
         });
         std::iter::once(compared(method)).chain(cells).collect()
     };

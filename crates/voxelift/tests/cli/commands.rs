@@ -518,6 +518,31 @@ fn the_quick_demo_does_the_whole_main_job_and_owns_only_its_folder() {
     );
     let built_in = std::fs::read_to_string(bench.path("d/built-in/sr.json")).expect("a sidecar");
     assert!(built_in.contains("built-in model"), "{built_in}");
+    // The page begins with a real scan, on which the built-in model is better than every baseline.
+    let places = [
+        "on a real scan</h2>",
+        "expected gain",
+        "trained here on synthetic heads</h2>",
+        "Training curves",
+    ];
+    let places = places.map(|part| page.find(part).unwrap_or_else(|| panic!("{part}")));
+    assert!(
+        places.is_sorted() && page.len() < 5_000_000,
+        "{places:?}, {} bytes",
+        page.len()
+    );
+    assert!(!page.contains("http:") && !page.contains("https:"));
+    let scores = json(&std::fs::read(bench.path("d/built-in/scores.json")).expect("scores"));
+    let psnr = |method: &str| {
+        let pairs = scores["pairs"].as_array().expect("pairs");
+        let pair = pairs.iter().find(|pair| pair["method"] == method);
+        pair.and_then(|pair| pair["brain"]["psnr_db"].as_f64())
+            .unwrap_or_else(|| panic!("{method} in {scores}"))
+    };
+    for baseline in ["zero-fill", "lanczos", "trilinear", "cubic"] {
+        let (own, other) = (psnr("model"), psnr(baseline));
+        assert!(own > other + 0.9, "{own} against {other} of {baseline}");
+    }
     let (hr, sr) = (bench.read("d/hr.nii.gz"), bench.read("d/sr.nii.gz"));
     assert_eq!(sr.extent(), hr.extent().map(|n| n.next_multiple_of(2)));
 

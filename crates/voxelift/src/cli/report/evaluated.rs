@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use serde_json::Value;
 use voxelift_volume::audit::NullSpace;
 use voxelift_volume::baseline::Baseline;
@@ -10,18 +11,70 @@ use voxelift_volume::consistency::Disagreement;
 use voxelift_volume::degrade::Operators;
 use voxelift_volume::nifti::ReadOptions;
 use voxelift_volume::resample::{Interpolation, resample_like};
-use voxelift_volume::{Volume, scan};
+use voxelift_volume::{Volume, VolumeError, scan};
 
 use super::super::files;
 use super::super::upscale::sidecar;
-use crate::report::{Exhibit, Pairs};
+use super::{MONTAGE, SCORES};
+use crate::report::{Evaluated, Exhibit, Made, Pairs};
 
 /// Images of one head that are shown beside each other.
 const MOST_IMAGES: usize = 4;
 
+/// The evaluation of a folder: the scores that `evaluate --json` wrote, and the images that they are of.
+///
+/// # Errors
+/// When the scores cannot be read or are none.
+pub fn read(folder: &Path) -> anyhow::Result<Evaluated> {
+    let scores = folder.join(SCORES);
+    let text = fs::read_to_string(&scores).map_err(|error| VolumeError::io(&scores, "read", error))?;
+    let expected = "expected the JSON of `voxelift evaluate --json`";
+    let Ok(value) = serde_json::from_str::<Value>(&text) else {
+        bail!("{}: is not JSON; {expected}", scores.display())
+    };
+    let pairs = match Pairs::read(value) {
+        Ok(pairs) => pairs,
+        Err(error) => bail!("{}: {error}; {expected}", scores.display()),
+    };
+    if pairs.rows().iter().all(|row| row.scores().voxels == 0) {
+        bail!("{}: holds no score; {expected}", scores.display());
+    }
+    Ok(Evaluated {
+        exhibit: exhibit(folder, &pairs),
+        montage: fs::read(folder.join(MONTAGE)).ok(),
+        pairs,
+    })
+}
+
+/// As [`read`], with what the sidecar of the first image says of how it was made.
+///
+/// # Errors
+/// As [`read`].
+pub fn made(folder: &Path) -> anyhow::Result<Made> {
+    let evaluated = read(folder)?;
+    let first = evaluated
+        .pairs
+        .rows()
+        .first()
+        .and_then(|row| row.image.as_deref());
+    let how = first
+        .and_then(|image| found(folder, image))
+        .and_then(|image| fs::read(sidecar::beside(&image)).ok())
+        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+        .unwrap_or_default();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let expected = &how["expected"];
+    Ok(Made {
+        by: text(&how["chosen"]).or_else(|| text(&how["model"])),
+        expected: expected["gain_db"].as_f64().zip(text(&expected["baseline"])),
+        notes: text(&how["trained"]["notes"]),
+        evaluated,
+    })
+}
+
 /// The first head of an evaluation in pictures, when its files are where the scores say: relative to the folder of the
 /// scores or to the one above. Whatever is not there is left out.
-pub fn exhibit(folder: &Path, pairs: &Pairs) -> Option<Exhibit> {
+fn exhibit(folder: &Path, pairs: &Pairs) -> Option<Exhibit> {
     let path = |name: &Option<String>| found(folder, name.as_deref()?);
     let first = pairs.rows().first()?;
     let reference = path(&first.reference)?;

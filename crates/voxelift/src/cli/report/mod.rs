@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
-use serde_json::Value;
 use voxelift_model::run::RunDir;
 use voxelift_volume::VolumeError;
 use voxelift_volume::files::write_atomically;
@@ -18,7 +17,7 @@ pub use trial::of_prepared;
 
 use super::files;
 use crate::failure::{Outcome, told, usage};
-use crate::report::{self, Pairs};
+use crate::report;
 use crate::study;
 use crate::terminal::{self, Terminal};
 
@@ -30,6 +29,10 @@ const STUDY: &str = study::PAGE;
 pub const MONTAGE: &str = "montage.png";
 /// The training run behind it, where there was one.
 pub const RUN: &str = "run";
+/// Stands in every folder that a demo wrote.
+pub const DEMO: &str = ".voxelift-demo";
+/// In the folder of a demo, what the built-in model did with a real scan.
+pub const BUILT_IN: &str = "built-in";
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  voxelift report runs/first -o report.html")]
@@ -87,29 +90,19 @@ fn page(folder: &Path, terminal: &Terminal) -> anyhow::Result<String> {
     if study.is_file() {
         return Ok(fs::read_to_string(&study).map_err(|error| VolumeError::io(&study, "read", error))?);
     }
-    let scores = folder.join(SCORES);
-    if scores.is_file() {
-        let text = fs::read_to_string(&scores).map_err(|error| VolumeError::io(&scores, "read", error))?;
-        let expected = "expected the JSON of `voxelift evaluate --json`";
-        let Ok(value) = serde_json::from_str::<Value>(&text) else {
-            bail!("{}: is not JSON; {expected}", scores.display())
-        };
-        let pairs = match Pairs::read(value) {
-            Ok(pairs) => pairs,
-            Err(error) => bail!("{}: {error}; {expected}", scores.display()),
-        };
-        if pairs.rows().iter().all(|row| row.scores().voxels == 0) {
-            bail!("{}: holds no score; {expected}", scores.display());
-        }
-        let exhibit = evaluated::exhibit(folder, &pairs);
-        let montage = fs::read(folder.join(MONTAGE)).ok();
+    if folder.join(SCORES).is_file() {
+        let evaluated = evaluated::read(folder)?;
         let run = RunDir::open(&folder.join(RUN)).ok();
+        let built_in = folder.join(BUILT_IN);
+        if folder.join(DEMO).is_file() && built_in.join(SCORES).is_file() {
+            return report::of_demo(&evaluated::made(&built_in)?, &evaluated, run.as_ref());
+        }
         let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let title = format!(
             "Evaluation: {}",
             name.file_name().unwrap_or_default().to_string_lossy()
         );
-        return report::of_evaluation(&title, &pairs, exhibit.as_ref(), montage.as_deref(), run.as_ref());
+        return report::of_evaluation(&title, &evaluated, run.as_ref());
     }
     if !folder.join(RunDir::CONFIG).is_file() {
         bail!(

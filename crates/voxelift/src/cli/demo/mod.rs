@@ -1,4 +1,7 @@
-//! `voxelift demo`: the main job on synthetic heads, by the commands that anyone would give for their own scans.
+//! `voxelift demo`: what the built-in model does with a real scan, then the main job on synthetic heads, by the commands that anyone
+//! would give for their own scans.
+
+mod scan;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,13 +25,10 @@ pub struct DemoArguments {
     /// The folder to write; one that an earlier demo wrote is replaced
     #[arg(long, value_name = "DIR", default_value = "voxelift-demo")]
     out: PathBuf,
-    /// Smaller heads and a handful of steps: seconds, and too few to beat anything
+    /// Smaller synthetic heads and a handful of steps: a minute, and too few to beat anything
     #[arg(long)]
     quick: bool,
 }
-
-/// Stands in every folder that a demo wrote, so that nothing else is ever replaced.
-const MARK: &str = ".voxelift-demo";
 
 /// The configuration of the training; paths are relative to it.
 const CONFIG: &str = include_str!("demo.toml");
@@ -65,7 +65,7 @@ pub fn run(arguments: &DemoArguments, terminal: &Terminal) -> anyhow::Result<Out
         head(&hr, person, size)?;
         command(&["degrade", &hr, &lr, "--operator", BLUR], terminal)?;
     }
-    let truth = head("hr.nii.gz", TEST_PERSON, size)?;
+    let reference = head("hr.nii.gz", TEST_PERSON, size)?;
     command(
         &["degrade", "hr.nii.gz", "lr.nii.gz", "--operator", BLUR],
         terminal,
@@ -100,10 +100,12 @@ pub fn run(arguments: &DemoArguments, terminal: &Terminal) -> anyhow::Result<Out
         ],
         terminal,
     )?;
-    beside_baselines("", terminal)?;
-    write(report::MONTAGE, &montage(&truth)?)?;
+    beside_baselines("", "synthetic head", terminal)?;
+    write(report::MONTAGE, &montage(&reference)?)?;
+    let lr_spacing = format!("{}", 2.0 * size.spacing_mm);
+    let evaluate = ["evaluate", "--pairs", "pairs.csv", "--json", report::SCORES];
     command(
-        &["evaluate", "--pairs", "pairs.csv", "--json", report::SCORES],
+        &[&evaluate[..], &["--lr-spacing", &lr_spacing]].concat(),
         terminal,
     )?;
     command(&["report", "."], terminal)?;
@@ -114,27 +116,37 @@ pub fn run(arguments: &DemoArguments, terminal: &Terminal) -> anyhow::Result<Out
     Ok(Outcome::Done)
 }
 
-/// The built-in model on one scan, which takes no training.
+/// The built-in model on a real scan, which takes no training.
 fn built_in(terminal: &Terminal) -> anyhow::Result<()> {
-    terminal.say("first the built-in model, on a synthetic head that it was not trained on, brought to 2 mm and made noisy");
-    head("built-in/hr.nii.gz", TEST_PERSON, Size::WHOLE)?;
-    let [hr, lr, sr] = ["hr", "lr", "sr"].map(|name| format!("built-in/{name}.nii.gz"));
-    command(&["degrade", &hr, &lr, "--noise", "0.03"], terminal)?;
+    terminal.say(format!(
+        "first the built-in model, on a real scan that it was not trained on: a T1-weighted brain ({}), brought from 1 to 2 mm",
+        scan::CREDIT
+    ));
+    let folder = report::BUILT_IN;
+    let [hr, lr, sr] = ["hr", "lr", "sr"].map(|name| format!("{folder}/{name}.nii.gz"));
+    written(&hr, scan::real_brain())?;
+    command(&["degrade", &hr, &lr], terminal)?;
     command(&["upscale", &lr, "-o", &sr], terminal)?;
-    beside_baselines("built-in/", terminal)?;
-    command(&["evaluate", "--pairs", "built-in/pairs.csv"], terminal)?;
+    beside_baselines(&format!("{folder}/"), "T1-weighted brain", terminal)?;
+    let (pairs, scores) = (
+        format!("{folder}/pairs.csv"),
+        format!("{folder}/{}", report::SCORES),
+    );
+    let lr_spacing = ["--lr-spacing", "2"];
+    let evaluate = ["evaluate", "--pairs", &pairs, "--json", &scores];
+    command(&[&evaluate[..], &lr_spacing].concat(), terminal)?;
     Ok(())
 }
 
 /// Brings `lr.nii.gz` of a folder to HR by each baseline, and lists them and `sr.nii.gz` in its `pairs.csv`.
-fn beside_baselines(folder: &str, terminal: &Terminal) -> anyhow::Result<()> {
-    let mut table = "reference,image,subject,method\nhr.nii.gz,sr.nii.gz,held-out,model\n".to_owned();
+fn beside_baselines(folder: &str, subject: &str, terminal: &Terminal) -> anyhow::Result<()> {
+    let mut table = format!("reference,image,subject,method\nhr.nii.gz,sr.nii.gz,{subject},model\n");
     let lr = format!("{folder}lr.nii.gz");
     for baseline in Baseline::ALL {
         let name = baseline.name();
         let image = format!("{folder}{name}.nii.gz");
         command(&["upscale", &lr, "-o", &image, "--method", name], terminal)?;
-        table.push_str(&format!("hr.nii.gz,{name}.nii.gz,held-out,{name}\n"));
+        table.push_str(&format!("hr.nii.gz,{name}.nii.gz,{subject},{name}\n"));
     }
     write(&format!("{folder}pairs.csv"), table.as_bytes())
 }
@@ -153,12 +165,6 @@ impl Size {
         spacing_mm: 1.9,
         steps: 200,
     };
-    /// A whole head for the built-in model.
-    const WHOLE: Self = Self {
-        extent: [162, 194, 162],
-        spacing_mm: 1.0,
-        steps: 0,
-    };
     const QUICK: Self = Self {
         extent: [41, 49, 41],
         spacing_mm: 3.8,
@@ -174,7 +180,7 @@ impl Size {
 fn enter(path: &Path) -> anyhow::Result<()> {
     let failed = |action| move |error| VolumeError::io(path, action, error);
     let entries = path.read_dir().map(|entries| entries.count()).unwrap_or(0);
-    if path.is_file() || (entries > 0 && !path.join(MARK).is_file()) {
+    if path.is_file() || (entries > 0 && !path.join(report::DEMO).is_file()) {
         return Err(usage(format!(
             "--out {}: is not the folder of a demo; name a new one",
             path.display()
@@ -185,7 +191,7 @@ fn enter(path: &Path) -> anyhow::Result<()> {
     }
     fs::create_dir_all(path).map_err(failed("create the folder"))?;
     std::env::set_current_dir(path).map_err(failed("enter"))?;
-    write(MARK, b"")
+    write(report::DEMO, b"")
 }
 
 /// Gives a command as a user would.
@@ -211,13 +217,14 @@ fn head(name: &str, seed: u64, size: Size) -> anyhow::Result<Volume> {
         extent,
         spacing_mm: [spacing_mm; 3],
     })?;
+    written(name, head)
+}
+
+fn written(name: &str, volume: Volume) -> anyhow::Result<Volume> {
     super::files::make_parent(Path::new(name))?;
-    nifti::write(
-        Path::new(name),
-        &NiftiImage::from_volume(head.clone()),
-        &WriteOptions::default(),
-    )?;
-    Ok(head)
+    let image = NiftiImage::from_volume(volume.clone());
+    nifti::write(Path::new(name), &image, &WriteOptions::default())?;
+    Ok(volume)
 }
 
 fn read(name: &str) -> anyhow::Result<Volume> {
