@@ -24,7 +24,7 @@ pub enum ModelError {
     /// The configuration is not TOML, or holds an unknown key or a wrong type.
     #[error("{origin}: {message}")]
     ConfigText {
-        /// The file, or the `--set` argument.
+        /// The file, or the override.
         origin: String,
         /// What the parser said, on one line.
         message: String,

@@ -123,7 +123,7 @@ impl RunDir {
             root: root.to_owned(),
         };
         if !run.config().is_file() {
-            let what = "is not a run folder: config.toml is missing; name the folder given to `train --run`";
+            let what = "is not a run folder: config.toml is missing; name the folder that a training wrote";
             return Err(ModelError::Run {
                 path: root.to_owned(),
                 what: what.into(),
@@ -243,7 +243,7 @@ impl RunDir {
                 return Err(ModelError::Run {
                     path: self.root.clone(),
                     what:
-                        "another process trains into this folder; wait for it, or give another --run folder"
+                        "another process trains into this folder; wait for it, or choose another run folder"
                             .into(),
                 });
             }
@@ -377,7 +377,7 @@ fn refuse_link(path: &Path) -> Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => Err(ModelError::Run {
             path: path.to_owned(),
-            what: "is a link, and a run writes into its own files only; remove the link, or give another --run folder".into(),
+            what: "is a link, and a run writes into its own files only; remove the link, or choose another run folder".into(),
         }),
         _ => Ok(()),
     }

@@ -199,7 +199,7 @@ fn bf16_is_refused_where_it_cannot_be_computed_in() {
         .expect_err("no bf16")
         .to_string();
     assert!(
-        message.contains("wgpu:0") && message.contains("--precision f32"),
+        message.contains("wgpu:0") && message.contains("choose f32"),
         "{message}"
     );
 }

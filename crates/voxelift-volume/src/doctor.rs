@@ -28,7 +28,12 @@ const QFORM_HOLDS: f64 = 1e-5;
 pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
     let mut scan = match scan::open(path, options) {
         Ok(scan) => scan,
-        Err(error @ (VolumeError::Malformed { .. } | VolumeError::Unsupported { .. })) => {
+        Err(
+            error @ (VolumeError::Malformed { .. }
+            | VolumeError::Unsupported { .. }
+            | VolumeError::TooManyVoxels { .. }
+            | VolumeError::TooDense { .. }),
+        ) => {
             return Ok(vec![format!("cannot be read: {}", bare(&error, path))]);
         }
         Err(error) => return Err(error),
@@ -72,12 +77,12 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
             .filter(|_| axis.is_interpolated())
             .unwrap_or(axis.spacing_mm)
     });
-    let advice = truly.map(|mm| format!("{mm:.3}")).join(",");
+    let advice = truly.map(|mm| format!("{mm:.3}")).join(" x ");
     for (name, axis) in ["x", "y", "z"].into_iter().zip(axes) {
         if let Some(present) = axis.present_mm.filter(|_| axis.is_interpolated()) {
             findings.push(format!(
                 "interpolated along {name}: voxels of {:.3} mm show nothing finer than {present:.2} mm; never use it as \
-                 a high-resolution scan, `voxelift degrade --spacing {advice}` takes the interpolation back",
+                 a high-resolution scan before it is degraded to voxels of {advice} mm",
                 axis.spacing_mm
             ));
         }
@@ -105,13 +110,13 @@ fn words(header: &Header) -> Vec<String> {
         .filter(|(_, text)| !text.trim().is_empty() && !is_program(text.trim()));
     let texts = texts.map(|(name, text)| {
         format!(
-            "{name} holds {} characters of free text, which outputs repeat: does it name somebody? `--anonymise` drops it",
+            "{name} holds {} characters of free text, which outputs repeat: does it name somebody? Anonymising the file removes it",
             text.trim().chars().count()
         )
     });
     let extensions = header.extensions.iter().map(|extension| {
         format!(
-            "an extension ({}) holds {} bytes, which outputs repeat: does it name somebody? `--anonymise` drops it",
+            "an extension ({}) holds {} bytes, which outputs repeat: does it name somebody? Anonymising the file removes it",
             extension.writer(),
             extension.data.len()
         )

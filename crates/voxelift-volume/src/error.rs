@@ -16,7 +16,7 @@ pub enum VolumeError {
         path: PathBuf,
         /// What was tried, as a verb phrase: "read", "write", "rename the finished file".
         action: &'static str,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
     /// A file's content is malformed: which field, its value, what was expected.
@@ -41,8 +41,52 @@ pub enum VolumeError {
         /// What to do instead.
         advice: String,
     },
+    /// A file holds more voxels than may be read.
+    #[error(
+        "{path}: {field} is {extent:?} in {frames} volume(s); expected at most {most} voxels, unless more are allowed"
+    )]
+    TooManyVoxels {
+        /// The file or the folder.
+        path: PathBuf,
+        /// The header fields that hold the counts.
+        field: String,
+        /// Voxel counts along x, y, z.
+        extent: [usize; 3],
+        /// Volumes in the file.
+        frames: usize,
+        /// The most that may be read.
+        most: u64,
+    },
+    /// A small compressed file promises a large volume.
+    #[error(
+        "{path}: voxel data is {bytes} bytes from a file of {stored}, {} times as many; expected less than {most} times for a volume \
+         of {voxels} voxels, unless so many voxels are allowed explicitly",
+        bytes / (*stored).max(1)
+    )]
+    TooDense {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of its voxels, unpacked.
+        bytes: u64,
+        /// Bytes of the file.
+        stored: u64,
+        /// Bytes of voxels that one byte of a file may stand for.
+        most: u64,
+        /// Voxels of the volume.
+        voxels: usize,
+    },
+    /// Voxels that are no numbers, where these are refused.
+    #[error(
+        "{path}: voxel data is not finite, or beyond float32, at {count} places; expected finite values, unless zero may take their place"
+    )]
+    NotFinite {
+        /// The file or the folder.
+        path: PathBuf,
+        /// Voxels of this kind.
+        count: u64,
+    },
     /// A file that would be overwritten.
-    #[error("{path}: already exists; choose another name or pass --force")]
+    #[error("{path}: already exists; choose another name, or allow overwriting")]
     Exists {
         /// The file.
         path: PathBuf,

@@ -43,7 +43,8 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Usage(message.into()))
 }
 
-/// What went wrong, from the outermost context inwards; a cause that has been said already is not said again.
+/// What went wrong, from the outermost context inwards, and the option that would allow it; a cause that has been said already is
+/// not said again.
 pub fn told(error: &anyhow::Error) -> String {
     let said = |text: String, cause: &(dyn std::error::Error + 'static)| {
         let cause = cause.to_string();
@@ -53,7 +54,30 @@ pub fn told(error: &anyhow::Error) -> String {
             before => format!("{before}: {cause}"),
         }
     };
-    error.chain().fold(String::new(), said)
+    let words = error.chain().fold(String::new(), said);
+    match error.chain().find_map(option) {
+        Some(option) => format!("{words} ({option})"),
+        None => words,
+    }
+}
+
+/// The option of the command line for what an error says may be allowed.
+fn option(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let of_volumes = |error: &VolumeError| match error {
+        VolumeError::Exists { .. } => Some("--force".to_owned()),
+        VolumeError::TooManyVoxels { .. } => Some("--max-voxels".to_owned()),
+        VolumeError::TooDense { voxels, .. } => Some(format!("--max-voxels {voxels}")),
+        VolumeError::NotFinite { .. } => Some("--nan zero".to_owned()),
+        _ => None,
+    };
+    // A transparent error is none of the chain, and what it holds neither.
+    let of_models = |error: &ModelError| match error {
+        ModelError::Volume(error) => of_volumes(error),
+        ModelError::Scan { source, .. } => option(&**source),
+        _ => None,
+    };
+    let volume = error.downcast_ref::<VolumeError>().and_then(of_volumes);
+    volume.or_else(|| error.downcast_ref::<ModelError>().and_then(of_models))
 }
 
 /// 2 when the arguments or the configuration were refused, 1 when data, files or the run failed.
@@ -76,4 +100,42 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 /// An existing output counts as a refused argument: the user has to name another, or add `--force`.
 fn refused_by_volumes(error: &VolumeError) -> bool {
     matches!(error, VolumeError::Argument { .. } | VolumeError::Exists { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn what_may_be_allowed_is_told_with_its_option() {
+        let path = Path::new("a.nii");
+        let dense = || VolumeError::TooDense {
+            path: path.to_owned(),
+            bytes: 1000,
+            stored: 10,
+            most: 100,
+            voxels: 250,
+        };
+        let exists = || VolumeError::Exists {
+            path: path.to_owned(),
+        };
+        let errors = [
+            (exists().into(), "(--force)"),
+            (Err::<(), _>(exists()).context("here").unwrap_err(), "(--force)"),
+            (ModelError::from(dense()).into(), "(--max-voxels 250)"),
+            (
+                ModelError::from(dense()).of_scan(Path::new("b.nii")).into(),
+                "(--max-voxels 250)",
+            ),
+        ];
+        for (error, option) in errors {
+            assert!(told(&error).ends_with(option), "{}", told(&error));
+        }
+        let other: anyhow::Error = VolumeError::content("a", "b", "c").into();
+        assert!(!told(&other).contains("--"), "{}", told(&other));
+    }
 }

@@ -107,6 +107,28 @@ fn the_files_of_a_run_are_named_in_one_room() {
 }
 
 #[test]
+fn the_libraries_speak_of_no_option_of_the_command_line() {
+    // What people read on purpose: the reference of the configuration, and a drafted one with its commands.
+    let for_people = [
+        "voxelift-model/src/config/reference.rs",
+        "voxelift-model/src/train/draft/text.rs",
+    ];
+    let exempt = [&["voxelift/", "/tests"], &for_people[..]].concat();
+    let mut wrong = Vec::new();
+    for (place, code) in code_but(&exempt) {
+        for (number, line) in code.lines().enumerate() {
+            let names_an_option = line.match_indices("--").any(|(at, _)| {
+                !line[..at].ends_with('-') && line[at + 2..].starts_with(|c: char| c.is_ascii_lowercase())
+            });
+            if names_an_option && !line.trim_start().starts_with("//") {
+                wrong.push(format!("{place}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
 fn the_files_of_the_method_are_there() {
     let page = fs::read_to_string(root().join("docs/method.md")).expect("docs/method.md");
     let mut missing = Vec::new();

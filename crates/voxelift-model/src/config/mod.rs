@@ -1,4 +1,4 @@
-//! Floor 7 · The configuration of a run: nests the parts' configs; TOML and `--set`, checked or refused.
+//! Floor 7 · The configuration of a run: nests the parts' configs; TOML and `key=value` overrides, checked or refused.
 
 mod data;
 mod placed;
@@ -218,7 +218,7 @@ pub struct Resolved {
 }
 
 impl Config {
-    /// Reads a TOML file, applies `--set key=value` overrides and checks the whole.
+    /// Reads a TOML file, applies `key=value` overrides and checks the whole.
     ///
     /// # Errors
     /// One line that names the key, its value and what was expected; nothing but the file itself is read.

@@ -1,4 +1,4 @@
-//! TOML text and `--set` overrides into one typed value; unknown keys are errors.
+//! TOML text and `key=value` overrides into one typed value; unknown keys are errors.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub fn with_overrides(text: &str, origin: &str, set: &[String]) -> Result<(Table
     let mut overrides = Vec::new();
     for argument in set {
         let wrong = |message: &str| ModelError::ConfigText {
-            origin: format!("--set {argument}"),
+            origin: format!("override {argument}"),
             message: message.into(),
         };
         let (key, value) = argument
@@ -57,7 +57,7 @@ pub fn deserialized<T: DeserializeOwned>(
         return toml::from_str(text).map_err(|e| parse_error(&e, text, origin));
     }
     T::deserialize(Value::Table(table)).map_err(|e| ModelError::ConfigText {
-        origin: format!("{origin} with --set {}", overrides.join(", ")),
+        origin: format!("{origin} with {}", overrides.join(", ")),
         message: one_line(e.message()),
     })
 }

@@ -35,7 +35,7 @@ impl Gpu {
         let name = self.name();
         let devices = self.devices().ok_or_else(|| {
             wrong(format!(
-                "this program was built without {name}; build it with `--features {name}`, or choose auto or cpu"
+                "this program was built without {name}; build it with the feature {name}, or choose auto or cpu"
             ))
         })?;
         let device = devices.get(index).ok_or_else(|| {

@@ -58,7 +58,7 @@ impl Precision {
         if !device.supports_dtype(format) {
             return Err(ModelError::Device {
                 device: device_name.to_owned(),
-                what: format!("does not compute in {name}; choose --precision f32"),
+                what: format!("does not compute in {name}; choose f32"),
             });
         }
         let emulated = matches!(device.as_dispatch(), DispatchDevice::Flex(_));

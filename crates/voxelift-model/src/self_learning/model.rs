@@ -91,11 +91,7 @@ impl SelfModel {
     pub fn read(path: &Path, device: &Device) -> Result<Self> {
         let (tensors, card): (BTreeMap<String, TensorData>, serde_json::Value) = tensor_file::read(path)?;
         let wrong = |what: String| {
-            ModelError::model_file(
-                path,
-                what,
-                "a model that `voxelift upscale --method self --keep-model` wrote",
-            )
+            ModelError::model_file(path, what, "a model that was learned from a scan's own slices")
         };
         if card["kind"] != KIND {
             return Err(wrong("it is not a self-learned model".to_owned()));

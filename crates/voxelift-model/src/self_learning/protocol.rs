@@ -64,7 +64,7 @@ pub fn thick_axis(grid: &Geometry) -> Result<usize> {
             format!("{said} mm"),
             format!(
                 "one axis of at least {LEAST_RATIO} times the voxel size of both others: there is no thick axis to \
-                 learn from the others for; use the model (--method model)"
+                 learn from the others for; use the method `model`"
             ),
         ));
     }
@@ -145,7 +145,7 @@ impl SliceProtocol {
                 "slice distance over voxel size in plane",
                 format!("{:.2}", ratio(self)),
                 format!(
-                    "{:.2}, as the scan that the model was learned from; leave --model out to learn from this scan",
+                    "{:.2}, as the scan that the model was learned from; learn from this scan itself instead",
                     ratio(learned)
                 ),
             ));
@@ -155,7 +155,7 @@ impl SliceProtocol {
                 "slice profile",
                 self.operator,
                 format!(
-                    "{}, as the model was learned for; state it with --acquired, or leave --model out",
+                    "{}, as the model was learned for; state that profile, or learn from this scan itself instead",
                     learned.operator
                 ),
             ));
@@ -201,7 +201,7 @@ mod tests {
     fn isotropic_scans_are_refused_with_what_to_do() {
         for spacing in [[1.0; 3], [1.0, 1.0, 1.4], [3.0, 3.0, 1.0]] {
             let error = protocol(spacing).unwrap_err().to_string();
-            assert!(error.contains("--method model"), "{error}");
+            assert!(error.contains("use the method `model`"), "{error}");
         }
         let error = protocol([0.3, 0.3, 6.0]).unwrap_err().to_string();
         assert!(error.contains("at most"), "{error}");

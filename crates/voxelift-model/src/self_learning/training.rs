@@ -160,7 +160,7 @@ impl State {
             ModelError::model_file(
                 path,
                 what,
-                "a state of this scan with the same options; leave --resume out to learn anew",
+                "a state of this scan with the same options; learn anew without it",
             )
         };
         if kept.state_of != KIND || kept.key != key {

@@ -104,7 +104,7 @@ pub fn read(path: &Path, config: &Config, device: &Device) -> Result<(TrainState
         ModelError::model_file(
             path,
             what,
-            "a checkpoint of this configuration; train into another --run folder",
+            "a checkpoint of this configuration; choose another run folder",
         )
     };
     if let Some(written) = metadata.content.take()

@@ -149,7 +149,7 @@ fn interpolated(title: &str, scans: &[&Looked]) -> Vec<String> {
         );
         Some(format!(
             "{title}: {} of {} scans are interpolated along {} of the file: voxels of {:.2} mm, but nothing finer than {present:.1} mm \
-             ({} among them): they teach that blur; bring them to {present:.1} mm or more along this axis with `voxelift degrade --spacing`",
+             ({} among them): they teach that blur; degrade them to {present:.1} mm or more along this axis",
             found.len(),
             scans.len(),
             ["x", "y", "z"][axis],

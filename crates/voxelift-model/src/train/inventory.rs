@@ -101,7 +101,7 @@ impl Inventory {
                     path: run.to_owned(),
                     what: format!(
                         "{} is {} now, and the earlier part of this run had {} as {}: a subject stays in its role, or the scores mean \
-                         nothing; give another --run folder, or bring it back to its role",
+                         nothing; choose another run folder, or bring it back to its role",
                         now.path.display(),
                         now.role,
                         before.path.display(),

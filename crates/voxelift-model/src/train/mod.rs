@@ -210,7 +210,7 @@ fn claim(config: &Config, run: &RunDir, sink: &mut dyn FnMut(Event<'_>) -> Resul
         if !must_not.is_empty() {
             let keys = must_not.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", ");
             let what = format!(
-                "holds a run with another {keys}; give another --run folder, or the same configuration"
+                "holds a run with another {keys}; choose another run folder, or the same configuration"
             );
             return Err(ModelError::Run {
                 path: run.root().to_owned(),

@@ -146,8 +146,8 @@ pub fn warnings(looked: &[Looked], scale: Scale) -> Vec<String> {
     };
     warnings.extend(off(&hr, fine).map(|(names, spacing)| {
         format!(
-            "HR scans differ in their voxels: {names} of {spacing} mm where the others have {} mm; bring all to one size with \
-             `voxelift degrade --spacing`, or leave these out",
+            "HR scans differ in their voxels: {names} of {spacing} mm where the others have {} mm; degrade all to one \
+             size, or leave these out",
             told(fine)
         )
     }));
@@ -155,7 +155,7 @@ pub fn warnings(looked: &[Looked], scale: Scale) -> Vec<String> {
     warnings.extend(off(&lr, coarse).map(|(names, spacing)| {
         format!(
             "LR voxels are not {scale} times the HR voxels of {} mm: {names} of {spacing} mm; the model will learn a scale of {scale} \
-             from scans sampled otherwise; bring the LR scans to {} mm with `voxelift degrade --spacing`",
+             from scans sampled otherwise; degrade the LR scans to {} mm",
             told(fine),
             told(coarse)
         )

@@ -80,8 +80,8 @@ impl Training<'_> {
 
     pub fn diverged(&self) -> ModelError {
         let what = format!(
-            "{MOST_SKIPPED} steps in a row without a finite gradient; lower the rate: the same command with --set \
-             optimizer.learning_rate={} goes on from the newest checkpoint in {}",
+            "{MOST_SKIPPED} steps in a row without a finite gradient; lower the rate: with \
+             optimizer.learning_rate={} the run goes on from the newest checkpoint in {}",
             self.config.optimizer.learning_rate / 4.0,
             self.run.checkpoints().display()
         );
@@ -176,7 +176,7 @@ impl Training<'_> {
             .rounded(parameters::values(&self.state.average));
         let stored = stored.map_err(|what| ModelError::Run {
             path: self.run.root().to_owned(),
-            what: format!("{what}; store f32: --set export.weights=f32"),
+            what: format!("{what}; store f32 (export.weights=f32)"),
         })?;
         let generator = parameters::replaced(self.state.average, &stored).expect("its own tensors");
         let resolver = resolver(config, generator.clone(), self.device);

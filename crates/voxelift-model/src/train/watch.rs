@@ -52,7 +52,7 @@ impl Watch {
                             format!(
                                 "step {step}: the {which} discriminator is right in {:.1} % of {LONG} steps (more than {:.0} %): it has won and \
                                  teaches nothing; lower discriminator.width, raise loss.{} or look whether the two domains differ in more than \
-                                 resolution (`train --check`)",
+                                 resolution (the check before a training says so)",
                                 100.0 * mean,
                                 100.0 * COLLAPSE,
                                 match which {

@@ -80,7 +80,7 @@ fn three_in_a_row_end_the_run_and_the_old_rate_goes_on_from_its_checkpoint() {
     let (ended, left_out, _) = run("parts", "optimizer.learning_rate=1e30", 0);
     let message = ended.expect_err("no such rate").to_string();
     assert!(
-        message.starts_with("step 5: 3 steps in a row") && message.contains("--set optimizer.learning_rate="),
+        message.starts_with("step 5: 3 steps in a row") && message.contains("with optimizer.learning_rate="),
         "{message}"
     );
     assert_eq!(left_out, 3);

@@ -190,7 +190,7 @@ impl Attributes<'_> {
             let what = format!("transfer syntax {syntax} ({name})");
             return unsupported(
                 what,
-                "decompress the series first, for example with `gdcmconv --raw`",
+                "decompress the series first, for example with `gdcmconv -w`",
             );
         }
         let placed = [PIXEL_SPACING, ORIENTATION, POSITION];

@@ -107,7 +107,7 @@ fn in_mask(
         && options.data_range.is_none()
     {
         notes.push(format!(
-            "{count} spikes in the reference, up to {farthest}, make the data range {}: PSNR and SSIM flatter; give --data-range",
+            "{count} spikes in the reference, up to {farthest}, make the data range {}: PSNR and SSIM flatter; state the data range",
             range.full
         ));
     }
@@ -115,7 +115,7 @@ fn in_mask(
         && options.data_range.is_none()
     {
         notes.push(format!(
-            "the reference: {fill}: a fill value makes the data range {}: PSNR and SSIM flatter; give --data-range",
+            "the reference: {fill}: a fill value makes the data range {}: PSNR and SSIM flatter; state the data range",
             range.full
         ));
     }

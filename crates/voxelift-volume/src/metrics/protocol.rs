@@ -162,7 +162,7 @@ impl Shared {
             field,
             left: format!("{left:?}"),
             right: format!("{right:?}"),
-            advice: "bring the image onto the reference's grid with `upscale --like`".to_owned(),
+            advice: "resample the image onto the reference's grid".to_owned(),
         };
         let (left, right) = (reference.spacing_mm(), image.spacing_mm());
         if (0..3).any(|a| (left[a] - right[a]).abs() > TOLERANCE_MM) {

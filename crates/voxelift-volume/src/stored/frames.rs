@@ -29,11 +29,13 @@ pub(crate) fn checked_voxels(
     let believed = all.filter(|all| *all as u64 <= max_voxels && *all <= usize::MAX / 8);
     match (frame, believed) {
         (Some(frame), Some(_)) => Ok(frame),
-        _ => {
-            let value = format!("{extent:?} in {frames} volume(s)");
-            let expected = format!("at most {max_voxels} voxels (see --max-voxels)");
-            Err(VolumeError::malformed(path, field, value, expected))
-        }
+        _ => Err(VolumeError::TooManyVoxels {
+            path: path.to_owned(),
+            field: field.to_owned(),
+            extent,
+            frames,
+            most: max_voxels,
+        }),
     }
 }
 
@@ -104,13 +106,14 @@ pub(crate) fn not_finite(path: &Path, count: u64, policy: NanPolicy) -> Result<O
     if count == 0 {
         return Ok(None);
     }
-    let value = format!("not finite, or beyond float32, at {count} places");
     match policy {
-        NanPolicy::Zero => Ok(Some(format!("voxel data is {value}; set to zero"))),
-        NanPolicy::Error => {
-            let expected = "finite values, or --nan zero";
-            Err(VolumeError::malformed(path, "voxel data", value, expected))
-        }
+        NanPolicy::Zero => Ok(Some(format!(
+            "voxel data is not finite, or beyond float32, at {count} places; set to zero"
+        ))),
+        NanPolicy::Error => Err(VolumeError::NotFinite {
+            path: path.to_owned(),
+            count,
+        }),
     }
 }
 

@@ -181,20 +181,19 @@ impl Source {
         ))
     }
 
-    /// Refuses a volume of much memory that a tiny gzip file promises, unless `--max-voxels` was given: scans do not shrink so.
+    /// Refuses a volume of much memory that a tiny gzip file promises, unless so many voxels were allowed explicitly: scans do not shrink so.
     pub fn expect_honest(&self, voxels: usize, bytes: u64, options: &ReadOptions) -> Result<()> {
         let times = bytes / self.stored.max(1);
         if options.large || !self.gzip || voxels < MANY_VOXELS || times < MOST_SHRUNK {
             return Ok(());
         }
-        let value = format!(
-            "{bytes} bytes from a file of {}, {times} times as many",
-            self.stored
-        );
-        let expected = format!(
-            "less than {MOST_SHRUNK} times for a volume of {voxels} voxels; if it is meant so, pass --max-voxels {voxels}"
-        );
-        Err(VolumeError::malformed(&self.path, "voxel data", value, expected))
+        Err(VolumeError::TooDense {
+            path: self.path.clone(),
+            bytes,
+            stored: self.stored,
+            most: MOST_SHRUNK,
+            voxels,
+        })
     }
 
     /// Reads on to the end, where gzip's checksum and length are checked, and counts the bytes that were

@@ -246,7 +246,7 @@ fn an_axis_that_a_scanner_interpolated_is_named_with_what_it_shows() {
         assert!(
             findings
                 .iter()
-                .all(|f| f.contains("along z") && f.contains("--spacing 2.000,2.000,3."))
+                .all(|f| f.contains("along z") && f.contains("degraded to voxels of 2.000 x 2.000 x 3."))
         );
     }
 }

@@ -94,7 +94,7 @@ fn a_tiny_file_that_promises_a_gibibyte_needs_a_word() {
     let message = scan::read(&path, &ReadOptions::default())
         .expect_err("a refusal")
         .to_string();
-    assert!(message.contains("--max-voxels 300000000"), "{message}");
+    assert!(message.contains("a volume of 300000000 voxels"), "{message}");
 }
 
 #[test]

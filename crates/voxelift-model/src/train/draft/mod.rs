@@ -76,7 +76,7 @@ pub fn draft(folder: &Path, options: &DraftOptions, stop: &AtomicBool) -> Result
     let folder = absolute(folder)?;
     let mut draft = if options.hr.is_empty() {
         if !options.lr.is_empty() {
-            return Err(few("HR scans", "none given", "expected --hr beside --lr"));
+            return Err(few("HR scans", "none given", "HR scans beside the LR scans"));
         }
         Draft {
             text: text::of_phantoms(options),
@@ -103,8 +103,8 @@ pub fn draft(folder: &Path, options: &DraftOptions, stop: &AtomicBool) -> Result
 
 fn of_scans(folder: &Path, options: &DraftOptions, stop: &AtomicBool) -> Result<Draft> {
     let mut notes = Vec::new();
-    let hr = look(&options.hr, "--hr", stop, &mut notes)?;
-    let lr = look(&options.lr, "--lr", stop, &mut notes)?;
+    let hr = look(&options.hr, "HR scans", stop, &mut notes)?;
+    let lr = look(&options.lr, "LR scans", stop, &mut notes)?;
     let Some(first) = hr.first().map(|found| found.grid.clone()) else {
         return Err(few("HR scans", "none that can be read", "see the warnings"));
     };
@@ -143,11 +143,7 @@ fn look(texts: &[String], key: &str, stop: &AtomicBool, notes: &mut Vec<String>)
             globs::find(text, key, &here, stop)?
         };
         if found.is_empty() {
-            return Err(few(
-                key,
-                &format!("{text} finds no file"),
-                "expected at least one scan",
-            ));
+            return Err(few(key, &format!("{text} finds no file"), "at least one scan"));
         }
         paths.extend(found);
     }
@@ -214,7 +210,7 @@ fn alike(
     for found in others {
         let own = suspects::spacing_along(&found.grid, like);
         notes.push(format!(
-            "left out: {}: {domain} voxels of {} mm where most have {} mm; `voxelift degrade IN OUT --spacing` brings finer ones to that",
+            "left out: {}: {domain} voxels of {} mm where most have {} mm; finer ones can be degraded to that",
             found.path.display(),
             text::sizes(own),
             text::sizes(median)
@@ -238,7 +234,7 @@ fn described(domain: &str, scans: &[Found], spacing: Option<[f64; 3]>) -> String
 fn factors(fine: [f64; 3], coarse: [f64; 3], notes: &mut Vec<String>) -> Result<Scale> {
     let ratios = [0, 1, 2].map(|a| coarse[a] / fine[a]);
     let whole = ratios.map(|ratio| ratio.round().max(1.0));
-    let told = format!(
+    let voxels = format!(
         "HR voxels of {} mm, LR voxels of {} mm",
         text::sizes(fine),
         text::sizes(coarse)
@@ -246,22 +242,21 @@ fn factors(fine: [f64; 3], coarse: [f64; 3], notes: &mut Vec<String>) -> Result<
     if whole == [1.0; 3] || ratios.iter().any(|ratio| *ratio < 1.0 - ALIKE) {
         return Err(few(
             "scans",
-            &told,
-            "HR scans that are finer than the LR scans along at least one axis and coarser along none; did --hr and --lr change places?",
+            &voxels,
+            "HR scans that are finer than the LR scans along at least one axis and coarser along none; did the HR and the LR scans change places?",
         ));
     }
     if let Some(factor) = whole.iter().find(|factor| **factor > 8.0) {
         let expected = format!(
-            "a factor of at most 8 between them, not {factor}; bring the HR scans to larger voxels by `voxelift degrade --spacing`"
+            "a factor of at most 8 between them, not {factor}; degrade the HR scans to larger voxels first"
         );
-        return Err(few("scans", &told, &expected));
+        return Err(few("scans", &voxels, &expected));
     }
     if (0..3).any(|a| (ratios[a] / whole[a] - 1.0).abs() > ALIKE) {
         let wanted = [0, 1, 2].map(|a| fine[a] * ratios[a].ceil());
         notes.push(format!(
-            "{told}: no whole factors; bring the LR scans to {} mm first, by `voxelift degrade IN OUT --spacing {}`, and call `voxelift init` again with those",
-            text::sizes(wanted),
-            wanted.map(|mm| format!("{mm:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()).join(",")
+            "{voxels}: no whole factors; degrade the LR scans to voxels of {} mm first, and draft again from those",
+            wanted.map(|mm| format!("{mm:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()).join(" x ")
         ));
     }
     Ok(Scale(whole.map(|factor| factor as usize)))
@@ -320,7 +315,7 @@ fn simulated(hr: Vec<Found>, scale: Scale) -> Result<Roles> {
         return Err(few(
             "HR scans",
             &format!("of {} subject", subjects.len()),
-            "scans of at least two subjects, since LR scans are simulated from subjects whose HR scans training does not see; or give LR scans by --lr",
+            "scans of at least two subjects, since LR scans are simulated from subjects whose HR scans training does not see; or LR scans beside them",
         ));
     }
     let smallest = smallest(&hr, scale);
@@ -354,7 +349,7 @@ fn roles(
         return Err(few(
             "scans",
             &format!("the shortest axis has {smallest} LR voxels"),
-            "at least 4 along each axis; a single thick-slice scan can be upscaled by `voxelift upscale --method self` without any training of yours",
+            "at least 4 along each axis; a single thick-slice scan can be made finer from its own slices, without any training of yours",
         ));
     }
     let paths = |scans: Vec<Found>| scans.into_iter().map(|found| found.path).collect();
