@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 /// The number format that the factors of a convolution's products are rounded to; sums are f32 in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProductFormat {
     /// As they are.
     #[default]

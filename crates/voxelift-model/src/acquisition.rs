@@ -5,6 +5,8 @@ use voxelift_volume::Geometry;
 use voxelift_volume::degrade::{Axis, Degradation, Grid, Motion, Operator, Operators, Profile};
 use voxelift_volume::random::Stream;
 
+use crate::error::InvalidSetting;
+
 /// Which acquisitions are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -53,9 +55,13 @@ impl AcquisitionConfig {
     ///
     /// # Errors
     /// The first wrong one.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), InvalidSetting> {
         if !(2.0..=8.0).contains(&self.most) {
-            return Err(format!("most = {}: expected a factor of 2 to 8", self.most));
+            return Err(InvalidSetting::new(
+                "most",
+                self.most,
+                "expected a factor of 2 to 8",
+            ));
         }
         for (key, value) in [
             ("slices", self.slices),
@@ -65,7 +71,7 @@ impl AcquisitionConfig {
             ("moving", self.moving),
         ] {
             if !(0.0..=1.0).contains(&value) {
-                return Err(format!("{key} = {value}: expected 0 to 1"));
+                return Err(InvalidSetting::new(key, value, "expected 0 to 1"));
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ pub type Result<T> = std::result::Result<T, ModelError>;
 
 /// What is wrong. Each message is one line that names the field, its value and what to do.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelError {
     /// The configuration is refused before any data is read.
     #[error("configuration: {key} = {value}: {expected}")]
@@ -135,4 +136,98 @@ impl ModelError {
             Self::Config { .. } | Self::ConfigText { .. } | Self::Device { .. }
         )
     }
+}
+
+/// A value of one part's configuration that the part cannot work with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value}: {expected}")]
+pub struct InvalidSetting {
+    /// The key, dotted below the part.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// What was expected.
+    pub expected: String,
+}
+
+impl InvalidSetting {
+    /// `key = value: expected`.
+    pub fn new(key: impl Into<String>, value: impl ToString, expected: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            value: value.to_string(),
+            expected: expected.into(),
+        }
+    }
+
+    /// The same, of a table in which the key is.
+    pub fn within(mut self, table: &str) -> Self {
+        self.key = format!("{table}.{}", self.key);
+        self
+    }
+}
+
+impl From<VolumeError> for InvalidSetting {
+    fn from(error: VolumeError) -> Self {
+        match error {
+            VolumeError::Argument {
+                name,
+                value,
+                expected,
+            } => Self::new(name, value, expected),
+            other => Self::new("values", "not usable", other.to_string()),
+        }
+    }
+}
+
+impl From<InvalidSetting> for ModelError {
+    fn from(setting: InvalidSetting) -> Self {
+        Self::Config {
+            key: setting.key,
+            value: setting.value,
+            expected: setting.expected,
+        }
+    }
+}
+
+/// Why named tensors are not those that a module or a file needs.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TensorError {
+    /// A parameter has no tensor.
+    #[error("tensor {name} is missing")]
+    Missing {
+        /// The parameter.
+        name: String,
+    },
+    /// A tensor has another shape than its parameter.
+    #[error("tensor {name} has shape {found:?}, the network wants {wanted:?}")]
+    Shape {
+        /// The parameter.
+        name: String,
+        /// The tensor's shape.
+        found: Vec<usize>,
+        /// The parameter's shape.
+        wanted: Vec<usize>,
+    },
+    /// A tensor has no parameter.
+    #[error("tensor {name} belongs to no layer")]
+    Unknown {
+        /// The tensor.
+        name: String,
+    },
+    /// An optimiser lacks a moment.
+    #[error("optimiser moment {name} is missing")]
+    MissingMoment {
+        /// The moment.
+        name: String,
+    },
+    /// A value is too large for f16.
+    #[error("tensor {name} holds {value}, which f16 does not")]
+    TooLarge {
+        /// The tensor.
+        name: String,
+        /// The value.
+        value: f32,
+    },
 }

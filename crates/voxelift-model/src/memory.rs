@@ -65,18 +65,33 @@ fn left_in_container() -> Option<u64> {
     Some(number("memory.max")?.saturating_sub(number("memory.current")?))
 }
 
+/// Work that takes more memory than there is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{what} takes about {} MiB of memory, and {} MiB are left (of the machine, its container or `ulimit -v`)",
+    needed.div_ceil(1 << 20),
+    left.div_ceil(1 << 20)
+)]
+pub struct NoRoom {
+    /// The work.
+    pub what: String,
+    /// Bytes that it takes.
+    pub needed: u64,
+    /// Bytes that are left.
+    pub left: u64,
+}
+
 /// Refuses work of so many bytes where they cannot be had.
 ///
 /// # Errors
 /// Naming both numbers.
-pub fn expect_room(what: &str, bytes: u64) -> Result<(), String> {
-    let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
+pub fn expect_room(what: &str, bytes: u64) -> Result<(), NoRoom> {
     match available() {
-        Some(left) if left < bytes => Err(format!(
-            "{what} takes about {} MiB of memory, and {} MiB are left (of the machine, its container or `ulimit -v`)",
-            mebibytes(bytes),
-            mebibytes(left)
-        )),
+        Some(left) if left < bytes => Err(NoRoom {
+            what: what.to_owned(),
+            needed: bytes,
+            left,
+        }),
         _ => Ok(()),
     }
 }
@@ -106,7 +121,7 @@ mod tests {
     #[test]
     fn work_that_cannot_be_had_is_refused_with_both_numbers() {
         assert!(expect_room("this", 1 << 20).is_ok());
-        let message = expect_room("this", 1 << 60).unwrap_err();
+        let message = expect_room("this", 1 << 60).unwrap_err().to_string();
         assert!(
             message.contains("this takes about 1099511627776 MiB"),
             "{message}"

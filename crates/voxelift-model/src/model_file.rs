@@ -270,8 +270,12 @@ impl ModelFile {
                 "the tensors that its card promises",
             ));
         }
-        let generator = parameters::replaced(network.init(0, device), &values).map_err(|what| {
-            ModelError::model_file(&self.origin, what, "the tensors that its card promises")
+        let generator = parameters::replaced(network.init(0, device), &values).map_err(|error| {
+            ModelError::model_file(
+                &self.origin,
+                error.to_string(),
+                "the tensors that its card promises",
+            )
         })?;
         Ok((generator, card))
     }

@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use crate::error::TensorError;
 use crate::parameters::{NamedTensors, map_named};
 
 /// How the weights move.
@@ -118,20 +119,20 @@ impl Adam {
     /// Puts back what [`Adam::state`] gave.
     ///
     /// # Errors
-    /// One line naming the moment that is missing.
+    /// Naming the moment that is missing.
     pub fn restored(
         mut moments: BTreeMap<String, TensorData>,
         time: BTreeMap<String, u64>,
         device: &burn::tensor::Device,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, TensorError> {
         let mut kept = BTreeMap::new();
         for name in time.keys() {
             let mut take = |which: &str| {
                 let key = format!("{name}.{which}");
                 let data = moments
                     .remove(&key)
-                    .ok_or_else(|| format!("optimiser moment {key} is missing"))?;
-                Ok::<_, String>(Tensor::<1>::from_data(data, device))
+                    .ok_or(TensorError::MissingMoment { name: key })?;
+                Ok::<_, TensorError>(Tensor::<1>::from_data(data, device))
             };
             kept.insert(name.clone(), [take("first")?, take("second")?]);
         }

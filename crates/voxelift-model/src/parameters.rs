@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, FloatDType, Gradients, Tensor, TensorData};
 
+use crate::error::TensorError;
+
 /// Flattened tensors by parameter name.
 pub type NamedTensors = BTreeMap<String, Tensor<1>>;
 
@@ -141,24 +143,25 @@ fn flattened<M: Module>(module: &M) -> NamedTensors {
 /// The module with its parameters replaced by `values`.
 ///
 /// # Errors
-/// One line naming the first parameter that is missing, has another shape, or belongs to no parameter.
-pub fn replaced<M: Module>(module: M, values: &BTreeMap<String, TensorData>) -> Result<M, String> {
+/// Naming the first parameter that is missing, has another shape, or belongs to no parameter.
+pub fn replaced<M: Module>(module: M, values: &BTreeMap<String, TensorData>) -> Result<M, TensorError> {
     let there = self::values(&module);
     for (name, now) in &there {
         let shape = now.shape().as_slice();
         match values.get(name) {
-            None => return Err(format!("tensor {name} is missing")),
+            None => return Err(TensorError::Missing { name: name.clone() }),
             Some(data) if data.shape().as_slice() != shape => {
-                let found = data.shape().as_slice();
-                return Err(format!(
-                    "tensor {name} has shape {found:?}, the network wants {shape:?}"
-                ));
+                return Err(TensorError::Shape {
+                    name: name.clone(),
+                    found: data.shape().as_slice().to_vec(),
+                    wanted: shape.to_vec(),
+                });
             }
             Some(_) => {}
         }
     }
     if let Some(name) = values.keys().find(|name| !there.contains_key(*name)) {
-        return Err(format!("tensor {name} belongs to no layer"));
+        return Err(TensorError::Unknown { name: name.clone() });
     }
     Ok(map_named(module, |name, old| {
         flat(values[name].clone(), &old.device())

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use voxelift_volume::VolumeError;
 use voxelift_volume::files::write_atomically;
 
-use crate::error::{ModelError, Result};
+use crate::error::{ModelError, Result, TensorError};
 
 /// The only metadata key: one value, so that no hash map's order reaches the file.
 const KEY: &str = "voxelift";
@@ -33,11 +33,11 @@ impl Format {
     /// f32 tensors as they come back from a file of this format.
     ///
     /// # Errors
-    /// One line, when a value is too large for the format.
+    /// When a value is too large for the format.
     pub fn rounded(
         self,
         tensors: BTreeMap<String, TensorData>,
-    ) -> std::result::Result<BTreeMap<String, TensorData>, String> {
+    ) -> std::result::Result<BTreeMap<String, TensorData>, TensorError> {
         let there_and_back = |(name, data): (String, TensorData)| {
             let stored = self.stored(&name, &data)?.into_owned();
             Ok((name, stored.convert_dtype(DType::F32)))
@@ -50,13 +50,16 @@ impl Format {
         self,
         name: &str,
         data: &'a TensorData,
-    ) -> std::result::Result<Cow<'a, TensorData>, String> {
+    ) -> std::result::Result<Cow<'a, TensorData>, TensorError> {
         assert_eq!(data.dtype(), DType::F32, "tensor {name} is not f32");
         if self == Self::F32 {
             return Ok(Cow::Borrowed(data));
         }
         match data.iter::<f32>().find(|v| !f16::from_f32(*v).is_finite()) {
-            Some(value) => Err(format!("tensor {name} holds {value}, which f16 does not")),
+            Some(value) => Err(TensorError::TooLarge {
+                name: name.to_owned(),
+                value,
+            }),
             None => Ok(Cow::Owned(data.clone().convert_dtype(DType::F16))),
         }
     }
@@ -78,8 +81,14 @@ pub fn write<T: Serialize>(
     let stored = tensors
         .iter()
         .map(|(name, data)| Ok((name.as_str(), format.stored(name, data)?)))
-        .collect::<std::result::Result<BTreeMap<_, _>, String>>()
-        .map_err(|what| ModelError::model_file(path, what, "weights that can be stored so; store f32"))?;
+        .collect::<std::result::Result<BTreeMap<_, _>, TensorError>>()
+        .map_err(|error| {
+            ModelError::model_file(
+                path,
+                error.to_string(),
+                "weights that can be stored so; store f32",
+            )
+        })?;
     let dtype = match format {
         Format::F32 => Dtype::F32,
         Format::F16 => Dtype::F16,
@@ -180,7 +189,7 @@ mod tests {
         assert_eq!(read::<u32>(&path).expect("whole"), (rounded, 7));
         write(&path, &of(1e5), Format::F32, &7).expect("f32 holds it");
         for message in [
-            Format::F16.rounded(of(1e5)).unwrap_err(),
+            Format::F16.rounded(of(1e5)).unwrap_err().to_string(),
             write(&path, &of(1e5), Format::F16, &7).unwrap_err().to_string(),
         ] {
             assert!(message.contains("tensor w holds 100000"), "{message}");

@@ -292,7 +292,10 @@ fn weights_have_the_methods_defaults_and_refuse_what_means_nothing() {
     );
     assert!(serde_json::from_str::<LossConfig>(r#"{"contrastive": 1}"#).is_err());
     assert!(LossConfig::default().check(2).is_ok());
-    let error = LossConfig::default().check(1).expect_err("no negatives");
+    let error = LossConfig::default()
+        .check(1)
+        .expect_err("no negatives")
+        .to_string();
     assert!(
         error.starts_with("feature_contrastive = 0.01: a batch of 1"),
         "{error}"
@@ -308,7 +311,8 @@ fn weights_have_the_methods_defaults_and_refuse_what_means_nothing() {
         ..LossConfig::default()
     }
     .check(2)
-    .expect_err("negative");
+    .expect_err("negative")
+    .to_string();
     assert!(error.starts_with("cycle = -1"), "{error}");
     assert!(
         LossConfig {

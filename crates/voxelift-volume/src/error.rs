@@ -8,6 +8,7 @@ pub type Result<T> = std::result::Result<T, VolumeError>;
 
 /// What is wrong with a volume, its file or a request about it. Each message is one line.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum VolumeError {
     /// The operating system refused.
     #[error("{path}: cannot {action}: {source}")]

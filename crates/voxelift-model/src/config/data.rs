@@ -90,6 +90,7 @@ impl Default for DataConfig {
     untagged,
     expecting = "expected lr = [\"glob\", ...] for real scans, or lr = { files = [\"glob\", ...], degrade = { ... } } for simulated ones"
 )]
+#[non_exhaustive]
 pub enum LrConfig {
     /// Real LR scans.
     Real(Vec<String>),
@@ -137,6 +138,7 @@ impl LrConfig {
     untagged,
     expecting = "expected source_operator = \"auto\", \"mixture\", an operator such as \"kspace\", or a list of operators"
 )]
+#[non_exhaustive]
 pub enum SourceOperator {
     /// `"auto"`: spectral calibration against the LR scans; or `"mixture"`: several copies of each volume.
     Named(NamedSource),
@@ -171,6 +173,7 @@ impl SourceOperator {
 /// See [`SourceOperator::Named`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum NamedSource {
     /// Spectral calibration.
     Auto,

@@ -406,12 +406,7 @@ impl Config {
             ("projection", self.projection.check()),
         ];
         for (part, found) in parts {
-            if let Err(message) = found {
-                return Err(ModelError::ConfigText {
-                    origin: "configuration".into(),
-                    message: format!("{part}.{message}"),
-                });
-            }
+            found.map_err(|setting| setting.within(part))?;
         }
         self.data.check(self.mode, placed)
     }

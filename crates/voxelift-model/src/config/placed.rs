@@ -5,6 +5,7 @@ use voxelift_volume::degrade::Degradation;
 use voxelift_volume::synthesis::SynthesisConfig;
 
 use crate::acquisition::AcquisitionConfig;
+use crate::error::InvalidSetting;
 
 /// Where the pairs of a placed model come from: label maps that are painted, and the HR scans of the run under other
 /// intensities, each acquired at random and placed on its own grid again.
@@ -65,11 +66,19 @@ impl PlacedConfig {
     ///
     /// # Errors
     /// The first wrong one.
-    pub fn check(&self) -> Result<(), String> {
-        if self.slots == 0 || self.slots > 4096 || self.every == 0 {
-            return Err(format!(
-                "slots = {}, every = {}: expected 1 to 4096 pairs, and at least 1 step",
-                self.slots, self.every
+    pub fn check(&self) -> Result<(), InvalidSetting> {
+        if self.slots == 0 || self.slots > 4096 {
+            return Err(InvalidSetting::new(
+                "slots",
+                self.slots,
+                "expected 1 to 4096 pairs",
+            ));
+        }
+        if self.every == 0 {
+            return Err(InvalidSetting::new(
+                "every",
+                self.every,
+                "expected at least 1 step",
             ));
         }
         for (key, share) in [
@@ -79,26 +88,33 @@ impl PlacedConfig {
             ("monotone + any_order", self.monotone + self.any_order),
         ] {
             if !(0.0..=1.0).contains(&share) {
-                return Err(format!("{key} = {share}: expected 0 to 1"));
+                return Err(InvalidSetting::new(key, share, "expected 0 to 1"));
             }
         }
         if self.labels.is_empty() && self.label_share > 0.0 {
-            return Err(format!(
-                "label_share = {}: needs labels, globs of label maps",
-                self.label_share
+            return Err(InvalidSetting::new(
+                "label_share",
+                self.label_share,
+                "needs labels, globs of label maps",
             ));
         }
         if let Some(axes) = self.axes.iter().find(|of| of.axes == [false; 3]) {
-            return Err(format!("axes of {}: expected at least one axis", axes.name));
+            return Err(InvalidSetting::new(
+                "axes",
+                &axes.name,
+                "expected at least one axis",
+            ));
         }
         self.acquisition
             .check()
-            .map_err(|what| format!("acquisition.{what}"))?;
+            .map_err(|error| error.within("acquisition"))?;
         self.synthesis
             .check()
-            .map_err(|what| format!("synthesis.{what}"))?;
+            .map_err(|error| InvalidSetting::from(error).within("synthesis"))?;
         for degradation in &self.watch {
-            degradation.check().map_err(|what| format!("watch: {what}"))?;
+            degradation
+                .check()
+                .map_err(|error| InvalidSetting::from(error).within("watch"))?;
         }
         Ok(())
     }

@@ -5,6 +5,8 @@ use voxelift_volume::Scale;
 use voxelift_volume::degrade::{Degradation, Motion, rician};
 use voxelift_volume::random::Stream;
 
+use crate::error::InvalidSetting;
+
 /// What is changed at random, beside the flips of the patch's own settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -35,7 +37,7 @@ impl AugmentationConfig {
     ///
     /// # Errors
     /// The first wrong one.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), InvalidSetting> {
         for (key, value) in [
             ("gamma", self.gamma),
             ("bias_field", self.bias_field),
@@ -43,18 +45,19 @@ impl AugmentationConfig {
             ("operator_spread", self.operator_spread),
         ] {
             if !(0.0..=1.0).contains(&value) {
-                return Err(format!("{key} = {value}: expected 0 to 1"));
+                return Err(InvalidSetting::new(key, value, "expected 0 to 1"));
             }
         }
         let moving = Degradation {
             motion: self.motion,
             ..Degradation::default()
         };
-        moving.check().map_err(|error| error.to_string())?;
+        moving.check()?;
         if self.operator_copies > 8 {
-            return Err(format!(
-                "operator_copies = {}: expected 0 to 8",
-                self.operator_copies
+            return Err(InvalidSetting::new(
+                "operator_copies",
+                self.operator_copies,
+                "expected 0 to 8",
             ));
         }
         Ok(())

@@ -10,6 +10,7 @@ use crate::error::{ModelError, Result};
 
 /// A family of GPUs, as a build may know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Gpu {
     /// NVIDIA's, by CUDA.
     Cuda,

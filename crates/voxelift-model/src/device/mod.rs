@@ -18,6 +18,7 @@ use crate::error::{ModelError, Result};
 
 /// What the user asked to compute on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceChoice {
     /// The first GPU that answers, or the CPU.
     #[default]

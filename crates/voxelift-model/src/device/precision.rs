@@ -13,6 +13,7 @@ use crate::error::{ModelError, Result};
 /// moments and the losses are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Precision {
     /// 24 significant bits.
     #[default]

@@ -10,6 +10,7 @@ use voxelift_conv::{Activation, Statistics, normalised};
 /// Over which axes a normalisation takes its mean and variance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum NormKind {
     /// Channels and space of each sample: GroupNorm with one group, independent of the batch.
     #[default]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::InvalidSetting;
+
 /// Which networks a term's gradient reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -116,28 +118,33 @@ impl LossConfig {
     /// # Errors
     ///
     /// One line naming the key, its value and what to do.
-    pub fn check(&self, batch: usize) -> Result<(), String> {
+    pub fn check(&self, batch: usize) -> Result<(), InvalidSetting> {
         let weights = self.weights();
         if let Some((key, weight)) = weights
             .iter()
             .find(|(_, weight)| !(weight.is_finite() && *weight >= 0.0))
         {
-            return Err(format!(
-                "{key} = {weight}: a loss weight must be a finite number, 0 or more"
+            return Err(InvalidSetting::new(
+                *key,
+                weight,
+                "a loss weight must be a finite number, 0 or more",
             ));
         }
         if !(self.temperature.is_finite() && self.temperature > 0.0) {
-            return Err(format!(
-                "temperature = {}: must be a finite number above 0",
-                self.temperature
+            return Err(InvalidSetting::new(
+                "temperature",
+                self.temperature,
+                "must be a finite number above 0",
             ));
         }
         let contrastive = weights
             .iter()
             .find(|(key, weight)| key.ends_with("_contrastive") && *weight > 0.0);
         if let (Some((key, weight)), 0..=1) = (contrastive, batch) {
-            return Err(format!(
-                "{key} = {weight}: a batch of {batch} has no negatives; raise the batch to 2 or more, or set it to 0"
+            return Err(InvalidSetting::new(
+                *key,
+                weight,
+                format!("a batch of {batch} has no negatives; raise the batch to 2 or more, or set it to 0"),
             ));
         }
         Ok(())

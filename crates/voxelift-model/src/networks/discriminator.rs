@@ -6,6 +6,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::GeneratorConfig;
+use crate::error::InvalidSetting;
 use crate::layers::{Conv, ConvConfig, Init, LEAKY_SLOPE, Linear, Norm, NormKind, global_mean};
 use voxelift_conv::Activation;
 
@@ -40,9 +41,9 @@ impl DiscriminatorConfig {
     /// # Errors
     ///
     /// One line naming the key.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), InvalidSetting> {
         if self.width == 0 {
-            return Err("width = 0: must be at least 1".to_owned());
+            return Err(InvalidSetting::new("width", 0, "must be at least 1"));
         }
         Ok(())
     }

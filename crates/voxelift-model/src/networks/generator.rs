@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use burn::tensor::activation::sigmoid;
 
 use super::{Encoder, SrDecoder};
+use crate::error::InvalidSetting;
 use crate::layers::{Init, Linear, global_mean, low_pass, upsample};
 
 /// What the network may change of what the scan has measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum NullSpace {
     /// Everything.
     #[default]
@@ -135,7 +137,7 @@ impl GeneratorConfig {
     /// # Errors
     ///
     /// One line naming the key, its value and what is allowed.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), InvalidSetting> {
         let counts = [
             ("n_feats", self.n_feats),
             ("n_resgroups", self.n_resgroups),
@@ -144,28 +146,37 @@ impl GeneratorConfig {
             ("n_lr_blocks", self.n_lr_blocks),
         ];
         if let Some((key, _)) = counts.into_iter().find(|&(_, count)| count == 0) {
-            return Err(format!("{key} = 0: must be at least 1"));
+            return Err(InvalidSetting::new(key, 0, "must be at least 1"));
         }
         if self.scale.iter().any(|&s| !(1..=8).contains(&s)) {
-            return Err(format!(
-                "scale = {:?}: each factor must be a whole number from 1 to 8",
-                self.scale
+            return Err(InvalidSetting::new(
+                "scale",
+                format!("{:?}", self.scale),
+                "each factor must be a whole number from 1 to 8",
             ));
         }
         if self.null_space != NullSpace::Off && !self.sr_residual {
-            return Err(format!(
-                "null_space = {}: needs sr_residual = true, since the network draws nothing of what was measured then",
-                serde_json::to_string(&self.null_space).expect("plain data")
+            return Err(InvalidSetting::new(
+                "null_space",
+                serde_json::to_string(&self.null_space).expect("plain data"),
+                "needs sr_residual = true, since the network draws nothing of what was measured then",
             ));
         }
         if self.kernel.iter().any(|k| ![1, 3].contains(k)) {
-            return Err(format!("kernel = {:?}: each size must be 1 or 3", self.kernel));
+            return Err(InvalidSetting::new(
+                "kernel",
+                format!("{:?}", self.kernel),
+                "each size must be 1 or 3",
+            ));
         }
         if self.placed && (self.scale != [1; 3] || self.kernel != [3; 3] || !self.sr_residual) {
-            return Err(format!(
-                "placed = true with a scale of {:?}, kernel {:?}, sr_residual {}: must go with scale 1, kernel [3, 3, 3] and \
-                 sr_residual = true",
-                self.scale, self.kernel, self.sr_residual
+            return Err(InvalidSetting::new(
+                "placed",
+                format!(
+                    "true with a scale of {:?}, kernel {:?}, sr_residual {}",
+                    self.scale, self.kernel, self.sr_residual
+                ),
+                "must go with scale 1, kernel [3, 3, 3] and sr_residual = true",
             ));
         }
         Ok(())

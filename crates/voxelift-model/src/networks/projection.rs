@@ -6,11 +6,13 @@ use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use voxelift_volume::random::Stream;
 
+use crate::error::InvalidSetting;
 use crate::layers::{Init, Linear, adaptive_mean, unit_rows};
 
 /// How a feature map becomes embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Embedding {
     /// Adaptive mean to a small grid, flatten, two linear layers: one embedding a patch.
     #[default]
@@ -55,7 +57,7 @@ impl ProjectionConfig {
     /// # Errors
     ///
     /// One line naming the key.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), InvalidSetting> {
         let sizes = [
             ("pool", self.pool),
             ("hidden", self.hidden),
@@ -63,7 +65,7 @@ impl ProjectionConfig {
             ("positions", self.positions),
         ];
         match sizes.into_iter().find(|&(_, size)| size == 0) {
-            Some((key, _)) => Err(format!("{key} = 0: must be at least 1")),
+            Some((key, _)) => Err(InvalidSetting::new(key, 0, "must be at least 1")),
             None => Ok(()),
         }
     }

@@ -25,6 +25,7 @@ use crate::error::Result;
 
 /// What learning says while it goes on.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Event {
     /// Something for the log.
     Note(String),

@@ -101,7 +101,9 @@ impl SelfModel {
         }
         let card: SelfCard = serde_json::from_value(card)
             .map_err(|error| wrong(format!("its card cannot be read ({error})")))?;
-        card.network.check().map_err(wrong)?;
+        card.network
+            .check()
+            .map_err(|setting| wrong(setting.to_string()))?;
         if card.network.scale != card.protocol.scale {
             return Err(wrong(format!(
                 "its network is for {} fine slices a slice, its protocol for {}",
@@ -109,7 +111,7 @@ impl SelfModel {
             )));
         }
         let network = SliceNetwork::new(&card.network, card.seed, device);
-        let network = replaced(network, &tensors).map_err(wrong)?;
+        let network = replaced(network, &tensors).map_err(|error| wrong(error.to_string()))?;
         Ok(Self { network, card })
     }
 

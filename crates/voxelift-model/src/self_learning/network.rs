@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use voxelift_conv::Activation;
 
 use crate::batch::{patches_to_tensor, tensor_to_voxels};
-use crate::error::Result;
+use crate::error::{InvalidSetting, Result};
 use crate::layers::{Conv, ConvConfig, Init, upsample};
 
 /// Voxels of an image at most in one pass: what lies above goes in pieces.
@@ -44,7 +44,7 @@ impl NetworkConfig {
     ///
     /// # Errors
     /// One line naming the size and what is allowed.
-    pub fn check(&self) -> std::result::Result<(), String> {
+    pub fn check(&self) -> std::result::Result<(), InvalidSetting> {
         let sizes = [
             ("n_feats", self.n_feats, 256),
             ("n_resblocks", self.n_resblocks, 64),
@@ -52,7 +52,7 @@ impl NetworkConfig {
             ("scale", self.scale, 16),
         ];
         match sizes.iter().find(|(_, size, most)| *size == 0 || size > most) {
-            Some((name, size, most)) => Err(format!("{name} = {size}: must be 1 to {most}")),
+            Some((name, size, most)) => Err(InvalidSetting::new(*name, size, format!("must be 1 to {most}"))),
             None => Ok(()),
         }
     }

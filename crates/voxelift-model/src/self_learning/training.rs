@@ -12,7 +12,7 @@ use super::network::{NetworkConfig, SliceNetwork};
 use super::source::Source;
 use super::start::Start;
 use crate::batch::patches_to_tensor;
-use crate::error::{ModelError, Result};
+use crate::error::{ModelError, Result, TensorError};
 use crate::optimizer::{Adam, clipped, global_norm};
 use crate::parameters::{average, replaced, take_gradients, values};
 use crate::tensor_file::{self, Format};
@@ -179,13 +179,14 @@ impl State {
                 .map(|(name, data)| (name[prefix.len()..].to_owned(), data))
                 .collect()
         };
+        let other = |error: TensorError| wrong(error.to_string());
         let fresh = Self::new(network, 0, kept.steps, None, device);
         Ok(Self {
             step: kept.step,
             steps: kept.steps,
-            network: replaced(fresh.network, &part(NETWORK)).map_err(wrong)?,
-            average: replaced(fresh.average, &part(AVERAGE)).map_err(wrong)?,
-            optimizer: Adam::restored(part(MOMENTS), kept.times, device).map_err(wrong)?,
+            network: replaced(fresh.network, &part(NETWORK)).map_err(other)?,
+            average: replaced(fresh.average, &part(AVERAGE)).map_err(other)?,
+            optimizer: Adam::restored(part(MOMENTS), kept.times, device).map_err(other)?,
         })
     }
 }

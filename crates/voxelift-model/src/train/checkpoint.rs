@@ -12,7 +12,7 @@ use super::inventory::Inventory;
 use super::state::TrainState;
 use crate::cache::hexadecimal;
 use crate::config::Config;
-use crate::error::{ModelError, Result};
+use crate::error::{ModelError, Result, TensorError};
 use crate::optimizer::Adam;
 use crate::parameters::{replaced, values};
 use crate::run::ValidationScores;
@@ -119,17 +119,18 @@ pub fn read(path: &Path, config: &Config, device: &Device) -> Result<(TrainState
     }
     let fresh = TrainState::new(config, device);
     let mut part = |prefix: &str| take(&mut tensors, prefix);
+    let other = |error: TensorError| wrong(error.to_string());
     let restore = |moments, times| Adam::restored(moments, times, device);
     let state = TrainState {
         step: metadata.step,
         skipped: metadata.skipped,
         start: metadata.start,
-        networks: replaced(fresh.networks, &part(NETWORKS)).map_err(wrong)?,
-        discriminators: restored_option(fresh.discriminators, &part(DISCRIMINATORS)).map_err(wrong)?,
-        average: replaced(fresh.average, &part(AVERAGE)).map_err(wrong)?,
-        generator_optimizer: restore(part(GENERATOR_MOMENTS), metadata.generator_times).map_err(wrong)?,
+        networks: replaced(fresh.networks, &part(NETWORKS)).map_err(other)?,
+        discriminators: restored_option(fresh.discriminators, &part(DISCRIMINATORS)).map_err(other)?,
+        average: replaced(fresh.average, &part(AVERAGE)).map_err(other)?,
+        generator_optimizer: restore(part(GENERATOR_MOMENTS), metadata.generator_times).map_err(other)?,
         discriminator_optimizer: restore(part(DISCRIMINATOR_MOMENTS), metadata.discriminator_times)
-            .map_err(wrong)?,
+            .map_err(other)?,
     };
     let scores = metadata.scores_bits.into_iter();
     let beside = Beside {
@@ -184,7 +185,7 @@ fn from_bits(bits: &[u64]) -> ValidationScores {
 fn restored_option<M: Module>(
     module: Option<M>,
     values: &BTreeMap<String, TensorData>,
-) -> std::result::Result<Option<M>, String> {
+) -> std::result::Result<Option<M>, TensorError> {
     module.map(|module| replaced(module, values)).transpose()
 }
 

@@ -60,6 +60,7 @@ const MOST_SKIPPED: u64 = 3;
 
 /// What training says while it runs.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// Something for the log.
     Note(String),
@@ -290,5 +291,10 @@ fn resume(
     // Now, not at the end: the file may have gone or changed by then.
     let name = start.file_name().unwrap_or_default().to_string_lossy();
     let named = format!("{name}, SHA-256 {}", cache::content(start)?);
-    Ok((fresh.with_generator(&generator, named).map_err(other)?, beside))
+    Ok((
+        fresh
+            .with_generator(&generator, named)
+            .map_err(|error| other(error.to_string()))?,
+        beside,
+    ))
 }

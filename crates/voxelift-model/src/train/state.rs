@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use crate::config::{Config, Mode};
+use crate::error::TensorError;
 use crate::networks::{Discriminators, Generator, LrDecoder, ProjectionHead};
 use crate::optimizer::Adam;
 use crate::parameters;
@@ -86,8 +87,8 @@ impl TrainState {
     /// The same state with the encoder and SR decoder of another model, which `start` names.
     ///
     /// # Errors
-    /// One line, when they are of other sizes.
-    pub fn with_generator(mut self, generator: &Generator, start: String) -> Result<Self, String> {
+    /// When they are of other sizes.
+    pub fn with_generator(mut self, generator: &Generator, start: String) -> Result<Self, TensorError> {
         self.start = Some(start);
         let values = parameters::values(generator);
         self.networks.generator = parameters::replaced(self.networks.generator, &values)?;

@@ -21,6 +21,7 @@ use crate::model_file::ModelFile;
 
 /// The method that was named, or those in the program.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Methods {
     /// The method that was named.
     Named(Method),

@@ -4,6 +4,7 @@ use voxelift_volume::VolumeError;
 use voxelift_volume::words::mebibytes;
 
 use crate::error::ModelError;
+use crate::memory::NoRoom;
 
 /// Why a scan is not made finer. No message speaks of a command line: a program words what it offers itself.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +106,7 @@ pub enum UpscaleError {
     },
     /// The machine does not have the memory.
     #[error("{0}; limit the memory, for smaller tiles, or take the scan elsewhere")]
-    NoRoom(String),
+    NoRoom(NoRoom),
     /// A model cannot be read or applied.
     #[error("model {name}")]
     OfModel {

@@ -168,7 +168,8 @@ fn the_null_space_layer_leaves_what_was_measured() {
         ..config(NullSpace::Layer)
     }
     .check()
-    .expect_err("nothing would draw the measured band");
+    .expect_err("nothing would draw the measured band")
+    .to_string();
     assert!(
         error.contains("null_space") && error.contains("sr_residual"),
         "{error}"
@@ -320,7 +321,7 @@ fn positions_are_drawn_without_repetition() {
 
 #[test]
 fn sizes_that_no_network_can_have_are_refused() {
-    let error = |config: GeneratorConfig| config.check().expect_err("must be refused");
+    let error = |config: GeneratorConfig| config.check().expect_err("must be refused").to_string();
     assert!(
         error(GeneratorConfig {
             n_feats: 0,

@@ -24,6 +24,7 @@ const SAME_DISTANCE: f64 = 0.02;
 /// A slice profile alone is meant along the axis of the slices, the others being truncated: the axis whose voxels are
 /// `MM + GAP` long where a gap is given, else the one with the longest voxels. The other operators are meant along each axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Acquired {
     /// As far as is known.
     #[default]

@@ -16,6 +16,7 @@ pub(super) const FWHM_PER_SIGMA: f64 = 2.354_820_045_030_949;
 /// command line and in a model's card: `kspace`, `window:0.9,0.2`, `cubic`, `gaussian:0.5`, `box`,
 /// `slice:gaussian,1.2`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Operator {
     /// Only the central frequencies are acquired: hard truncation.
     KSpace,
@@ -47,6 +48,7 @@ pub enum Operator {
 
 /// The sensitivity across an excited slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Profile {
     /// Even within the thickness.
     Box,

@@ -25,6 +25,7 @@ use crate::volume::Volume;
 
 /// How a line goes on beyond its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Boundary {
     /// From the beginning again, as for a scanner that acquires frequencies.
     Periodic,

@@ -6,6 +6,7 @@ use crate::volume::{Affine, Geometry, Turn, VoxelMap};
 
 /// The version of a file's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Version {
     /// NIfTI-1, 348 bytes: axes up to 32767 voxels.
     One,

@@ -22,6 +22,7 @@ const CHUNK_VOXELS: usize = 1 << 15;
 
 /// The voxel type of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OutputType {
     /// The type and scaling of the file that was read; 64-bit integers become 32-bit ones, which all tools
     /// read.

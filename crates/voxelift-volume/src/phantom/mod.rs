@@ -44,6 +44,7 @@ impl Default for PhantomConfig {
 
 /// What a voxel of a phantom is mostly made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Tissue {
     /// Outside the brain: exactly 0 in the image.
     Background = 0,

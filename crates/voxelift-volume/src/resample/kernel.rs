@@ -9,6 +9,7 @@ pub const MOST_TAPS: usize = 8;
 
 /// How values between voxel centres are made up, the same along each axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Interpolation {
     /// The nearest voxel (halfway: the one with the higher index). For labels.
     Nearest,

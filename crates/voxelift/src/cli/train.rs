@@ -225,6 +225,7 @@ impl Screen<'_> {
                 self.logged(step, |events| events.picture(step, "preview", &png));
                 write_atomically(&self.run.preview(step), true, |out| out.write_all(&png))?;
             }
+            _ => {}
         }
         Ok(())
     }

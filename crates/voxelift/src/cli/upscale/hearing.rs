@@ -60,6 +60,7 @@ pub fn hearing<'a>(name: &'a str, terminal: &'a Terminal) -> impl FnMut(Event) +
                     &format!("error {mean:.4}"),
                 );
             }
+            _ => {}
         },
         _ => {}
     }
