@@ -61,13 +61,16 @@ pub fn told(error: &anyhow::Error) -> String {
     }
 }
 
-/// The option of the command line for what an error says may be allowed.
+/// The option of the command line for what an error says may be allowed, or be done.
 fn option(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let of_volumes = |error: &VolumeError| match error {
         VolumeError::Exists { .. } => Some("--force".to_owned()),
         VolumeError::TooManyVoxels { .. } => Some("--max-voxels".to_owned()),
         VolumeError::TooDense { voxels, .. } => Some(format!("--max-voxels {voxels}")),
         VolumeError::NotFinite { .. } => Some("--nan zero".to_owned()),
+        VolumeError::GridMismatch { advice, .. } if advice.starts_with("resample") => {
+            Some("voxelift upscale --like REFERENCE".to_owned())
+        }
         _ => None,
     };
     // A transparent error is none of the chain, and what it holds neither.
