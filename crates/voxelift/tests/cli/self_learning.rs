@@ -95,7 +95,7 @@ fn a_thick_scan_learns_from_itself_and_says_how_well() {
             "--model",
             "kept.safetensors",
         ],
-        &["--method model"],
+        &["use the method `model`"],
     );
 }
 
@@ -213,7 +213,7 @@ fn what_does_not_go_with_it_is_refused() {
     bench.refuses(
         1,
         &upscale(&["--method", "self"]),
-        &["2.500 x 2.500 x 2.500 mm", "--method model"],
+        &["2.500 x 2.500 x 2.500 mm", "use the method `model`"],
     );
     bench.refuses(2, &upscale(&["--method", "self", "--tile", "32"]), &["--tile"]);
     bench.refuses(
