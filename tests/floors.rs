@@ -1,7 +1,7 @@
-//! Enforces the floors of `ARCHITECTURE.md`: a room imports only from lower floors, and a room's files import in no circle.
+//! Enforces the layers of `ARCHITECTURE.md`: a room imports only from lower layers, and a room's files import in no circle.
 //!
 //! A room is a file directly under `src/`, or a folder there with a `mod.rs`; its first line says
-//! `//! Floor N · ...`. Files inside one folder room may import one another; rooms of one floor may not.
+//! `//! Layer N · ...`. Files inside one folder room may import one another; rooms of one layer may not.
 //! `lib.rs` and `main.rs` are the doors, not rooms.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 #[test]
-fn a_room_imports_only_from_lower_floors() {
+fn a_room_imports_only_from_lower_layers() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let rooms: BTreeMap<String, (u32, PathBuf)> = entries(&src)
         .into_iter()
@@ -21,28 +21,28 @@ fn a_room_imports_only_from_lower_floors() {
                 path.clone()
             };
             let text = fs::read_to_string(&head).unwrap_or_else(|e| panic!("{}: {e}", head.display()));
-            let floor = text
-                .strip_prefix("//! Floor ")
+            let layer = text
+                .strip_prefix("//! Layer ")
                 .and_then(|rest| rest.split_whitespace().next())
                 .and_then(|number| number.parse().ok())
-                .unwrap_or_else(|| panic!("{}: the first line must say `//! Floor N · ...`", head.display()));
-            (stem(&path), (floor, path))
+                .unwrap_or_else(|| panic!("{}: the first line must say `//! Layer N · ...`", head.display()));
+            (stem(&path), (layer, path))
         })
         .collect();
     assert!(rooms.len() > 1, "no rooms under {}", src.display());
 
     let mut wrong = Vec::new();
-    for (room, (floor, path)) in &rooms {
+    for (room, (layer, path)) in &rooms {
         for file in files(path) {
             let text = fs::read_to_string(&file).expect("a readable source file");
             for (line, target) in imports(&text, "crate::") {
                 if let Some((below, _)) = rooms.get(&target)
                     && target != *room
-                    && below >= floor
+                    && below >= layer
                 {
                     let place = file.strip_prefix(&src).expect("under src").display();
                     wrong.push(format!(
-                        "{place}:{line}: floor {floor} imports {target}, floor {below}"
+                        "{place}:{line}: layer {layer} imports {target}, layer {below}"
                     ));
                 }
             }

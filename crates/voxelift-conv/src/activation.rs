@@ -1,4 +1,4 @@
-//! Floor 0 · What stands beside a convolution: its activation, and a layer's weight with its bias.
+//! Layer 0 · What stands beside a convolution: its activation, and a layer's weight with its bias.
 
 use burn::Tensor;
 

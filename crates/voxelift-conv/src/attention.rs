@@ -1,4 +1,4 @@
-//! Floor 0 · Channel attention on vectors of channel means: two small layers, and their gradients.
+//! Layer 0 · Channel attention on vectors of channel means: two small layers, and their gradients.
 
 /// Weights of `a = sigmoid(up relu(down m))`, row-major `[out][in]`.
 pub(crate) struct AttentionWeights<'a> {

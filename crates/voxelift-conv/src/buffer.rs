@@ -1,4 +1,4 @@
-//! Floor 0 · Memory of the kernels: aligned, and used again instead of being asked for anew.
+//! Layer 0 · Memory of the kernels: aligned, and used again instead of being asked for anew.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ const LINE: usize = 16;
 #[repr(C, align(64))]
 struct CacheLine([f32; LINE]);
 
-/// Buffers that nobody uses, the longest unused first. Fresh memory costs more than the copy into it: the system
+/// Unused buffers, the longest unused first. Fresh memory costs more than the copy into it: the system
 /// hands it out page by page, at the first touch.
 static FREE: Mutex<Vec<Vec<CacheLine>>> = Mutex::new(Vec::new());
 

@@ -1,4 +1,4 @@
-//! Floor 8 · A convolution, the voxel shuffle of its result and a closing convolution, as one convolution to the sub-voxels.
+//! Layer 8 · A convolution, the voxel shuffle of its result and a closing convolution, as one convolution to the sub-voxels.
 //!
 //! There is nothing between the two but the shuffle, so together they are linear in what enters: per axis, tap `t` of
 //! the closing convolution at sub-voxel `d` reads sub-voxel `q mod s` of voxel `i + floor(q / s)`, `q = d + t - 1`,

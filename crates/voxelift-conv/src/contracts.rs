@@ -1,4 +1,4 @@
-//! Floor 1 · What the inner loops take and what they promise: the arguments of every kernel, and its type.
+//! Layer 1 · The contracts of the inner loops: the arguments of every kernel, and its function type.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Floor 6 · Forward pass and input gradient: sweeps of a kernel over a padded, channels-last input.
+//! Layer 6 · Forward pass and input gradient: sweeps of a kernel over a padded, channels-last input.
 
 use crate::contracts::Rounding;
 use crate::grid::{Grid, Places};

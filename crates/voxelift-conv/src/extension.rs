@@ -1,4 +1,4 @@
-//! Floor 10 · The ops as burn sees them on the CPU: a backend extension. Their gradients are in `tracked`.
+//! Layer 10 · The ops as burn sees them on the CPU: a backend extension. Their gradients are in `tracked`.
 
 use burn::Tensor;
 use burn::backend::flex::FlexTensor;
@@ -171,8 +171,8 @@ impl ComposedBackend for Flex {
             (values(&expand), values(&expand_bias)),
             (values(&last), values(&last_bias)),
         );
-        let answer = run_composed(Kernels::best(), &composed, source(&x), expand, last);
-        voxels(answer, composed.output_extent())
+        let output = run_composed(Kernels::best(), &composed, source(&x), expand, last);
+        voxels(output, composed.output_extent())
     }
 }
 

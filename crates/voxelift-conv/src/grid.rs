@@ -1,4 +1,4 @@
-//! Floor 0 · Voxels in a fixed order, each with its place in two memories.
+//! Layer 0 · Voxels in a fixed order, each with its place in two memories.
 
 /// A box of voxels `[n, z, y, x]`, walked x fastest, and where each of them lies in an input and an output.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! Floor 1 · Registers of pairs of bf16: each lane of 32 bits holds two numbers that are multiplied with two others at once.
+//! Layer 1 · Registers of pairs of bf16: each lane of 32 bits holds two numbers that are multiplied with two others at once.
 //!
 //! bf16 is the upper half of an f32: its range, with 8 significant bits. A product of two is exact in f32, and sums are kept in f32.
 

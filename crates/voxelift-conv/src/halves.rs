@@ -1,4 +1,4 @@
-//! Floor 2 · Operands as pairs of bf16, for the kernels that multiply them.
+//! Layer 2 · Operands as pairs of bf16, for the kernels that multiply them.
 
 use rayon::prelude::*;
 

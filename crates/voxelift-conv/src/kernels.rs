@@ -1,4 +1,4 @@
-//! Floor 4 · The table of the inner loops' compiled versions.
+//! Layer 4 · The table of the inner loops' compiled versions.
 
 #[cfg(target_arch = "x86_64")]
 use std::ops::Range;

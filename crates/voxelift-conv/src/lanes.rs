@@ -1,4 +1,4 @@
-//! Floor 0 · Vectors of f32 as the kernels see them: AVX-512, AVX2 + FMA, and arrays that the compiler vectorises.
+//! Layer 0 · Vectors of f32 as the kernels see them: AVX-512, AVX2 + FMA, and arrays that the compiler vectorises.
 
 /// A SIMD register of f32. The kernels are written once, over this trait.
 ///

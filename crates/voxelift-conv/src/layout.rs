@@ -1,4 +1,4 @@
-//! Floor 1 · Memory orders: planar `[N,C,Z,Y,X]`, as burn stores tensors, and channels-last with zeros around.
+//! Layer 1 · Memory orders: planar `[N,C,Z,Y,X]`, as burn stores tensors, and channels-last with zeros around.
 
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;

@@ -1,4 +1,4 @@
-//! Floor 2 · The inner loops, each written once over [`Lanes`]; `kernels` compiles them for every instruction set.
+//! Layer 2 · The inner loops, each written once over [`Lanes`]; `kernels` compiles them for every instruction set.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Floor 9 · burn's CPU tensors as memory of the kernels, and back.
+//! Layer 9 · burn's CPU tensors as memory of the kernels, and back.
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
@@ -35,8 +35,7 @@ pub(crate) fn shaped(values: Vec<f32>, like: &FlexTensor) -> FlexTensor {
 
 /// The tensor itself where its memory is planar or channels-last, else a planar copy.
 pub(crate) fn ordered(tensor: &FlexTensor) -> FlexTensor {
-    let known = tensor.is_contiguous() || last_axis(tensor).is_contiguous();
-    if known {
+    if tensor.is_contiguous() || last_axis(tensor).is_contiguous() {
         tensor.clone()
     } else {
         tensor.to_contiguous()

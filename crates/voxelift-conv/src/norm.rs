@@ -1,4 +1,4 @@
-//! Floor 2 · Normalisation of a convolution's result and its activation, in one pass over the voxels each way.
+//! Layer 2 · Normalisation of a convolution's result and its activation, in one pass over the voxels each way.
 //!
 //! `y = activation(w (x - mean) / sqrt(variance + 1e-5) + b)`, the variance biased. All that the voxels contribute to
 //! either direction are two sums for each channel of each sample, taken in f64 plane by plane and added in order.
@@ -166,7 +166,7 @@ impl NormPlan {
         moments.0.iter().enumerate().map(line).collect()
     }
 
-    /// Sums over the voxels of each channel of each sample; `voxel(sample, offset)` answers by channel.
+    /// Sums over the voxels of each channel of each sample; `voxel(sample, offset)` returns them by channel.
     fn sums<V: Fn(usize) -> [f64; 2]>(&self, voxel: impl Fn(usize, usize) -> V + Sync) -> Vec<[f64; 2]> {
         let Extent {
             batch,

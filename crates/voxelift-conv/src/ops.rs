@@ -1,4 +1,4 @@
-//! Floor 12 · The ops, differentiable on every backend: our own kernels on the CPU, burn's on the others.
+//! Layer 12 · The ops, differentiable on every backend: our own kernels on the CPU, burn's on the others.
 
 use burn::Tensor;
 use burn::tensor::activation::{leaky_relu, relu, sigmoid};

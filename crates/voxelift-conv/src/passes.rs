@@ -1,4 +1,4 @@
-//! Floor 8 · The passes of a convolution: Winograd's where the transforms are paid for, else direct.
+//! Layer 8 · The passes of a convolution: Winograd's where the transforms are paid for, else direct.
 
 use crate::contracts::Rounding;
 use crate::direct;

@@ -1,4 +1,4 @@
-//! Floor 5 · The speed that the kernels are measured against.
+//! Layer 5 · The speed that the kernels are measured against.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Floor 2 · The sizes of one convolution, and what its passes read.
+//! Layer 2 · The sizes of one convolution, and what its passes read.
 
 use crate::activation::Activation;
 use crate::layout::{Extent, Margin};

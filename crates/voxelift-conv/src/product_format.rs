@@ -1,4 +1,4 @@
-//! Floor 0 · The number format of a convolution's products, a setting of the thread that computes.
+//! Layer 0 · The number format of a convolution's products, a setting of the thread that computes.
 
 use std::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! Floor 9 · RCAN's residual channel attention block, forward and backward, without leaving channels-last memory.
+//! Layer 9 · RCAN's residual channel attention block, forward and backward, without leaving channels-last memory.
 
 use rayon::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Floor 3 · f32 to bf16: neighbours to pairs, and two rows to pairs.
+//! Layer 3 · f32 to bf16: neighbours to pairs, and two rows to pairs.
 
 use crate::half_lanes::Rounded;
 

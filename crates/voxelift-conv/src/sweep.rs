@@ -1,4 +1,4 @@
-//! Floor 5 · Runs the passes of a convolution: packs their weights, cuts them into tasks, spreads these over threads.
+//! Layer 5 · Runs the passes of a convolution: packs their weights, cuts them into tasks, spreads these over threads.
 
 use rayon::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Floor 13 · Every instruction set of this processor against a plain f64 loop.
+//! Layer 13 · Every instruction set of this processor against a plain f64 loop.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Floor 3 · The inner loops of Winograd's convolution: transforms and matrix products, written once over [`Lanes`].
+//! Layer 3 · The inner loops of Winograd's convolution: transforms and matrix products, written once over [`Lanes`].
 
 use crate::contracts::{Gather, Products, Scatter, Spread};
 #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,4 @@
-//! Floor 11 · The ops with gradients: what they keep, and their backward steps.
+//! Layer 11 · The ops with gradients: what they keep, and their backward steps.
 
 use std::sync::Arc;
 
@@ -97,12 +97,12 @@ fn tracked_conv<C: CheckpointStrategy, const PARENTS: usize>(
     match step.compute_bound().stateful() {
         OpsKind::Tracked(step) => {
             let ConvInputs { x, weight, .. } = inputs;
-            let kept = (plan.activation != Activation::None).then(|| output.clone());
+            let saved = (plan.activation != Activation::None).then(|| output.clone());
             step.finish(
                 SavedConv {
                     x,
                     weight,
-                    output: kept,
+                    output: saved,
                     plan,
                 },
                 output,

@@ -1,4 +1,4 @@
-//! Floor 5 · Weight and bias gradients: correlations of the padded input with the output's gradient.
+//! Layer 5 · Weight and bias gradients: correlations of the padded input with the output's gradient.
 
 use rayon::prelude::*;
 

@@ -1,13 +1,13 @@
 //! The convolution ops, timed. `cargo bench -p voxelift-model` prints a table of our own; without `--bench` the
 //! program is our side of `scripts/reference/bench_pytorch.py`: it reads a case a line, runs it for a moment,
-//! answers with the seconds of one run.
+//! replies with the seconds of one run.
 //!
 //! Cases: `peak`, `memory` (the most bytes this process ever held), and
 //! `<conv|rcab|body|volume|step|twin> <forward|both> <batch> <channels in> <channels out> <size>`; `both` is forward
 //! and backward from the sum, with gradients of input and weights. `volume` super-resolves one by tiles; `step` and
 //! `twin` are the training step of `configs/small.toml` and of its supervised twin, whatever the sizes. `plane` is a convolution of
 //! 3x3 taps on images of this size, as self-learning has it. `precision bf16` computes what follows in bf16. `pool N` sets
-//! the number of threads; with one thread the answers are seconds of processor time, which a busy machine disturbs
+//! the number of threads; with one thread the replies are seconds of processor time, which a busy machine disturbs
 //! less.
 
 use std::io::{BufRead, Write};
@@ -125,8 +125,8 @@ fn volume(feats: usize, size: usize, precision: Precision) -> impl FnMut() {
     let geometry = Geometry::axis_aligned([size; 3], [2.0; 3]);
     let lr = Volume::new(values, geometry);
     move || {
-        let answer = resolver.upscale(&lr, &UpscaleOptions::default(), &mut |_, _| ());
-        assert!(answer.is_ok());
+        let output = resolver.upscale(&lr, &UpscaleOptions::default(), &mut |_, _| ());
+        assert!(output.is_ok());
     }
 }
 
@@ -272,7 +272,7 @@ fn main() -> std::io::Result<()> {
     let mut pool = rayon::ThreadPoolBuilder::new().build().expect("a thread pool");
     for line in std::io::stdin().lock().lines() {
         let line = line?;
-        let answer = match line.split_once(' ') {
+        let reply = match line.split_once(' ') {
             Some(("pool", threads)) => {
                 let threads = threads.trim().parse().expect("a number of threads");
                 pool = rayon::ThreadPoolBuilder::new()
@@ -290,7 +290,7 @@ fn main() -> std::io::Result<()> {
                 pool.install(|| computing_in(products, || run(&line, precision)))
             }
         };
-        writeln!(output, "{answer}")?;
+        writeln!(output, "{reply}")?;
         output.flush()?;
     }
     Ok(())

@@ -362,10 +362,10 @@ fn gain(network: &StartNetwork, watch: &[Slices], scale: usize, device: &Device)
             let mut errors = [0.0; 2];
             for (i, value) in fine.iter().enumerate() {
                 let voxel = [i / size[columns], i % size[columns]];
-                let truth = get(&slice, rows, columns, voxel);
-                if truth > 0.1 {
-                    errors[0] += f64::from(truth - get(&cubic, rows, columns, voxel)).powi(2);
-                    errors[1] += f64::from(truth - value).powi(2);
+                let reference = get(&slice, rows, columns, voxel);
+                if reference > 0.1 {
+                    errors[0] += f64::from(reference - get(&cubic, rows, columns, voxel)).powi(2);
+                    errors[1] += f64::from(reference - value).powi(2);
                 }
             }
             gains.push(10.0 * (errors[0] / errors[1]).log10());

@@ -1,4 +1,4 @@
-//! Floor 4 · Random acquisitions: how a scan of any spacing may have come about.
+//! Layer 4 · Random acquisitions: how a scan of any spacing may have come about.
 
 use serde::{Deserialize, Serialize};
 use voxelift_volume::Geometry;

@@ -1,4 +1,4 @@
-//! Floor 4 · Volumes <-> Tensor<5>: a volume's voxels in file order are the tensor's memory.
+//! Layer 4 · Volumes <-> Tensor<5>: a volume's voxels in file order are the tensor's memory.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use voxelift_volume::Volume;

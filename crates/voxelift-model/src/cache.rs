@@ -1,4 +1,4 @@
-//! Floor 4 · Prepared scans: voxels, foreground and the places of patches, in memory or in a cache folder.
+//! Layer 4 · Prepared scans: voxels, foreground and the places of patches, in memory or in a cache folder.
 //!
 //! A cached scan is one file, named by the hash of everything that made it. It appears whole or not at all, so that
 //! runs may share the folder, and is never changed. Patches are read from it where they lie (positioned reads of the
@@ -16,7 +16,7 @@ use voxelift_volume::{Volume, VolumeError, nifti};
 
 use crate::error::{ModelError, Result};
 
-/// A scan as it is prepared, before it is kept.
+/// A prepared scan, before it is cached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
     /// Voxels in the file's own units.
@@ -31,15 +31,15 @@ pub struct Prepared {
     pub appearance: Option<Appearance>,
 }
 
-/// Where prepared scans are kept.
+/// Where prepared scans are stored.
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
     folder: Option<PathBuf>,
 }
 
-/// A prepared scan, wherever it is kept.
+/// A prepared scan, in memory or in a file.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct CachedScan {
     extent: [usize; 3],
     spacing_mm: [f64; 3],
     factor: f32,
@@ -132,31 +132,31 @@ impl Cache {
         self.folder.is_none()
     }
 
-    /// The scan that `description` makes: from the folder where it lies there, else from `make`, and kept.
+    /// The scan that `description` makes: from the folder where it lies there, else from `make`, and stored.
     ///
     /// `description` names everything that the scan depends on, its source by content.
     ///
     /// # Errors
     /// Those of `make`, and when the folder cannot be written or read.
-    pub fn scan(&self, description: &str, make: impl FnOnce() -> Result<Prepared>) -> Result<Kept> {
+    pub fn scan(&self, description: &str, make: impl FnOnce() -> Result<Prepared>) -> Result<CachedScan> {
         let Some(folder) = &self.folder else {
-            return Ok(Kept::in_memory(make()?));
+            return Ok(CachedScan::in_memory(make()?));
         };
         let key: [u8; 32] = Sha256::digest(description.as_bytes()).into();
         let name: String = key[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         let path = folder.join(format!("{name}.scan"));
         // A file that another version or a damaged disk left is made anew.
-        if let Ok(kept) = Kept::open(&path, &key) {
-            return Ok(kept);
+        if let Ok(cached) = CachedScan::open(&path, &key) {
+            return Ok(cached);
         }
         let prepared = make()?;
         write_atomically(&path, true, |out| write(out, &key, &prepared))?;
         drop(prepared);
-        Kept::open(&path, &key)
+        CachedScan::open(&path, &key)
     }
 }
 
-impl Kept {
+impl CachedScan {
     /// Kept in memory.
     pub fn in_memory(prepared: Prepared) -> Self {
         Self {
@@ -485,30 +485,33 @@ mod tests {
     }
 
     #[test]
-    fn a_file_answers_as_memory_does() {
+    fn a_file_gives_what_memory_gives() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Cache::folder(&folder.path().join("cache")).expect("a cache");
-        let kept = cache.scan("a scan", || Ok(prepared())).expect("kept");
+        let cached = cache.scan("a scan", || Ok(prepared())).expect("kept");
         let memory = Cache::memory().scan("a scan", || Ok(prepared())).expect("kept");
-        assert_eq!((kept.extent(), kept.spacing_mm()), ([7, 5, 4], [1.0, 1.5, 2.0]));
-        assert_eq!((kept.factor(), kept.starts()), (1.7, 3));
-        assert_eq!(kept.appearance(), prepared().appearance);
         assert_eq!(
-            (kept.start(2).unwrap(), memory.start(2).unwrap()),
+            (cached.extent(), cached.spacing_mm()),
+            ([7, 5, 4], [1.0, 1.5, 2.0])
+        );
+        assert_eq!((cached.factor(), cached.starts()), (1.7, 3));
+        assert_eq!(cached.appearance(), prepared().appearance);
+        assert_eq!(
+            (cached.start(2).unwrap(), memory.start(2).unwrap()),
             ([1, 0, 1], [1, 0, 1])
         );
         let block = Block {
             start: [2, 1, 1],
             extent: [4, 3, 2],
         };
-        let read = |from: &Kept| {
+        let read = |from: &CachedScan| {
             let (mut voxels, mut inside) = (Vec::new(), Vec::new());
             from.voxels(block, 1.7, &mut voxels).expect("voxels");
             from.foreground(block, &mut inside).expect("foreground");
             (voxels, inside)
         };
-        assert_eq!(read(&kept), read(&memory));
-        assert_eq!(read(&kept).0[0], prepared().volume.at([2, 1, 1]) / 1.7);
+        assert_eq!(read(&cached), read(&memory));
+        assert_eq!(read(&cached).0[0], prepared().volume.at([2, 1, 1]) / 1.7);
     }
 
     #[test]
@@ -517,11 +520,11 @@ mod tests {
         let cache = Cache::folder(folder.path()).expect("a cache");
         let mut made = 0;
         let mut scan = |description: &str| {
-            let kept = cache.scan(description, || {
+            let cached = cache.scan(description, || {
                 made += 1;
                 Ok(prepared())
             });
-            kept.expect("kept");
+            cached.expect("kept");
             made
         };
         assert_eq!((scan("a"), scan("a"), scan("b"), scan("a")), (1, 1, 2, 2));

@@ -1,4 +1,4 @@
-//! Floor 0 · Every way a configuration, a model file or a run can be wrong.
+//! Layer 0 · Every way a configuration, a model file or a run can be wrong.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ pub enum ModelError {
     ConfigText {
         /// The file, or the override.
         origin: String,
-        /// What the parser said, on one line.
+        /// The parser's message, on one line.
         message: String,
     },
     /// The data cannot be trained on.
@@ -58,7 +58,7 @@ pub enum ModelError {
         /// What was found, and what to do.
         what: String,
     },
-    /// The training produced what it cannot go on with.
+    /// The training diverged.
     #[error("step {step}: {what}")]
     Diverged {
         /// The step.

@@ -1,6 +1,6 @@
 //! Tensors that learn: the networks, the losses, training and inference.
 //!
-//! No terminal, no HTML. Rooms are listed floor by floor; each imports only from the floors below it
+//! No terminal, no HTML. Rooms are listed layer by layer; each imports only from the layers below it
 //! (`tests/floors.rs`). All tensors are `[N, C, Z, Y, X]`: a volume's voxels in file order are the memory.
 
 #![forbid(unsafe_code)]

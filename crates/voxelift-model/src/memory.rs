@@ -1,4 +1,4 @@
-//! Floor 0 · How much memory this process takes, where the system tells.
+//! Layer 0 · How much memory this process takes, where the system tells.
 
 use std::fs;
 

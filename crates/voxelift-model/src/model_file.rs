@@ -1,4 +1,4 @@
-//! Floor 8 · The exported model: safetensors + card.
+//! Layer 8 · The exported model: safetensors + card.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ pub struct ModelCard {
     pub network: GeneratorConfig,
     /// LR voxels along a training patch.
     pub patch: usize,
-    /// LR voxels along an inference tile by default: attention averages over the tile, so it belongs to the answer.
+    /// LR voxels along an inference tile by default: attention averages over the tile, so the output depends on it.
     pub tile: usize,
     /// Optimisation steps.
     pub steps: u64,
@@ -69,7 +69,7 @@ pub struct ModelCard {
     /// What those scans look like, noise that training adds among it.
     #[serde(default)]
     pub appearance: Option<AppearanceRange>,
-    /// Mean scores on the validation heads: `sr`, `sr-consistent` and each baseline.
+    /// Mean scores on the validation scans: `sr`, `sr-consistent` and each baseline.
     pub validation: BTreeMap<String, ValidationScores>,
     /// What may be expected on scans like those of training, one entry an acquisition.
     #[serde(default)]
@@ -87,26 +87,26 @@ pub struct ModelCard {
     pub limits: Vec<String>,
 }
 
-/// Scores on heads that training has not seen, degraded in one way.
+/// Scores on scans that training has not seen, degraded in one way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelfTest {
     /// What made LR scans of them.
     pub degradation: String,
-    /// The heads, by the names of their files.
+    /// The scans, by the names of their files.
     pub scans: Vec<String>,
     /// Where the scores were taken; the dilated mask in cards of earlier versions, which do not say.
     #[serde(default = "in_the_mask")]
     pub region: String,
-    /// Over people, by method (`sr`, `sr-consistent` and each baseline) and score.
+    /// Over subjects, by method (`sr`, `sr-consistent` and each baseline) and score.
     pub scores: BTreeMap<String, BTreeMap<String, Summary>>,
-    /// Over people, by score: the model alone less the zero-filled scan.
+    /// Over subjects, by score: the model alone less the zero-filled scan.
     pub gain: BTreeMap<String, Summary>,
-    /// The least of these gains of one person.
+    /// The least of these gains of one subject.
     pub least_gain: BTreeMap<String, f64>,
     /// As `gain`, of the model with what the scan measured put back, as `upscale` does by default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub consistent_gain: BTreeMap<String, Summary>,
-    /// The least of these gains of one person.
+    /// The least of these gains of one subject.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub least_consistent_gain: BTreeMap<String, f64>,
 }
@@ -127,16 +127,16 @@ impl ModelCard {
         Scale(self.scale)
     }
 
-    /// [`ModelCard::source_operators`], each said once and how often it was drawn if more than once.
+    /// [`ModelCard::source_operators`], each once, with how often it was drawn if more than once.
     pub fn operators_in_words(&self) -> String {
         let runs = self.source_operators.chunk_by(|a, b| a == b);
-        let said: Vec<String> = runs
+        let operators: Vec<String> = runs
             .map(|run| match run.len() {
                 1 => run[0].clone(),
                 times => format!("{} ({times} times as often)", run[0]),
             })
             .collect();
-        said.join("; ")
+        operators.join("; ")
     }
 
     /// The operators of [`ModelCard::source_operators`].
@@ -179,7 +179,7 @@ impl ModelFile {
         })
     }
 
-    /// The model in the box, T1-weighted brains from about 2 mm to 1 mm: made by `configs/default-model.toml`.
+    /// The built-in model for T1-weighted brains from about 2 mm to 1 mm: made by `configs/default-model.toml`.
     pub fn built_in() -> Self {
         Self {
             origin: "built-in model".into(),
@@ -187,7 +187,7 @@ impl ModelFile {
         }
     }
 
-    /// The other model in the box, heads of any contrast from about 2 mm to 1 mm: made by `configs/any-contrast.toml`.
+    /// The built-in model for heads of any contrast from about 2 mm to 1 mm: made by `configs/any-contrast.toml`.
     pub fn built_in_for_any_contrast() -> Self {
         Self {
             origin: "built-in model for any contrast".into(),
@@ -232,7 +232,7 @@ impl ModelFile {
     /// The network with its weights, and its card.
     ///
     /// # Errors
-    /// When the file is damaged, of another format, or does not hold the tensors that its card promises.
+    /// When the file is damaged, of another format, or does not hold the tensors that its card names.
     pub fn generator(&self, device: &Device) -> Result<(Generator, ModelCard)> {
         let (values, card): (_, ModelCard) = tensor_file::decode(&self.bytes, &self.origin)?;
         if card.format != format_of(&card.network) {
@@ -261,21 +261,17 @@ impl ModelFile {
         let (tensors, weights) = network.least();
         if tensors > values.len() as f64 || weights > stored as f64 {
             let what = format!(
-                "its card promises a larger network than its {stored} weights in {} tensors make",
+                "its card names a larger network than its {stored} weights in {} tensors make",
                 values.len()
             );
             return Err(ModelError::model_file(
                 &self.origin,
                 what,
-                "the tensors that its card promises",
+                "the tensors that its card names",
             ));
         }
         let generator = parameters::replaced(network.init(0, device), &values).map_err(|error| {
-            ModelError::model_file(
-                &self.origin,
-                error.to_string(),
-                "the tensors that its card promises",
-            )
+            ModelError::model_file(&self.origin, error.to_string(), "the tensors that its card names")
         })?;
         Ok((generator, card))
     }

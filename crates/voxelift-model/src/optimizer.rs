@@ -1,4 +1,4 @@
-//! Floor 6 · Adam with a global gradient norm, its moments kept by parameter name.
+//! Layer 6 · Adam with a global gradient norm, its moments kept by parameter name.
 
 use std::collections::BTreeMap;
 
@@ -125,7 +125,7 @@ impl Adam {
         time: BTreeMap<String, u64>,
         device: &burn::tensor::Device,
     ) -> Result<Self, TensorError> {
-        let mut kept = BTreeMap::new();
+        let mut restored_moments = BTreeMap::new();
         for name in time.keys() {
             let mut take = |which: &str| {
                 let key = format!("{name}.{which}");
@@ -134,9 +134,12 @@ impl Adam {
                     .ok_or(TensorError::MissingMoment { name: key })?;
                 Ok::<_, TensorError>(Tensor::<1>::from_data(data, device))
             };
-            kept.insert(name.clone(), [take("first")?, take("second")?]);
+            restored_moments.insert(name.clone(), [take("first")?, take("second")?]);
         }
-        Ok(Self { time, moments: kept })
+        Ok(Self {
+            time,
+            moments: restored_moments,
+        })
     }
 }
 

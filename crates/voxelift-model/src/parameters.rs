@@ -1,4 +1,4 @@
-//! Floor 5 · The named parameters of a module: read, replaced, averaged, their gradients collected.
+//! Layer 5 · The named parameters of a module: read, replaced, averaged, their gradients collected.
 //!
 //! Names follow the module tree (`encoder.convs.0.weight`) and are those of the model file. Everything is kept
 //! in name order, so that a sum or a file never depends on how a module was built.

@@ -1,4 +1,4 @@
-//! Floor 7 · RunDir and records: the only room that knows a run folder's file names.
+//! Layer 7 · RunDir and records: the only room that knows a run folder's file names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -30,7 +30,7 @@ pub enum Record {
         #[serde(deserialize_with = "numbers_or_none")]
         terms: BTreeMap<String, f64>,
     },
-    /// The averaged model, alone and with what the scan measured put back, against the baselines on the validation heads.
+    /// The averaged model, alone and with what the scan measured put back, against the baselines on the validation scans.
     Validation {
         /// Steps done.
         step: u64,
@@ -48,7 +48,7 @@ impl Record {
     }
 }
 
-/// Mean scores over the validation heads.
+/// Mean scores over the validation scans.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValidationScores {
     /// Peak signal-to-noise ratio over the whole volume, L = max - min of the reference.
@@ -221,7 +221,7 @@ impl RunDir {
         Ok(())
     }
 
-    /// Takes the folder for this process until the answer is dropped, and removes what a killed one left half-written.
+    /// Takes the folder for this process until the returned lock is dropped, and removes what a killed one left half-written.
     ///
     /// # Errors
     /// When another process trains into it, the folder cannot be written, or a file in it is a link to one elsewhere.
@@ -349,7 +349,7 @@ impl RunDir {
     }
 
     /// Forgets the records after `step`, which a resumed run writes again, and lines that are no records; what stays keeps its
-    /// bytes. Answers how many damaged lines there were beside a torn last one.
+    /// bytes. Returns how many damaged lines there were beside a torn last one.
     ///
     /// # Errors
     /// When the log cannot be rewritten.
@@ -364,8 +364,9 @@ impl RunDir {
             .filter(|(line, record)| record.is_none() && line.ends_with(b"\n"))
             .count();
         write_atomically(&self.log(), true, |out| {
-            let kept = lines.iter().filter(|(_, record)| stays(record));
-            kept.map(|(line, _)| line)
+            let remaining = lines.iter().filter(|(_, record)| stays(record));
+            remaining
+                .map(|(line, _)| line)
                 .try_for_each(|line| out.write_all(line))
         })?;
         Ok(damaged)
@@ -401,7 +402,7 @@ fn is_own(name: &str) -> bool {
         })
 }
 
-/// A number that JSON has no word for is written as null, and is none again when it is read.
+/// A number that JSON cannot hold is written as null, and read again as none.
 fn number_or_none<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
 }

@@ -1,4 +1,4 @@
-//! Floor 10 · How good the image of a method is: the one place where training, studies, reports and `evaluate` score.
+//! Layer 10 · How good the image of a method is: the one place where training, studies, reports and `evaluate` score.
 
 use std::collections::BTreeMap;
 

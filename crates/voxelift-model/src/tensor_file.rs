@@ -1,4 +1,4 @@
-//! Floor 6 · Named tensors and one JSON value <-> a safetensors file, the same bytes for the same content.
+//! Layer 6 · Named tensors and one JSON value <-> a safetensors file, the same bytes for the same content.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

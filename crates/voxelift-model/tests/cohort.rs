@@ -67,8 +67,8 @@ fn a_cohort_four_times_the_memory_is_trained() {
     let cache = Cache::folder(&folder.path().join("cache")).expect("a cache");
     let pairs = (0..SCANS).map(|number| {
         let of = |side: usize, is_lr: bool| Scan {
-            person: number.to_string(),
-            kept: cache
+            subject: number.to_string(),
+            cached: cache
                 .scan(&format!("{number} {side}"), || {
                     Ok(scan(number, side, &config, is_lr))
                 })

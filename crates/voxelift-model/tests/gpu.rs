@@ -1,4 +1,4 @@
-//! The GPU route beside the CPU's: the same answers, gradients and training, to a thousandth.
+//! The GPU route beside the CPU's: the same outputs, gradients and training, to a thousandth.
 //!
 //! Built with feature `wgpu` alone; any adapter will do, a software one too (Mesa's lavapipe).
 #![cfg(feature = "wgpu")]
@@ -113,7 +113,7 @@ fn off(ours: &[f32], theirs: &[f32]) -> f64 {
 fn a_volume_is_super_resolved_alike() {
     let Some(gpu) = gpu() else { return };
     let lr = small_head();
-    let answer = |device: &Device| {
+    let output = |device: &Device| {
         let generator = stirred(GeneratorConfig::tiny().init(3, device));
         let resolver = SuperResolver::new(generator, Scale::isotropic(2), 16, device.clone());
         let options = UpscaleOptions {
@@ -122,10 +122,10 @@ fn a_volume_is_super_resolved_alike() {
         };
         let sr = resolver
             .upscale(&lr, &options, &mut |_, _| {})
-            .expect("an answer");
+            .expect("an output");
         sr.data().to_vec()
     };
-    let off = off(&answer(&cpu()), &answer(&gpu));
+    let off = off(&output(&cpu()), &output(&gpu));
     assert!(off < TOLERANCE, "off by {off:.2e}");
 }
 
@@ -178,15 +178,15 @@ fn training_goes_alike() {
             );
         }
     }
-    // Weight by weight they part: Adam divides a gradient by its own size, that of a bias near zero too. Their answers do not.
+    // Weight by weight they part: Adam divides a gradient by its own size, that of a bias near zero too. Their outputs do not.
     let lr = small_head();
-    let answer = |weights| {
+    let output = |weights| {
         let generator = replaced(config.generator().init(0, &cpu()), weights).expect("the same network");
         let resolver = SuperResolver::new(generator, Scale::isotropic(2), 16, cpu());
         let sr = resolver.upscale(&lr, &UpscaleOptions::default(), &mut |_, _| {});
-        sr.expect("an answer").into_data()
+        sr.expect("an output").into_data()
     };
-    let off = off(&answer(&our_weights), &answer(&their_weights));
+    let off = off(&output(&our_weights), &output(&their_weights));
     assert!(off < TOLERANCE, "off by {off:.2e}");
 }
 

@@ -227,8 +227,8 @@ fn the_null_space_loss_is_blind_to_what_a_scan_can_hold() {
     let size = most(smooth.clone());
     assert!(most(high_pass(smooth.ones_like(), scale)) < 1e-5);
     let (fine, coarse) = (formula(smooth.dims(), "fine", 1.0), smooth.zeros_like());
-    let kept = scalar(null_space(fine.clone(), coarse.clone(), scale)) / scalar(l1(fine.clone(), coarse));
-    assert!(kept > 0.5, "{kept} of what is as rough as noise");
+    let share = scalar(null_space(fine.clone(), coarse.clone(), scale)) / scalar(l1(fine.clone(), coarse));
+    assert!(share > 0.5, "{share} of what is as rough as noise");
     let seen = most(high_pass(smooth.clone(), scale)) / size;
     assert!(seen < 1e-5, "{seen} of what a scan can hold");
     // A projection leaves of itself itself.

@@ -1,4 +1,4 @@
-//! Floor 3 · Appearance of a scan: contrast, noise and size, in numbers that a model's range can be told in.
+//! Layer 3 · Appearance of a scan: contrast, noise and size, in the numbers that describe a model's range.
 
 use serde::{Deserialize, Serialize};
 
@@ -152,7 +152,7 @@ const OTHER_SIZE: f64 = 1.5;
 const NOISIER: f64 = 1.25;
 /// Mean distance of the percentiles from what was seen, over the 99.5th, from which a contrast is another one. T1-weighted heads
 /// of other scanners lie up to 0.03 beside those of one, synthetic heads of 8 mm voxels 0.06 beside seven others, FLAIR (which
-/// is not told from T1 this way) 0.03 to 0.07, T2-weighted heads 0.2.
+/// is not distinguished from T1 this way) 0.03 to 0.07, T2-weighted heads 0.2.
 const OTHER_CONTRAST: f64 = 0.08;
 /// The inside is of another brightness beside the outside beyond this factor of what was seen. T1-weighted heads of three scanners
 /// have 1.27 to 1.59, one scanner's alone 1.27 to 1.48 or 1.46 to 1.59; two FLAIR scans 0.97 to 1.00, a T2-weighted head 0.99.

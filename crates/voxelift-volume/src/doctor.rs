@@ -1,4 +1,4 @@
-//! Floor 5 · What is wrong with a scan's file, and the same scan in a file with nothing wrong in its header.
+//! Layer 5 · What is wrong with a scan's file, and the same scan in a file with nothing wrong in its header.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ const UPRIGHT: f64 = 1e-4;
 /// A qform holds an affine whose axes lean less than this.
 const QFORM_HOLDS: f64 = 1e-5;
 
-/// Everything about a file that may mislead somebody, a sentence each; none for a clean one.
+/// Everything about a file that may mislead its reader, a sentence each; none for a clean one.
 ///
 /// A header that cannot be understood, or a volume that cannot be read, is a finding like any other. Of a file with several
 /// volumes the first one's spectrum is looked at.
@@ -51,7 +51,7 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
     };
     let strange = |number: usize, volume: &Volume| {
         let strange = match Normalization::of(volume) {
-            Ok(scale) => scale.spikes_told(volume),
+            Ok(scale) => scale.spikes_in_words(volume),
             Err(_) => fill_value(volume),
         };
         Some(format!("{}{}", of(number), strange?))
@@ -92,9 +92,10 @@ pub fn examine(path: &Path, options: &ReadOptions) -> Result<Vec<String>> {
 
 /// An error without the name of its file.
 fn bare(error: &VolumeError, path: &Path) -> String {
-    let told = error.to_string();
-    told.strip_prefix(&format!("{}: ", path.display()))
-        .unwrap_or(&told)
+    let message = error.to_string();
+    message
+        .strip_prefix(&format!("{}: ", path.display()))
+        .unwrap_or(&message)
         .to_owned()
 }
 

@@ -1,4 +1,4 @@
-//! Floor 0 · Every way a volume or its file can be wrong, with the offending values.
+//! Layer 0 · Every way a volume or its file can be wrong, with the offending values.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub enum VolumeError {
         /// The most that may be read.
         most: u64,
     },
-    /// A small compressed file promises a large volume.
+    /// A small compressed file claims to hold a large volume.
     #[error(
         "{path}: voxel data is {bytes} bytes from a file of {stored}, {} times as many; expected less than {most} times for a volume \
          of {voxels} voxels, unless so many voxels are allowed explicitly",
@@ -124,12 +124,12 @@ pub enum VolumeError {
         /// What to do.
         advice: String,
     },
-    /// One person in two roles.
+    /// One subject in two roles.
     #[error(
-        "subject {subject} is in two roles: {first} and {second}; a person belongs to one role only; where two data sets number their subjects alike, give the files of one of them other names"
+        "subject {subject} is in two roles: {first} and {second}; a subject belongs to one role only; where two data sets number their subjects alike, give the files of one of them other names"
     )]
     SubjectInTwoRoles {
-        /// The person.
+        /// The subject.
         subject: String,
         /// The first role (and file).
         first: String,
@@ -182,7 +182,7 @@ impl VolumeError {
         }
     }
 
-    /// The same, said of a file.
+    /// The same error, with the name of its file.
     pub fn in_file(self, path: &Path) -> Self {
         match self {
             Self::Content {

@@ -1,4 +1,4 @@
-//! Floor 5 · What a method may be expected to gain on a scan, measured on the scan itself.
+//! Layer 5 · What a method may be expected to gain on a scan, measured on the scan itself.
 //!
 //! The scan is degraded once more, by the factor that it is to be made finer by, and brought back to its own grid: by the method
 //! and by every baseline. The scan is the reference of that trial. What it says holds for the scan as far as structures of twice
@@ -13,7 +13,7 @@ use crate::metrics::check_field_of_view;
 use crate::placed::thick_axes;
 use crate::volume::Volume;
 
-/// Fewer voxels than this along an axis of the degraded scan tell nothing.
+/// Fewer voxels than this along an axis of the degraded scan are too few for a trial.
 const LEAST_EXTENT: usize = 16;
 
 /// A scan that was degraded once more, and the baseline that brings it back best.
@@ -30,7 +30,7 @@ pub struct Trial {
     least_error: f64,
 }
 
-/// What came of it.
+/// The outcome of a trial.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expected {
     /// Voxels of the scan per voxel of the degraded one, along x, y, z.

@@ -1,4 +1,4 @@
-//! Floor 1 · Files that appear whole or not at all.
+//! Layer 1 · Files that appear whole or not at all.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -54,11 +54,11 @@ pub fn write_atomically<T>(
         .tempfile_in(folder)
         .map_err(failed("create a file in its folder"))?;
 
-    // Held until the file has its name, so that nobody takes it for one that a killed process left; where the file system
+    // Held until the file has its name, so that no other process takes it for one that a killed process left; where the file system
     // cannot lock, [`remove_unfinished`] leaves such files alone.
     let _ = file.as_file().try_lock();
     let mut writer = BufWriter::with_capacity(1 << 16, file);
-    let answer = fill(&mut writer).map_err(failed("write"))?;
+    let made = fill(&mut writer).map_err(failed("write"))?;
     let file = writer.into_inner().map_err(|e| failed("write")(e.into_error()))?;
     file.as_file().sync_all().map_err(failed("write to disk"))?;
     if force {
@@ -73,7 +73,7 @@ pub fn write_atomically<T>(
         });
     }
     sync_folder(folder).map_err(failed("record the new name on disk of"))?;
-    Ok(answer)
+    Ok(made)
 }
 
 /// Refuses a device, a pipe or a socket: a finished file that takes the name of `/dev/null` would take its place.

@@ -1,7 +1,7 @@
 //! Images in space: volumes and their geometry, files, k-space, resampling, degradation and scores.
 //!
-//! No tensors and no terminal: this crate builds and tests without burn. Rooms are listed floor by floor;
-//! each imports only from the floors below it (`tests/floors.rs`).
+//! No tensors and no terminal: this crate builds and tests without burn. Rooms are listed layer by layer;
+//! each imports only from the layers below it (`tests/floors.rs`).
 
 #![forbid(unsafe_code)]
 

@@ -1,15 +1,15 @@
-//! Floor 3 · Likeness of two heads by content: whether two scans show one person, whatever their files are called.
+//! Layer 3 · Likeness of two heads by content: whether two scans show one subject, whatever their files are called.
 //!
 //! Heads are compared as anatomy of about a centimetre: intensities over their peak on a 6 mm grid around the centroid,
-//! less their local mean, one head moved rigidly onto the other. The four people of the development data who were scanned
+//! less their local mean, one head moved rigidly onto the other. The four subjects of the development data who were scanned
 //! twice come out at 0.968 and above; of the other pairs of twelve heads, the most alike among them, none above 0.893.
 
 use crate::error::Result;
 use crate::intensity::{Mask, Normalization};
 use crate::volume::Volume;
 
-/// From here on two scans count as one person's.
-pub const SAME_PERSON: f64 = 0.92;
+/// From here on two scans count as one subject's.
+pub const SAME_SUBJECT: f64 = 0.92;
 
 /// Voxels along each side of the grid.
 const SIDE: usize = 32;
@@ -19,7 +19,7 @@ const GRID_MM: f64 = 6.0;
 const SAMPLES: usize = 3;
 /// Grid voxels of the box whose threefold pass gives the local mean.
 const LOCAL: usize = 7;
-/// Without any motion heads of one person are at least this alike: others are not looked at twice.
+/// Without any motion heads of one subject are at least this alike: others are not looked at twice.
 const WORTH_MOVING: f64 = 0.7;
 /// Rounds of the search for the motion.
 const ROUNDS: usize = 6;
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn people_scanned_twice_are_recognised_and_nobody_else() {
+    fn subjects_scanned_twice_are_recognised_and_nobody_else() {
         let scans = [
             ("val", 1003),
             ("val", 1023),
@@ -303,7 +303,7 @@ mod tests {
             ("train", 1038),
             ("train", 1019),
             ("train", 1039),
-            // Those who are most like one another without being one person.
+            // Those who are most like one another without being one subject.
             ("train", 1015),
             ("train", 1110),
             ("train", 1002),
@@ -326,8 +326,8 @@ mod tests {
             }
         }
         assert!(
-            least.0 > SAME_PERSON + 0.02 && greatest.0 < SAME_PERSON - 0.02,
-            "one person at least {least:.3?}, two people at most {greatest:.3?}"
+            least.0 > SAME_SUBJECT + 0.02 && greatest.0 < SAME_SUBJECT - 0.02,
+            "one subject at least {least:.3?}, two subjects at most {greatest:.3?}"
         );
     }
 
@@ -349,9 +349,9 @@ mod tests {
             .map(|seed| likeness(&whole).with(&likeness(&phantom(seed))))
             .collect();
         assert!(
-            others.iter().all(|other| *other < SAME_PERSON),
+            others.iter().all(|other| *other < SAME_SUBJECT),
             "itself {same:.3}, others {others:.3?}"
         );
-        assert!(same > SAME_PERSON, "itself {same:.3}, others {others:.3?}");
+        assert!(same > SAME_SUBJECT, "itself {same:.3}, others {others:.3?}");
     }
 }

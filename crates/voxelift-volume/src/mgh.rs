@@ -1,4 +1,4 @@
-//! Floor 3 · FreeSurfer's MGH and MGZ: read only.
+//! Layer 3 · FreeSurfer's MGH and MGZ: read only.
 //!
 //! The 284 bytes of the header are big-endian and place the volume by its centre (FreeSurfer, `mghRead`):
 //! `world_from_voxel = M diag(spacing)`, with `c_ras` at index `extent / 2`. What follows the voxels (timing, then tags,
@@ -14,7 +14,7 @@ use crate::volume::{Affine, Geometry, affine_fault};
 /// Bytes before the first voxel.
 const HEADER_BYTES: usize = 284;
 
-/// More volumes than this in one file are not believed: each costs memory beside its voxels.
+/// More volumes than this in one file are refused: each costs memory beside its voxels.
 const MAX_FRAMES: usize = 1 << 16;
 
 /// Whether a name is that of an MGH file: `.mgh`, `.mgz` or `.mgh.gz`.

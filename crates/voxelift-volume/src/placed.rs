@@ -1,4 +1,4 @@
-//! Floor 4 · A scan on the finer grid that it is wanted on, and what of that grid's frequencies it holds.
+//! Layer 4 · A scan on the finer grid that it is wanted on, and what of that grid's frequencies it holds.
 
 use crate::kspace::zero_fill;
 use crate::resample::{Interpolation, resize};

@@ -1,4 +1,4 @@
-//! Floor 4 · Portrait of a scan: the few numbers that tell whether two domains can be trained on together.
+//! Layer 4 · Portrait of a scan: the few numbers by which to judge whether two domains can be trained on together.
 
 use crate::appearance::Appearance;
 use crate::error::Result;
@@ -6,7 +6,7 @@ use crate::likeness::Likeness;
 use crate::resolution::{AxisResolution, resolution};
 use crate::volume::Volume;
 
-/// What can be told of a scan without knowing what it shows.
+/// What can be measured of a scan without knowing what it shows.
 #[derive(Clone, Debug)]
 pub struct Portrait {
     /// Contrast, noise and size.
@@ -15,7 +15,7 @@ pub struct Portrait {
     pub resolution: [AxisResolution; 3],
     /// The outer edges' distances along x, y, z.
     pub field_of_view_mm: [f64; 3],
-    /// For comparing people.
+    /// For comparing subjects.
     pub likeness: Likeness,
 }
 

@@ -1,4 +1,4 @@
-//! Floor 0 · Random streams: reproducible draws addressed by a seed and a stream number.
+//! Layer 0 · Random streams: reproducible draws addressed by a seed and a stream number.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

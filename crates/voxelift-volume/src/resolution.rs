@@ -1,4 +1,4 @@
-//! Floor 3 · True resolution of a volume along each axis, from its spectrum: what a scanner interpolated shows.
+//! Layer 3 · True resolution of a volume along each axis, from its spectrum: what a scanner interpolated shows.
 //!
 //! A scanner that acquires fewer frequencies than its grid could hold fills the rest with zeros (or interpolates), and
 //! the header says the grid's spacing alone. The mean power of a head's lines falls about as `f^-4` up to the noise;
@@ -17,7 +17,7 @@ const SOFTNESS: usize = 7;
 const LOWEST: f64 = 0.06;
 /// The slope of log power over log frequency is fitted between `f (1 - w)` and `f (1 + w)`.
 const WINDOW: f64 = 0.1;
-/// Heads without interpolation are no steeper than this (-4 to -6, seldom -8 just below the Nyquist frequency).
+/// Scans of heads without interpolation are no steeper than this (-4 to -6, seldom -8 just below the Nyquist frequency).
 const CLIFF: f64 = -8.0;
 /// The cliff's top and foot: less steep than this.
 const LEVEL: f64 = -7.0;
@@ -29,15 +29,15 @@ const INTERPOLATED: f64 = 1.25;
 /// What is truly present along one axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AxisResolution {
-    /// What the grid promises.
+    /// The voxel size of the grid.
     pub spacing_mm: f64,
     /// `1 / (2 k)` of the highest frequency `k` that holds anything, never below the spacing; `None` where the head
-    /// has too few voxels along the axis to tell.
+    /// has too few voxels along the axis to judge.
     pub present_mm: Option<f64>,
 }
 
 impl AxisResolution {
-    /// Whether the grid promises clearly more (a quarter) than there is.
+    /// Whether the voxels are clearly (by a quarter) finer than what the scan resolves.
     pub fn is_interpolated(&self) -> bool {
         self.present_mm
             .is_some_and(|present| present > INTERPOLATED * self.spacing_mm)

@@ -1,4 +1,4 @@
-//! Floor 4 · Any file or folder that holds a scan: NIfTI, MGH, or a DICOM series.
+//! Layer 4 · Any file or folder that holds a scan: NIfTI, MGH, or a DICOM series.
 
 use std::path::Path;
 

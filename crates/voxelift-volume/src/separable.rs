@@ -1,7 +1,7 @@
-//! Floor 1 · One-dimensional operators along each axis of a three-dimensional array.
+//! Layer 1 · One-dimensional operators along each axis of a three-dimensional array.
 //!
 //! Transforms, resampling and blurs are all separable: a pass along z, one along y, one along x. This is the
-//! one place that knows how to walk such lines quickly; what happens to a line is the caller's.
+//! one place that visits such lines quickly; what is done to a line is up to the caller.
 
 use rayon::prelude::*;
 

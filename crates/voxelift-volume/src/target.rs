@@ -1,4 +1,4 @@
-//! Floor 5 · The finer grid that is asked for, and how a finer volume comes onto it.
+//! Layer 5 · The finer grid that is asked for, and how a finer volume comes onto it.
 
 use std::fmt;
 
@@ -113,8 +113,8 @@ impl Target {
         // A model may make finer voxels than asked for: what the grid cannot hold is cut off in k-space.
         let fine = match self {
             Self::Spacing(_) => {
-                let kept = std::array::from_fn(|a| fine.extent()[a].min(grid.extent[a]));
-                kspace::truncate(&fine, kept)
+                let common = std::array::from_fn(|a| fine.extent()[a].min(grid.extent[a]));
+                kspace::truncate(&fine, common)
             }
             Self::Scale(_) | Self::Like(_) | Self::Finest => fine,
         };
@@ -123,7 +123,8 @@ impl Target {
         } else if on_voxels(fine.geometry(), grid) {
             (resample_like(&fine, grid, Interpolation::Nearest), None)
         } else {
-            let how = "the voxels asked for lie between those made; a cubic B-spline brought them there";
+            let how =
+                "the voxels asked for lie between those that were made; a cubic B-spline interpolated them";
             (resample_like(&fine, grid, Interpolation::CubicBSpline), Some(how))
         }
     }
@@ -212,8 +213,8 @@ mod tests {
             .iter_mut()
             .enumerate()
             .for_each(|(i, v)| *v = i as f32);
-        let (placed, said) = target.placed(fine.clone(), &hr);
-        assert_eq!((placed.geometry(), said), (&hr, None));
+        let (placed, note) = target.placed(fine.clone(), &hr);
+        assert_eq!((placed.geometry(), note), (&hr, None));
         assert_eq!(placed.data(), fine.crop([0; 3], [5, 4, 3]).data(), "bit for bit");
     }
 
@@ -233,8 +234,8 @@ mod tests {
         let fine = Geometry::axis_aligned([8; 3], [1.0; 3]);
         let mut shifted = fine.clone();
         shifted.world_from_voxel[1][3] = 0.5;
-        let (placed, said) = like(&shifted).placed(Volume::filled(2.0, fine), &shifted);
-        assert!(said.is_some() && (placed.at([3, 3, 3]) - 2.0).abs() < 1e-5);
+        let (placed, note) = like(&shifted).placed(Volume::filled(2.0, fine), &shifted);
+        assert!(note.is_some() && (placed.at([3, 3, 3]) - 2.0).abs() < 1e-5);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Floor 3 · Overlapping tiles, weights summing to one.
+//! Layer 3 · Overlapping tiles, weights summing to one.
 
 use std::f64::consts::FRAC_PI_2;
 

@@ -1,4 +1,4 @@
-//! Floor 2 · How grids, sizes and counts are named to people.
+//! Layer 2 · How grids, sizes and counts are written for readers.
 
 use crate::volume::Geometry;
 
@@ -13,7 +13,7 @@ pub fn millimetres(sizes: [f64; 3]) -> String {
     format!("{} mm", sizes.map(number).join(" x "))
 }
 
-/// At most four digits behind the point, none that say nothing.
+/// At most four digits behind the point, without zeros at the end.
 pub fn number(value: f64) -> String {
     let text = format!("{value:.4}");
     let text = text.trim_end_matches('0').trim_end_matches('.');

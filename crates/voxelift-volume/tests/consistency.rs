@@ -70,7 +70,7 @@ fn the_hard_projection_is_idempotent_and_touches_no_other_frequency() {
 }
 
 #[test]
-fn a_truth_that_was_truncated_stays_what_it_is() {
+fn a_reference_that_was_truncated_stays_what_it_is() {
     for extent in [[24, 28, 22], [25, 27, 21]] {
         for scale in [Scale([2, 2, 2]), Scale([1, 3, 2])] {
             let config = PhantomConfig {
@@ -78,19 +78,19 @@ fn a_truth_that_was_truncated_stays_what_it_is() {
                 extent,
                 spacing_mm: [6.0; 3],
             };
-            let truth = phantom::head(&config).unwrap();
+            let reference = phantom::head(&config).unwrap();
             let degradation = Degradation {
                 grid: voxelift_volume::degrade::Grid::Scale(scale),
                 ..Degradation::default()
             };
-            let lr = degradation.apply(&truth, 0).unwrap();
-            let truth = pad_to_scale(&truth, scale);
-            let peak = f64::from(truth.data().iter().copied().fold(0.0, f32::max));
+            let lr = degradation.apply(&reference, 0).unwrap();
+            let reference = pad_to_scale(&reference, scale);
+            let peak = f64::from(reference.data().iter().copied().fold(0.0, f32::max));
             for kept in [
-                hard(&truth, &lr, &KSPACE).unwrap(),
-                soft(&truth, &lr, &KSPACE).unwrap().image,
+                hard(&reference, &lr, &KSPACE).unwrap(),
+                soft(&reference, &lr, &KSPACE).unwrap().image,
             ] {
-                let moved = largest_difference(&truth, &kept) / peak;
+                let moved = largest_difference(&reference, &kept) / peak;
                 assert!(moved < 1e-6, "{extent:?} {scale}: {moved}");
             }
         }
@@ -432,12 +432,12 @@ fn dense_matrices_say_the_same() {
         let on = |values: &[f32]| Volume::new(values.to_vec(), fine.clone());
         let (image, scan) = (on(&case.image), Volume::new(case.scan, grid.clone()));
         let operators = case.operators;
-        let known = NoiseLevel {
+        let given = NoiseLevel {
             sigma: 1.0,
             power: golden.noise_power,
             from: NoiseSource::Background,
         };
-        let soft = soft_with(&image, &scan, &operators, known).unwrap();
+        let soft = soft_with(&image, &scan, &operators, given).unwrap();
         let again = measured(&image, golden.coarse, &operators);
         assert!(
             largest_difference(&again, &Volume::new(case.measured, grid)) < 1e-5,

@@ -221,8 +221,8 @@ fn truncation_undoes_zero_filling() {
             for (a, b) in again.data().iter().zip(y.data()) {
                 assert!((a - b).abs() < 2e-6, "{n}/{m} along {axis}: {a} {b}");
             }
-            let kept = again.geometry().world_from_voxel.iter().flatten();
-            let moved = kept
+            let entries = again.geometry().world_from_voxel.iter().flatten();
+            let moved = entries
                 .zip(y.geometry().world_from_voxel.iter().flatten())
                 .map(|(a, b)| (a - b).abs());
             assert!(

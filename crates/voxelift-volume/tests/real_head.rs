@@ -1,4 +1,4 @@
-//! What the interpolating upsamplers reach on a real head after 2 x 2 x 2 k-space truncation: the floors that any
+//! What the interpolating upsamplers reach on a real head after 2 x 2 x 2 k-space truncation: the baselines that any
 //! network has to beat, and the surest sign of a lost half voxel (5 dB).
 
 use std::io::Write;
@@ -29,7 +29,7 @@ fn psnr_db(image: &Volume, reference: &Volume, peak: f64) -> f64 {
 }
 
 #[test]
-fn the_floors_on_a_head_are_where_they_should_be() {
+fn the_baselines_on_a_head_are_where_they_should_be() {
     if !Path::new(HEAD).exists() {
         return writeln!(std::io::stderr(), "skipped: no shared data").expect("a standard error");
     }

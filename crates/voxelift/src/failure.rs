@@ -1,4 +1,4 @@
-//! Floor 11 · How a command ends, and the exit code that says so.
+//! Layer 11 · How a command ends, and the exit code that says so.
 
 use std::process::ExitCode;
 

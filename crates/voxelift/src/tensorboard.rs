@@ -1,4 +1,4 @@
-//! Floor 12 · TensorBoard event files: scalars and pictures of a run, for those who watch runs there.
+//! Layer 12 · TensorBoard event files: scalars and pictures of a run, for those who watch runs there.
 //!
 //! An event file is a row of records (length, its checksum, bytes, their checksum), each one protobuf message `Event`.
 //! The few fields that scalars and pictures take are written here by hand: message and field numbers are those of

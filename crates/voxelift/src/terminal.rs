@@ -1,4 +1,4 @@
-//! Floor 11 · What a command says while it works: log lines, warnings and progress on stderr, results on stdout.
+//! Layer 11 · What a command says while it works: log lines, warnings and progress on stderr, results on stdout.
 
 use std::borrow::Cow;
 use std::fmt::Display;

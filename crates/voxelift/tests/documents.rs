@@ -8,7 +8,7 @@ fn root() -> PathBuf {
 }
 
 #[test]
-fn architecture_lists_every_room_on_its_floor() {
+fn architecture_lists_every_room_on_its_layer() {
     let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
     let mut missing = Vec::new();
     for name in ["voxelift-volume", "voxelift-conv", "voxelift-model", "voxelift"] {
@@ -30,10 +30,10 @@ fn architecture_lists_every_room_on_its_floor() {
             }
             let head = if path.is_dir() { path.join("mod.rs") } else { path };
             let text = fs::read_to_string(&head).expect("a readable room");
-            let floor = text
-                .strip_prefix("//! Floor ")
+            let layer = text
+                .strip_prefix("//! Layer ")
                 .and_then(|rest| rest.split_whitespace().next());
-            let row = format!("| {} | `{room}` |", floor.expect("the first line says the floor"));
+            let row = format!("| {} | `{room}` |", layer.expect("the first line says the layer"));
             if !listed.contains(&row) {
                 missing.push(format!("{src}: {row}"));
             }

@@ -32,7 +32,7 @@ pub(crate) fn weight_gradient(
     gradient: &Padded,
     rounding: Option<Rounding>,
 ) -> Vec<f32> {
-    // The kernels below read what these sizes promise.
+    // The kernels below rely on these sizes.
     assert!(
         x.extent == problem.input_extent() && gradient.extent == problem.output_extent(),
         "winograd: {:?} and {:?} of {problem:?}",

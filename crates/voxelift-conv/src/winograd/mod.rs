@@ -1,4 +1,4 @@
-//! Floor 7 · Winograd's minimal filtering F(2x2x2, 3x3x3): 64 products a tile of 8 voxels, where a direct convolution has 216.
+//! Layer 7 · Winograd's minimal filtering F(2x2x2, 3x3x3): 64 products a tile of 8 voxels, where a direct convolution has 216.
 //!
 //! Per axis, a tile of two outputs `y` reads four inputs `d` through three taps `g` (Lavin and Gray, CVPR 2016):
 //! `y = A^T [(G g) (B^T d)]` with

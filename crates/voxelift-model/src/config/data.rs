@@ -1,4 +1,4 @@
-//! Which scans play which role.
+//! Which scans have which role.
 
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,13 @@ use crate::error::{ModelError, Result};
 pub struct DataConfig {
     /// Folder that relative globs start from; itself relative to the configuration file.
     pub root: PathBuf,
-    /// HR scans, in the order in which fractions take people.
+    /// HR scans, in the order in which fractions take subjects.
     pub hr: Vec<String>,
-    /// LR scans of other people.
+    /// LR scans of other subjects.
     pub lr: LrConfig,
-    /// HR scans of yet other people; their simulated LR versions are super-resolved and scored.
+    /// HR scans of yet other subjects; their simulated LR versions are super-resolved and scored.
     pub validation: Vec<String>,
-    /// HR scans of people in no other role, for the self-test at the end of the run: super-resolved from simulated LR versions
+    /// HR scans of subjects in no other role, for the self-test at the end of the run: super-resolved from simulated LR versions
     /// and scored once, for the model's card. Without them those of `validation` are taken.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
@@ -30,13 +30,13 @@ pub struct DataConfig {
     /// operator where those are real.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub test_degrade: Vec<Degradation>,
-    /// Whether, without `test` and `validation`, the last of at least four HR people is kept out of the training for the
+    /// Whether, without `test` and `validation`, the last of at least four HR subjects is kept out of the training for the
     /// self-test.
     #[serde(skip_serializing_if = "is_true")]
     pub leave_out: bool,
-    /// Share of the HR people that is used, in the order of `hr`; never fewer than one person.
+    /// Share of the HR subjects that is used, in the order of `hr`; never fewer than one subject.
     pub hr_fraction: f64,
-    /// People who were scanned more than once, each as `name+name`.
+    /// Subjects who were scanned more than once, each as `name+name`.
     pub people: Vec<String>,
     /// The known operator `A_s` that makes `X_s` of `Y_s`; of a list each is drawn as often as it stands there.
     pub source_operator: SourceOperator,
@@ -94,7 +94,7 @@ impl Default for DataConfig {
 pub enum LrConfig {
     /// Real LR scans.
     Real(Vec<String>),
-    /// HR scans of other people, degraded; their HR voxels are never shown to training.
+    /// HR scans of other subjects, degraded; their HR voxels are never shown to training.
     Simulated(SimulatedLr),
 }
 
@@ -226,7 +226,7 @@ impl DataConfig {
             && self.lr.files().is_empty()
             && (mode == Mode::Unpaired || self.source_operator == SourceOperator::default())
         {
-            let why = "LR scans of other people are what the unpaired method and source_operator = \"auto\" learn from";
+            let why = "LR scans of other subjects are what the unpaired method and source_operator = \"auto\" learn from";
             return Err(ModelError::config("data.lr", "[]", format!("{needed}: {why}")));
         }
         for degradation in &self.test_degrade {

@@ -1,4 +1,4 @@
-//! Floor 7 · The configuration of a run: nests the parts' configs; TOML and `key=value` overrides, checked or refused.
+//! Layer 7 · The configuration of a run: nests the parts' configs; TOML and `key=value` overrides, checked or refused.
 
 mod data;
 mod placed;
@@ -166,7 +166,7 @@ impl ScheduleConfig {
     }
 }
 
-/// When the averaged model is scored against the floors.
+/// When the averaged model is scored against the baselines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ValidationConfig {
@@ -388,7 +388,7 @@ impl Config {
             return wrong(
                 "loss.measurement",
                 &self.loss.measurement,
-                "expected 0 unless data.source_operator is one operator or \"auto\": the answer is compared with its scan through it",
+                "expected 0 unless data.source_operator is one operator or \"auto\": the output is compared with its scan through it",
             );
         }
         // The supervised twin has no contrastive term that would want negatives.

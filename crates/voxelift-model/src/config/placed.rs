@@ -30,7 +30,7 @@ pub struct PlacedConfig {
     pub acquisition: AcquisitionConfig,
     /// How label maps are painted.
     pub synthesis: SynthesisConfig,
-    /// How the validation heads are degraded, each in each of these ways.
+    /// How the validation scans are degraded, each in each of these ways.
     pub watch: Vec<Degradation>,
 }
 

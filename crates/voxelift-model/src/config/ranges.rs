@@ -133,7 +133,7 @@ pub(super) fn range_of(key: &str) -> Option<(f64, f64)> {
     let of = |name: &str| {
         RANGES
             .iter()
-            .find(|(known, ..)| *known == name)
+            .find(|(listed, ..)| *listed == name)
             .map(|(_, a, b)| (*a, *b))
     };
     of(key).or_else(|| of(&format!("*.{}", key.rsplit('.').next().unwrap_or(key))))

@@ -44,14 +44,14 @@ fn structs() -> BTreeMap<String, Vec<Field>> {
 }
 
 fn fields(body: &str) -> Vec<Field> {
-    let (mut fields, mut said) = (Vec::new(), Vec::new());
+    let (mut fields, mut meaning) = (Vec::new(), Vec::new());
     for line in body.lines().map(str::trim) {
         if let Some(words) = line.strip_prefix("///") {
-            said.push(words.trim().to_owned());
+            meaning.push(words.trim().to_owned());
         } else if let Some((name, kind)) = line.strip_prefix("pub ").and_then(|line| line.split_once(": ")) {
             let kind = kind.trim_end_matches(',').to_owned();
-            fields.push((name.to_owned(), kind, said.join(" ")));
-            said.clear();
+            fields.push((name.to_owned(), kind, meaning.join(" ")));
+            meaning.clear();
         }
     }
     fields
@@ -92,7 +92,7 @@ fn page() -> String {
         page.push_str(&format!(
             "\n## {title}\n\n| key | default | range | meaning |\n|---|---|---|---|\n"
         ));
-        for (field, kind, said) in &structs[&name] {
+        for (field, kind, meaning) in &structs[&name] {
             let key = if prefix.is_empty() {
                 field.clone()
             } else {
@@ -106,7 +106,7 @@ fn page() -> String {
             }
             if is_table && (prefix.is_empty() || !defaults.contains_key(&key)) && kind != "Degradation" {
                 tables.push((key.clone(), kind.to_owned()));
-                page.push_str(&format!("| `{field}` | see `[{key}]` | | {} |\n", cell(said)));
+                page.push_str(&format!("| `{field}` | see `[{key}]` | | {} |\n", cell(meaning)));
                 continue;
             }
             let default = defaults
@@ -119,7 +119,7 @@ fn page() -> String {
             page.push_str(&format!(
                 "| `{field}` | {} | {range} | {} |\n",
                 cell(&default),
-                cell(said)
+                cell(meaning)
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! Floor 5 · Draws patches, reproducibly from (seed, step).
+//! Layer 5 · Draws patches, reproducibly from (seed, step).
 
 mod augmentation;
 mod starts;
@@ -18,7 +18,7 @@ use voxelift_volume::degrade::{Operators, rician};
 use voxelift_volume::random::Stream;
 
 use crate::batch::{TargetBatch, UnpairedBatch, images_to_tensor, patches_to_tensor};
-use crate::cache::{Block, Kept};
+use crate::cache::{Block, CachedScan};
 use crate::error::Result;
 
 /// What a patch is.
@@ -56,10 +56,10 @@ impl PatchConfig {
 /// A volume that patches are cut from.
 #[derive(Clone, Debug)]
 pub struct Scan {
-    /// Whose head it is.
-    pub person: String,
+    /// The subject that it shows.
+    pub subject: String,
     /// Its voxels, its foreground, and where patches may start.
-    pub kept: Kept,
+    pub cached: CachedScan,
 }
 
 /// `Y_s` and one of its known degradations.
@@ -145,7 +145,7 @@ impl Dataset {
         seed: u64,
     ) -> Self {
         for pair in &source {
-            let (lr, hr) = (pair.lr.kept.extent(), pair.hr.kept.extent());
+            let (lr, hr) = (pair.lr.cached.extent(), pair.hr.cached.extent());
             assert_eq!(
                 scale.up(lr),
                 hr,
@@ -194,21 +194,21 @@ impl Dataset {
         }
     }
 
-    /// How many people stand behind the source pool.
-    pub fn source_people(&self) -> usize {
-        people(self.source.iter().map(|pair| pair.hr.person.as_str())).len()
+    /// How many subjects stand behind the source pool.
+    pub fn source_subjects(&self) -> usize {
+        subjects(self.source.iter().map(|pair| pair.hr.subject.as_str())).len()
     }
 
-    /// How many people stand behind the target pool.
-    pub fn target_people(&self) -> usize {
-        people(self.target.iter().map(|scan| scan.person.as_str())).len()
+    /// How many subjects stand behind the target pool.
+    pub fn target_subjects(&self) -> usize {
+        subjects(self.target.iter().map(|scan| scan.subject.as_str())).len()
     }
 
     /// At how many places a patch of the source and of the target pool may start.
     pub fn places(&self) -> [usize; 2] {
         [
-            self.source.iter().map(|pair| pair.lr.kept.starts()).sum(),
-            self.target.iter().map(|scan| scan.kept.starts()).sum(),
+            self.source.iter().map(|pair| pair.lr.cached.starts()).sum(),
+            self.target.iter().map(|scan| scan.cached.starts()).sum(),
         ]
     }
 
@@ -236,13 +236,13 @@ impl Dataset {
             // Each pair is as likely as the others, whosever it is.
             (0..source.len()).map(|i| i.to_string()).collect()
         } else {
-            source.iter().map(|pair| pair.hr.person.clone()).collect()
+            source.iter().map(|pair| pair.hr.subject.clone()).collect()
         };
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         for which in spread(&names, n, &mut stream) {
             let pair = &source[which];
-            let (start, turn) = self.place(&pair.lr.kept, &mut stream)?;
-            let factor = pair.lr.kept.factor();
+            let (start, turn) = self.place(&pair.lr.cached, &mut stream)?;
+            let factor = pair.lr.cached.factor();
             let lr_block = Block {
                 start,
                 extent: lr_extent,
@@ -252,13 +252,13 @@ impl Dataset {
                 extent: hr_extent,
             };
             let mut lr_patch = Vec::with_capacity(lr_extent.iter().product());
-            pair.lr.kept.voxels(lr_block, factor, &mut lr_patch)?;
+            pair.lr.cached.voxels(lr_block, factor, &mut lr_patch)?;
             let mut lr_patch = turn.applied(lr_patch, lr_extent);
             let mut hr_patch = Vec::with_capacity(hr_extent.iter().product());
-            pair.hr.kept.voxels(hr_block, factor, &mut hr_patch)?;
+            pair.hr.cached.voxels(hr_block, factor, &mut hr_patch)?;
             let mut hr_patch = turn.applied(hr_patch, hr_extent);
             let mut inside = Vec::with_capacity(hr_patch.len());
-            pair.hr.kept.foreground(hr_block, &mut inside)?;
+            pair.hr.cached.foreground(hr_block, &mut inside)?;
             if pair.noise > 0.0 {
                 rician(&mut lr_patch, pair.noise, &mut stream);
             }
@@ -299,14 +299,14 @@ impl Dataset {
         let (n, extent) = (self.patch.batch, self.patch.extent());
         let [mut lr, mut mask] = [Vec::new(), Vec::new()];
         let mut stream = self.stream(step, Role::Target);
-        let names: Vec<&str> = self.target.iter().map(|scan| scan.person.as_str()).collect();
+        let names: Vec<&str> = self.target.iter().map(|scan| scan.subject.as_str()).collect();
         for which in spread(&names, n, &mut stream) {
-            let kept = &self.target[which].kept;
-            let (start, turn) = self.place(kept, &mut stream)?;
+            let cached = &self.target[which].cached;
+            let (start, turn) = self.place(cached, &mut stream)?;
             let block = Block { start, extent };
             let (mut patch, mut inside) = (Vec::new(), Vec::new());
-            kept.voxels(block, kept.factor(), &mut patch)?;
-            kept.foreground(block, &mut inside)?;
+            cached.voxels(block, cached.factor(), &mut patch)?;
+            cached.foreground(block, &mut inside)?;
             let mut patch = turn.applied(patch, extent);
             let look = self.augmentation.look(&mut stream);
             look.shade(&mut patch, extent);
@@ -321,32 +321,32 @@ impl Dataset {
         Stream::new(self.seed, step * ROLES + role as u64)
     }
 
-    fn place(&self, kept: &Kept, stream: &mut Stream) -> Result<([usize; 3], Turn)> {
-        let start = kept.start(stream.below(kept.starts()))?;
+    fn place(&self, cached: &CachedScan, stream: &mut Stream) -> Result<([usize; 3], Turn)> {
+        let start = cached.start(stream.below(cached.starts()))?;
         let flip = self.patch.flip.map(|may| may && stream.uniform() < 0.5);
-        let axes = self.augmentation.axes(self.scale, kept.spacing_mm(), stream);
+        let axes = self.augmentation.axes(self.scale, cached.spacing_mm(), stream);
         Ok((start, Turn { axes, flip }))
     }
 }
 
-fn people<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+fn subjects<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
     names.dedup();
     names
 }
 
-/// Chooses `n` scans: people in a random order, each as often as the others give or take once, then one of the
-/// person's scans.
-fn spread(persons: &[&str], n: usize, stream: &mut Stream) -> Vec<usize> {
-    let mut people = people(persons.iter().copied());
-    for i in (1..people.len()).rev() {
-        people.swap(i, stream.below(i + 1));
+/// Chooses `n` scans: subjects in a random order, each as often as the others give or take once, then one of the
+/// subject's scans.
+fn spread(names: &[&str], n: usize, stream: &mut Stream) -> Vec<usize> {
+    let mut subjects = subjects(names.iter().copied());
+    for i in (1..subjects.len()).rev() {
+        subjects.swap(i, stream.below(i + 1));
     }
-    let chosen = (0..n).map(|k| people[k % people.len()]);
+    let chosen = (0..n).map(|k| subjects[k % subjects.len()]);
     chosen
-        .map(|person| {
-            let scans: Vec<usize> = (0..persons.len()).filter(|&i| persons[i] == person).collect();
+        .map(|subject| {
+            let scans: Vec<usize> = (0..names.len()).filter(|&i| names[i] == subject).collect();
             scans[stream.below(scans.len())]
         })
         .collect()

@@ -3,17 +3,22 @@
 use super::PatchConfig;
 use crate::error::{ModelError, Result};
 
-/// Every LR voxel index at which a patch with enough foreground may start, in a scan of `person`.
+/// Every LR voxel index at which a patch with enough foreground may start, in a scan of `subject`.
 ///
 /// # Errors
 /// When the volume is smaller than a patch, or has no patch with enough foreground.
-pub fn starts(person: &str, whole: [usize; 3], foreground: &[bool], patch: &PatchConfig) -> Result<Vec<u32>> {
+pub fn starts(
+    subject: &str,
+    whole: [usize; 3],
+    foreground: &[bool],
+    patch: &PatchConfig,
+) -> Result<Vec<u32>> {
     let side = patch.extent();
     if (0..3).any(|a| whole[a] < side[a]) {
         let expected =
             format!("at least {side:?} LR voxels, one patch; use larger scans or a smaller patch.size");
         return Err(ModelError::data(
-            format!("scan of {person}"),
+            format!("scan of {subject}"),
             format!("{whole:?} LR voxels"),
             expected,
         ));
@@ -41,7 +46,7 @@ pub fn starts(person: &str, whole: [usize; 3], foreground: &[bool], patch: &Patc
             patch.min_foreground * 100.0
         );
         let expected = "a head larger than a patch, or a smaller patch.min_foreground";
-        return Err(ModelError::data(format!("scan of {person}"), value, expected));
+        return Err(ModelError::data(format!("scan of {subject}"), value, expected));
     }
     Ok(found)
 }

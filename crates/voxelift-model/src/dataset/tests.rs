@@ -3,15 +3,15 @@ use crate::cache::Prepared;
 use burn::tensor::Tensor;
 use voxelift_volume::{Geometry, Volume};
 
-fn ramp(person: &str, extent: [usize; 3]) -> Scan {
+fn ramp(subject: &str, extent: [usize; 3]) -> Scan {
     let geometry = Geometry::axis_aligned(extent, [1.0; 3]);
     let voxels = geometry.voxels();
     let foreground = vec![true; voxels];
     Scan {
-        person: person.into(),
-        kept: Kept::in_memory(Prepared {
+        subject: subject.into(),
+        cached: CachedScan::in_memory(Prepared {
             volume: Volume::new((0..voxels).map(|i| i as f32).collect(), geometry),
-            starts: starts(person, extent, &foreground, &config(false)).expect("room for a patch"),
+            starts: starts(subject, extent, &foreground, &config(false)).expect("room for a patch"),
             foreground,
             factor: 1.0,
             appearance: None,
@@ -19,17 +19,17 @@ fn ramp(person: &str, extent: [usize; 3]) -> Scan {
     }
 }
 
-fn pair(person: &str) -> SourcePair {
+fn pair(subject: &str) -> SourcePair {
     SourcePair {
-        hr: ramp(person, [16, 12, 10]),
-        lr: ramp(person, [8, 6, 5]),
+        hr: ramp(subject, [16, 12, 10]),
+        lr: ramp(subject, [8, 6, 5]),
         noise: 0.0,
         unmeasured: None,
     }
 }
 
-fn dataset(people: &[&str], patch: PatchConfig, augmentation: AugmentationConfig, seed: u64) -> Dataset {
-    let pairs = people.iter().map(|person| pair(person)).collect();
+fn dataset(subjects: &[&str], patch: PatchConfig, augmentation: AugmentationConfig, seed: u64) -> Dataset {
+    let pairs = subjects.iter().map(|subject| pair(subject)).collect();
     Dataset::new(pairs, vec![], Scale::isotropic(2), patch, augmentation, seed)
 }
 
@@ -68,13 +68,13 @@ fn a_batch_depends_on_seed_and_step_alone() {
 }
 
 #[test]
-fn people_are_spread_over_a_batch() {
+fn subjects_are_spread_over_a_batch() {
     let mut stream = Stream::new(5, 0);
     for _ in 0..20 {
         let chosen = spread(&["a", "a", "a", "b", "c"], 3, &mut stream);
-        let mut people: Vec<bool> = chosen.iter().map(|&i| i < 3).collect();
-        people.sort_unstable();
-        assert_eq!(people, [false, false, true], "one draw a person: {chosen:?}");
+        let mut subjects: Vec<bool> = chosen.iter().map(|&i| i < 3).collect();
+        subjects.sort_unstable();
+        assert_eq!(subjects, [false, false, true], "one draw a subject: {chosen:?}");
     }
 }
 

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::error::{ModelError, Result};
 
-/// A family of GPUs, as a build may know it.
+/// A family of GPUs that a build may support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Gpu {
@@ -27,7 +27,7 @@ impl Gpu {
         }
     }
 
-    /// Opens the GPU of this number; answers it and its own name.
+    /// Opens the GPU of this number; returns it and its own name.
     pub(super) fn open(self, index: usize) -> Result<(Device, String)> {
         let wrong = |what: String| ModelError::Device {
             device: format!("{}:{index}", self.name()),
@@ -111,7 +111,7 @@ fn name(device: &Device) -> String {
     format!("{device:?}")
 }
 
-/// Whether the CPU plays a GPU: for tests, since our own convolution is faster there.
+/// Whether the device is a CPU that emulates a GPU: good for tests only, since our own convolution is faster on a CPU.
 fn is_software(device: &Device) -> bool {
     #[cfg(feature = "wgpu")]
     {

@@ -1,4 +1,4 @@
-//! Floor 4 · DeviceChoice -> burn Device; the only room naming a backend.
+//! Layer 4 · DeviceChoice -> burn Device; the only room naming a backend.
 
 mod computing;
 mod gpu;
@@ -20,7 +20,7 @@ use crate::error::{ModelError, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceChoice {
-    /// The first GPU that answers, or the CPU.
+    /// The first GPU that works, or the CPU.
     #[default]
     Auto,
     /// The CPU, with our own convolution.
@@ -52,7 +52,7 @@ fn cpu() -> (Device, String) {
     (Device::flex(), format!("cpu, {threads} thread{plural}"))
 }
 
-/// The first GPU that is no software and answers, or the CPU.
+/// The first GPU that is no software and works, or the CPU.
 fn best() -> (Device, String) {
     let mut missing = Vec::new();
     for gpu in [Gpu::Cuda, Gpu::Wgpu] {

@@ -47,7 +47,7 @@ impl Precision {
         }
     }
 
-    /// What there is to know before this format is computed in on a device, `device_name`.
+    /// A warning about computing in this format on a device, `device_name`; none where there is nothing to warn of.
     ///
     /// # Errors
     /// When the device does not compute in it.

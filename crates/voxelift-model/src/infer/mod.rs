@@ -1,4 +1,4 @@
-//! Floor 9 · SuperResolver: Volume -> Volume by tiles.
+//! Layer 9 · SuperResolver: Volume -> Volume by tiles.
 
 mod expected;
 mod placed;
@@ -95,7 +95,7 @@ impl SuperResolver {
     /// The super-resolved volume over the same field of view, in the units of the input; of a placed network on the grid that
     /// `voxelift_volume::placed::default_target` chooses.
     ///
-    /// Channel attention averages over a tile, so the tile's size is part of the answer. `progress` hears how many
+    /// Channel attention averages over a tile, so the tile's size is part of the output. `progress` is told how many
     /// tiles of how many are done.
     ///
     /// # Errors
@@ -107,11 +107,11 @@ impl SuperResolver {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Volume> {
         self.by_tiles(lr, options.tile, progress, |image| {
-            self.answer(image, options.ensemble)
+            self.output(image, options.ensemble)
         })
     }
 
-    fn answer(&self, image: Tensor<5>, ensemble: bool) -> Tensor<5> {
+    fn output(&self, image: Tensor<5>, ensemble: bool) -> Tensor<5> {
         if ensemble {
             self.ensemble(image)
         } else {
@@ -119,8 +119,8 @@ impl SuperResolver {
         }
     }
 
-    /// One of the [`MIRRORINGS`] answers whose mean is the ensemble's: to the input mirrored along the axes x, y, z whose
-    /// bits 0, 1, 2 are set in `mirroring`, and mirrored back. The first is the answer without an ensemble.
+    /// One of the [`MIRRORINGS`] outputs whose mean is the ensemble's: to the input mirrored along the axes x, y, z whose
+    /// bits 0, 1, 2 are set in `mirroring`, and mirrored back. The first is the output without an ensemble.
     ///
     /// # Errors
     /// As [`SuperResolver::upscale`].
@@ -139,10 +139,10 @@ impl SuperResolver {
         lr: &Volume,
         tile: Option<usize>,
         progress: &mut dyn FnMut(usize, usize),
-        answer: impl Fn(Tensor<5>) -> Tensor<5>,
+        output: impl Fn(Tensor<5>) -> Tensor<5>,
     ) -> Result<Volume> {
         if self.is_placed() {
-            return self.on_default_grid(lr, tile, progress, answer);
+            return self.on_default_grid(lr, tile, progress, output);
         }
         let normalization = Normalization::of(lr)?;
         let normalised = normalization.apply(lr.clone());
@@ -152,7 +152,7 @@ impl SuperResolver {
         progress(0, plan.count());
         for tile in plan.tiles() {
             let image = volume_to_tensor(&normalised.crop(tile.start, tile.extent), &self.device);
-            blend.add(&tile, &tensor_to_voxels(answer(image)));
+            blend.add(&tile, &tensor_to_voxels(output(image)));
             progress(tile.index + 1, plan.count());
         }
         let geometry = lr.geometry().with_extent(self.scale.up(lr.extent()));
@@ -170,9 +170,9 @@ impl SuperResolver {
     }
 
     fn ensemble(&self, image: Tensor<5>) -> Tensor<5> {
-        let answers = (0..MIRRORINGS).map(|mirroring| self.mirrored(image.clone(), mirroring));
-        let sum = answers
-            .reduce(|sum, answer| sum + answer)
+        let outputs = (0..MIRRORINGS).map(|mirroring| self.mirrored(image.clone(), mirroring));
+        let sum = outputs
+            .reduce(|sum, output| sum + output)
             .expect("eight mirrorings");
         sum / MIRRORINGS as f32
     }

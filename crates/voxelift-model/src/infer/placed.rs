@@ -42,7 +42,7 @@ impl SuperResolver {
             return Ok(fitted(made, extent));
         }
         self.refined(scan, extent, resolved_mm, options.tile, progress, |image| {
-            self.answer(image, options.ensemble)
+            self.output(image, options.ensemble)
         })
     }
 
@@ -74,11 +74,11 @@ impl SuperResolver {
         scan: &Volume,
         tile: Option<usize>,
         progress: &mut dyn FnMut(usize, usize),
-        answer: impl Fn(Tensor<5>) -> Tensor<5>,
+        output: impl Fn(Tensor<5>) -> Tensor<5>,
     ) -> Result<Volume> {
         let resolved = scan.geometry().spacing_mm();
         let extent = default_target(scan.geometry(), resolved).extent;
-        self.refined(scan, extent, resolved, tile, progress, answer)
+        self.refined(scan, extent, resolved, tile, progress, output)
     }
 
     fn refined(
@@ -88,7 +88,7 @@ impl SuperResolver {
         resolved_mm: [f64; 3],
         tile: Option<usize>,
         progress: &mut dyn FnMut(usize, usize),
-        answer: impl Fn(Tensor<5>) -> Tensor<5>,
+        output: impl Fn(Tensor<5>) -> Tensor<5>,
     ) -> Result<Volume> {
         let normalization = Normalization::of(scan)?;
         let placed = place(&normalization.apply(scan.clone()), extent);
@@ -116,7 +116,7 @@ impl SuperResolver {
                     image.extend(std::iter::repeat_n(shares[axis] as f32, voxels));
                 }
                 let image = images_to_tensor(image, [1, PLACED_CHANNELS], extent, &self.device);
-                blend.add(&tile, &tensor_to_voxels(answer(image)));
+                blend.add(&tile, &tensor_to_voxels(output(image)));
             }
             progress(tile.index + 1, plan.count());
         }

@@ -57,11 +57,11 @@ fn rows(operator: Operator, fine: usize, coarse: usize) -> Vec<f32> {
     );
     let identity = Operator::KSpace;
     let along_x = Operators([operator, identity, identity]);
-    let answers = measured(&impulses, [short, long, 1], &along_x);
-    let answer = |from: usize, to: usize| answers.data()[from * short + to];
+    let outputs = measured(&impulses, [short, long, 1], &along_x);
+    let output = |from: usize, to: usize| outputs.data()[from * short + to];
     let mirrored = |k: usize| long - 1 - k;
     (0..coarse)
         .flat_map(|j| (0..fine).map(move |k| (j, k)))
-        .map(|(j, k)| answer(k, j) + answer(mirrored(k), j))
+        .map(|(j, k)| output(k, j) + output(mirrored(k), j))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Floor 5 · Conv, linear, norms, fixed resamplers and pools on `[N,C,Z,Y,X]`.
+//! Layer 5 · Conv, linear, norms, fixed resamplers and pools on `[N,C,Z,Y,X]`.
 
 mod conv;
 mod gaussian;

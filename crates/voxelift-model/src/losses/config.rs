@@ -54,7 +54,7 @@ pub struct LossConfig {
     pub identity: f64,
     /// L1 of what no scan holds of `Y_ss` and of `Y_s`: `|H(Y_ss - Y_s)|`, H the high-pass of the null-space layer.
     pub null_space: f64,
-    /// L1 of the answer as it would have been measured, and its scan: `|A(Y_t) - X_t|`, A the known operator.
+    /// L1 between the output as it would have been measured and its scan: `|A(Y_t) - X_t|`, A the known operator.
     pub measurement: f64,
     /// Temperature of both contrastive losses.
     pub temperature: f64,

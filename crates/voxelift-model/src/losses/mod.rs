@@ -1,4 +1,4 @@
-//! Floor 6 · The losses: scalars to minimise, from tensors; they name no network.
+//! Layer 6 · The losses: scalars to minimise, from tensors; they name no network.
 
 mod adversarial;
 mod config;

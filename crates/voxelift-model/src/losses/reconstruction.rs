@@ -62,7 +62,7 @@ pub fn null_space(image: Tensor<5>, reference: Tensor<5>, scale: [usize; 3]) -> 
 ///
 /// # Differs from the paper
 ///
-/// None of the paper's terms holds the answer `Y_t` to its own scan.
+/// None of the paper's terms compares the output `Y_t` with its own scan.
 pub fn measurement(image: Tensor<5>, scan: Tensor<5>, acquired: &Measurement) -> Tensor<1> {
     let inner = |x: Tensor<5>| {
         (2..5).fold(x, |x, axis| {

@@ -27,7 +27,7 @@ impl LossTerms {
     pub fn get(&self, name: &str) -> Option<f64> {
         self.values
             .iter()
-            .find(|(known, _)| *known == name)
+            .find(|(own, _)| *own == name)
             .map(|(_, value)| *value)
     }
 

@@ -1,4 +1,4 @@
-//! What is trained to answer: the encoder and the SR decoder, and the sizes of both and of `G_t`.
+//! What makes the output: the encoder and the SR decoder, and the sizes of both and of `G_t`.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -283,7 +283,7 @@ impl Generator {
         }
     }
 
-    /// The answer: `decode(encode(image), image)`.
+    /// The output: `decode(encode(image), image)`.
     ///
     /// # Shapes
     ///

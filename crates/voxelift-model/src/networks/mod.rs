@@ -1,4 +1,4 @@
-//! Floor 6 · The networks: encoder, SR decoder, LR decoder, discriminators, projection heads.
+//! Layer 6 · The networks: encoder, SR decoder, LR decoder, discriminators, projection heads.
 
 mod discriminator;
 mod encoder;

@@ -1,4 +1,4 @@
-//! Floor 9 · A model as an ONNX file, for programs that run such files.
+//! Layer 9 · A model as an ONNX file, for programs that run such files.
 //!
 //! The file holds the network alone: what stands around it (intensities, tiles, geometry, data consistency) is `upscale`'s.
 
@@ -297,20 +297,20 @@ mod tests {
                 "{name} is used"
             );
         }
-        let mut known: BTreeSet<&str> = graph
+        let mut defined: BTreeSet<&str> = graph
             .initializer
             .iter()
             .map(|tensor| tensor.name.as_str())
             .collect();
-        known.extend(graph.input.iter().map(|input| input.name.as_str()));
+        defined.extend(graph.input.iter().map(|input| input.name.as_str()));
         for node in &graph.node {
             assert!(
-                node.input.iter().all(|input| known.contains(input.as_str())),
+                node.input.iter().all(|input| defined.contains(input.as_str())),
                 "{node:?}"
             );
-            known.extend(node.output.iter().map(String::as_str));
+            defined.extend(node.output.iter().map(String::as_str));
         }
-        assert!(known.contains("sr"));
+        assert!(defined.contains("sr"));
         let convolutions = graph.node.iter().filter(|node| node.op_type == "Conv").count();
         let axes = card.scale().0.iter().filter(|factor| **factor > 1).count();
         let own = parameters::values(&generator)

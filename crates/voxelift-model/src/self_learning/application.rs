@@ -36,7 +36,7 @@ impl Applied {
     }
 }
 
-/// What stands in where learning gains nothing: a cubic B-spline on the same grid, consistent with the scan.
+/// The output where learning gains nothing: a cubic B-spline on the same grid, consistent with the scan.
 ///
 /// # Errors
 /// As [`soft`].
@@ -52,10 +52,10 @@ pub fn baseline(scan: &Volume, protocol: &SliceProtocol) -> Result<Volume> {
 /// The fine slices of a scan.
 ///
 /// A plane across the slices holds the thick axis and one axis within a slice, so there are two ways to cut a scan into
-/// planes; each gives an answer to all voxels, and their mean has less of what each makes up.
+/// planes; each gives a value to all voxels, and their mean has less of what each makes up.
 ///
 /// # Errors
-/// For a volume without contrast, and what `progress` answers with, which hears how many planes of how many are done.
+/// For a volume without contrast, and the error of `progress`, which is told how many planes of how many are done.
 pub fn apply(
     network: &SliceNetwork,
     scan: &Volume,
@@ -88,7 +88,7 @@ pub fn apply(
     })
 }
 
-/// The answer to the planes that lie across `plane` and hold the axis `column`.
+/// The output for the planes that lie across `plane` and hold the axis `column`.
 fn one_orientation(
     network: &SliceNetwork,
     scan: &Volume,

@@ -1,4 +1,4 @@
-//! How learning from one scan goes on.
+//! Settings of learning from one scan.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub enum Length {
     Budget(Duration),
 }
 
-/// Steps where nothing is asked for.
+/// Steps unless another number is asked for.
 pub const DEFAULT_STEPS: u64 = 800;
 
 impl Default for LearningConfig {

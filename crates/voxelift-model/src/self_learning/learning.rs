@@ -23,11 +23,11 @@ use super::training::State;
 use crate::cache::hexadecimal;
 use crate::error::Result;
 
-/// What learning says while it goes on.
+/// Events while a network learns.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Something for the log.
+    /// A line for the log.
     Note(String),
     /// How many steps there will be.
     Planned {
@@ -66,8 +66,8 @@ pub fn state_key(scan: &Volume, protocol: &SliceProtocol, config: &LearningConfi
     for value in scan.data() {
         hash.update(value.to_le_bytes());
     }
-    let said = serde_json::to_string(&(protocol, config, scan.extent())).expect("plain data");
-    hash.update(said.as_bytes());
+    let settings = serde_json::to_string(&(protocol, config, scan.extent())).expect("plain data");
+    hash.update(settings.as_bytes());
     hexadecimal(&hash.finalize())
 }
 
@@ -140,8 +140,8 @@ fn learn_in(
     });
     drop(normalised);
     let start = config.starts().then(Start::built_in);
-    let kept = keeping.filter(|keeping| keeping.resume);
-    let mut state = match kept {
+    let earlier = keeping.filter(|keeping| keeping.resume);
+    let mut state = match earlier {
         Some(keeping) => State::read(&keeping.path, &network, &keeping.key, device)?,
         None => {
             let steps = match config.length {
@@ -203,13 +203,13 @@ fn learn_in(
 fn lost_noise(normalised: &Volume, protocol: &SliceProtocol) -> f64 {
     let noise = NoiseLevel::of(normalised);
     match noise.from {
-        NoiseSource::Background => noise.sigma * (1.0 - kept_power(protocol)).max(0.0).sqrt(),
+        NoiseSource::Background => noise.sigma * (1.0 - remaining_power(protocol)).max(0.0).sqrt(),
         NoiseSource::Foreground => 0.0,
     }
 }
 
 /// `sum h^2` of the operator on the fine line: the power that it leaves of white noise.
-fn kept_power(protocol: &SliceProtocol) -> f64 {
+fn remaining_power(protocol: &SliceProtocol) -> f64 {
     let (thick, scale) = (15, protocol.scale);
     let fine = thick * scale;
     let geometry = voxelift_volume::Geometry::axis_aligned([fine, 1, 1], [1.0; 3]);

@@ -1,4 +1,4 @@
-//! Floor 9 · One scan as two domains: a network learned from the slices of a scan, applied across them.
+//! Layer 9 · One scan as two domains: a network learned from the slices of a scan, applied across them.
 //!
 //! A scan of thick slices shows fine voxels in plane and coarse ones across. Within a slice the fine image is known, and what
 //! a thick slice would show of it can be computed: pairs to learn from. Across the slices only the coarse image is known:

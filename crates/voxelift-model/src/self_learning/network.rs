@@ -94,7 +94,7 @@ pub(super) fn features(head: &Conv, blocks: &[ResidualBlock], close: &Conv, imag
 
 /// `U(x) + last(shuffle(expand(close(blocks(f)) + f)))` with `f = head(x)`; U the Lanczos upsampler along the rows.
 ///
-/// No attention and no normalisation: an answer does not depend on how much of the image is shown at once.
+/// No attention and no normalisation: the output does not depend on how much of the image is shown at once.
 #[derive(Module, Debug)]
 pub struct SliceNetwork {
     /// 1 -> F.
@@ -168,7 +168,7 @@ impl SliceNetwork {
     /// The finer versions of `count` images that lie one after the other, columns fastest.
     ///
     /// # Errors
-    /// What `progress`, which hears how many images are done, answers with.
+    /// Those of `progress`, which is told how many images are done.
     ///
     /// # Panics
     /// When the voxels are not those of the images.

@@ -23,7 +23,7 @@ const TRIED: usize = 12;
 /// Band powers below this share of the strongest are noise or nothing.
 const FAINT: f64 = 1e-7;
 
-/// The right answers for brains have misfits of 0.08 to 0.33 (`docs/method.md`); above this one, anatomy differs between the
+/// The right profiles for brains have misfits of 0.08 to 0.33 (`docs/method.md`); above this one, anatomy differs between the
 /// axes by more than the profile does.
 const MOST_MISFIT: f64 = 0.4;
 
@@ -39,7 +39,7 @@ pub struct Calibrated {
 }
 
 impl Calibrated {
-    /// Whether the axes look alike enough after it for the profile to be believed.
+    /// Whether the axes look alike enough after it for the profile to be used.
     pub fn is_believed(&self) -> bool {
         self.misfit <= MOST_MISFIT
     }

@@ -29,7 +29,7 @@ pub struct SliceProtocol {
     /// What made slices of the head, in units of their distance.
     #[serde(with = "as_text")]
     pub operator: Operator,
-    /// Why that is believed.
+    /// Where it is known from.
     pub because: String,
 }
 
@@ -57,11 +57,11 @@ pub fn thick_axis(grid: &Geometry) -> Result<usize> {
         .expect("three axes");
     let others = (0..3).filter(|a| *a != axis).map(|a| spacing[a]);
     let ratio = spacing[axis] / others.clone().fold(0.0, f64::max);
-    let said = spacing.map(|mm| format!("{mm:.3}")).join(" x ");
+    let sizes = spacing.map(|mm| format!("{mm:.3}")).join(" x ");
     if ratio < LEAST_RATIO {
         return Err(ModelError::data(
             "voxels",
-            format!("{said} mm"),
+            format!("{sizes} mm"),
             format!(
                 "one axis of at least {LEAST_RATIO} times the voxel size of both others: there is no thick axis to \
                  learn from the others for; use the method `model`"
@@ -72,7 +72,7 @@ pub fn thick_axis(grid: &Geometry) -> Result<usize> {
     if spacing[axis] / finest > MOST_SLICES as f64 * COARSER {
         return Err(ModelError::data(
             "voxels",
-            format!("{said} mm"),
+            format!("{sizes} mm"),
             format!(
                 "slices at most {MOST_SLICES} times as far apart as voxels in plane; bring the scan to coarser voxels \
                  in plane with `voxelift degrade` first"

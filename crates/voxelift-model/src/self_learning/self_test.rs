@@ -23,7 +23,7 @@ pub const LEAST_GAIN_DB: f64 = 0.0;
 /// What was learned among the methods of a [`SelfTest`].
 pub const SELF: &str = "self";
 
-/// The baseline that stands in where learning gains nothing, and the one with which the output shares the consistency.
+/// The baseline that is written where learning gains nothing, and the one with which the output shares the consistency.
 pub const CUBIC_CONSISTENT: &str = "cubic, consistent";
 
 /// What a [`SelfTest`] does not see, in a sentence; the shares are those of `docs/results.md`.
@@ -44,7 +44,7 @@ pub struct TestScores {
 /// Each slice that was kept out is degraded along one axis of its plane, by the profile of the protocol, and brought back:
 /// by what was learned (one orientation; a scan gets the mean of two) and by each baseline. It tests what is new in unseen
 /// slices of this very contrast and noise. It does not test whether anatomy looks the same across slices as within them,
-/// nor whether the profile is right: it degrades by the profile that was learned with. And it is too kind: what was learned
+/// nor whether the profile is right: it degrades by the profile that was learned with. And it is too optimistic: what was learned
 /// from slices, which are means over their thickness, meets such slices again, while the planes across the slices, to which it
 /// is applied, are as thin as a voxel in plane and hold finer detail ([`SELF_TEST_LIMIT`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,8 +67,8 @@ impl SelfTest {
         self.gain_db > LEAST_GAIN_DB
     }
 
-    /// In a line.
-    pub fn told(&self) -> String {
+    /// The test in one line.
+    pub fn in_words(&self) -> String {
         let psnr = |name: &str| self.scores.get(name).map_or(f64::NAN, |s| s.psnr_db);
         format!(
             "self-test on slices {} to {}, which were kept out: {:.2} dB, {} {:.2} dB, cubic {:.2} dB; gain {:+.2} dB \
@@ -174,12 +174,12 @@ fn images(
     let mut coarse_extent = extent;
     coarse_extent[axis] = thick;
     let coarse = operators.apply(&reference, coarse_extent);
-    let kept = protocol
+    let other = protocol
         .in_plane()
         .into_iter()
         .find(|a| *a != axis)
         .expect("two axes");
-    let order = [protocol.axis, axis, kept];
+    let order = [protocol.axis, axis, other];
     let planes = Planes::of(&coarse, order);
     let data = network.refine(&planes.data, planes.shape, device, &mut |_| Ok(()))?;
     let mut learned = Volume::filled(0.0, reference.geometry().clone());

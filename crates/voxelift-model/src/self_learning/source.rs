@@ -176,7 +176,7 @@ impl Source {
 impl Direction {
     fn new(scan: &Volume, foreground: &Mask, protocol: &SliceProtocol, axis: usize) -> Self {
         let scale = protocol.scale;
-        let kept = protocol
+        let other = protocol
             .in_plane()
             .into_iter()
             .find(|a| *a != axis)
@@ -192,12 +192,12 @@ impl Direction {
         );
         let inside = at_fine_size(&as_volume, protocol, axis, Interpolation::Nearest);
         let rows = fine.extent()[axis];
-        let order = [protocol.axis, axis, kept];
+        let order = [protocol.axis, axis, other];
         let operators = protocol.operators_along(axis);
         let mut coarse = Planes::zeros([
             fine.extent()[protocol.axis],
             rows + 1 - scale,
-            fine.extent()[kept],
+            fine.extent()[other],
         ]);
         for phase in 0..scale {
             let thick = (rows - phase) / scale;

@@ -116,7 +116,7 @@ pub struct Start {
 const BUILT_IN: &[u8] = include_bytes!("../../models/slices-start.safetensors");
 
 impl Start {
-    /// The weights in the box, read once.
+    /// The built-in weights, read once.
     ///
     /// # Panics
     /// When they are damaged, which a test looks at.
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_that_starts_answers_as_the_start_does() {
+    fn a_network_that_starts_gives_the_output_of_the_start() {
         let (device, start) = (Device::flex(), Start::built_in());
         let all = StartNetwork::new(&start.card.network, 5, &device);
         let whole = replaced(all, &start.weights).expect("the tensors of the card");

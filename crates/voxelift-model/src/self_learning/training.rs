@@ -32,7 +32,7 @@ pub struct State {
 
 /// What a state's file holds beside tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Kept {
+struct StateMetadata {
     state_of: String,
     step: u64,
     steps: u64,
@@ -72,7 +72,7 @@ impl State {
         }
     }
 
-    /// One step of L1 between the network's answer to coarse patches and the fine ones; answers with that error.
+    /// One step of L1 between the network's output for coarse patches and the fine ones; returns that error.
     ///
     /// # Errors
     /// When the gradient is not finite.
@@ -140,14 +140,14 @@ impl State {
                     .map(move |(name, data)| (format!("{prefix}{name}"), data))
             })
             .collect();
-        let kept = Kept {
+        let metadata = StateMetadata {
             state_of: KIND.to_owned(),
             step: self.step,
             steps: self.steps,
             key: key.to_owned(),
             times,
         };
-        tensor_file::write(path, &tensors, Format::F32, &kept)
+        tensor_file::write(path, &tensors, Format::F32, &metadata)
     }
 
     /// Reads what [`State::write`] wrote for the same `key`.
@@ -155,7 +155,7 @@ impl State {
     /// # Errors
     /// When the file is damaged, or belongs to something else.
     pub fn read(path: &Path, network: &NetworkConfig, key: &str, device: &Device) -> Result<Self> {
-        let (mut tensors, kept): (BTreeMap<String, TensorData>, Kept) = tensor_file::read(path)?;
+        let (mut tensors, metadata): (BTreeMap<String, TensorData>, StateMetadata) = tensor_file::read(path)?;
         let wrong = |what: String| {
             ModelError::model_file(
                 path,
@@ -163,7 +163,7 @@ impl State {
                 "a state of this scan with the same options; learn anew without it",
             )
         };
-        if kept.state_of != KIND || kept.key != key {
+        if metadata.state_of != KIND || metadata.key != key {
             return Err(wrong(
                 "it belongs to another scan, or to other options".to_owned(),
             ));
@@ -180,13 +180,13 @@ impl State {
                 .collect()
         };
         let other = |error: TensorError| wrong(error.to_string());
-        let fresh = Self::new(network, 0, kept.steps, None, device);
+        let fresh = Self::new(network, 0, metadata.steps, None, device);
         Ok(Self {
-            step: kept.step,
-            steps: kept.steps,
+            step: metadata.step,
+            steps: metadata.steps,
             network: replaced(fresh.network, &part(NETWORK)).map_err(other)?,
             average: replaced(fresh.average, &part(AVERAGE)).map_err(other)?,
-            optimizer: Adam::restored(part(MOMENTS), kept.times, device).map_err(other)?,
+            optimizer: Adam::restored(part(MOMENTS), metadata.times, device).map_err(other)?,
         })
     }
 }

@@ -26,7 +26,7 @@ struct Metadata {
     skipped: u64,
     #[serde(default)]
     start: Option<String>,
-    /// Best masked validation PSNR so far, for people.
+    /// Best masked validation PSNR so far, as a decimal number for readers.
     best_psnr_db: Option<f64>,
     /// The same, bit by bit: a number that went through decimals may come back with another last digit.
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! From the configuration's globs to patches: people and roles, the source operator, pairs, validation heads.
+//! From the configuration's globs to patches: subjects and roles, the source operator, pairs, validation scans.
 
 use std::sync::atomic::AtomicBool;
 
@@ -11,11 +11,11 @@ use voxelift_volume::intensity::{Mask, Normalization};
 use voxelift_volume::random::Stream;
 use voxelift_volume::resample::pad_to_scale;
 
-use super::ValidationHead;
+use super::ValidationScan;
 use super::domain::{DomainCheck, Gallery};
 use super::findings::{self, Findings};
 use super::inventory::Inventory;
-use super::reading::{self, Reading, Said};
+use super::reading::{self, Reading, Remarks};
 use super::scans::{Scans, goes_on};
 use super::sources::{Source, cohort, cohort_until};
 use super::suspects;
@@ -30,8 +30,8 @@ use crate::run::RunDir;
 pub struct Prepared {
     /// The patches.
     pub dataset: Dataset,
-    /// Held-out heads.
-    pub validation: Vec<ValidationHead>,
+    /// Held-out scans.
+    pub validation: Vec<ValidationScan>,
     /// The degradations that the HR scans are trained through.
     pub source_operators: Vec<String>,
     /// Misfit of the calibrated one.
@@ -44,7 +44,7 @@ pub struct Prepared {
     pub lr_spacing_mm: [[f64; 2]; 3],
     /// What they look like, with the noise that training adds.
     pub appearance: Option<AppearanceRange>,
-    /// The heads of the self-test at the end; read when it is their turn.
+    /// The scans of the self-test at the end; read when it is their turn.
     pub self_test: Vec<Source>,
     /// What makes their LR versions, one test each.
     pub tests: Vec<Degradation>,
@@ -82,20 +82,20 @@ pub(super) fn prepare(
     let Scans {
         hr,
         lr,
-        validation: heads,
+        validation: held_out,
         test,
         largest,
     } = Scans::of(&cohort, config, stop, &mut warnings)?;
     let roles = [
         (Role::Hr, &hr[..]),
         (Role::Lr, &lr),
-        (Role::Validation, &heads),
+        (Role::Validation, &held_out),
         (Role::Test, &test),
     ];
     let inventory = Inventory::of(&roles, data)?;
-    // Looked at again only where nobody has looked at these scans.
+    // The domains are compared again only where these scans have not been compared before.
     let domain_key = findings::key(&(&inventory.scans, &data.people));
-    let mut found = findings::kept_or(&mut findings.domain, domain_key.clone(), || Err(())).ok();
+    let mut found = findings::found_or(&mut findings.domain, domain_key.clone(), || Err(())).ok();
     let mut gallery = (examine && found.is_none()).then(Gallery::default);
     goes_on(stop)?;
     let (mut degradations, calibration_misfit) =
@@ -105,7 +105,7 @@ pub(super) fn prepare(
         degradation.check()?;
     }
 
-    let mut said = Said {
+    let mut remarks = Remarks {
         note: &mut *note,
         warnings: &mut warnings,
         gallery: &mut gallery,
@@ -116,7 +116,7 @@ pub(super) fn prepare(
         let scan = whole.scan;
         let identity = scan.identity(data, &cache)?;
         let hr_kept = cache.scan(&format!("{identity} hr, mirrored to {scale}"), || {
-            kept(pad_to_scale(whole.volume()?, scale), 1.0, Vec::new())
+            prepared_scan(pad_to_scale(whole.volume()?, scale), 1.0, Vec::new())
         })?;
         let first = whole.index * per_scan;
         let pairs = versions(config, &degradations, first).into_iter().enumerate();
@@ -128,11 +128,11 @@ pub(super) fn prepare(
             };
             let seed = seed_of(config, Role::Hr, first + version);
             let lr_kept = cache.scan(&described(&identity, config, &clean, seed), || {
-                with_starts(&scan.person, clean.apply(whole.volume()?, seed)?, config)
+                with_starts(&scan.subject, clean.apply(whole.volume()?, seed)?, config)
             })?;
-            let of = |kept| Scan {
-                person: scan.person.clone(),
-                kept,
+            let of = |cached| Scan {
+                subject: scan.subject.clone(),
+                cached,
             };
             Ok(SourcePair {
                 hr: of(hr_kept.clone()),
@@ -148,7 +148,7 @@ pub(super) fn prepare(
         whole.warn(warning);
         Ok(pairs)
     };
-    let pairs = reading::each((Role::Hr, &hr), largest, &load, stop, &mut said, of_hr)?;
+    let pairs = reading::each((Role::Hr, &hr), largest, &load, stop, &mut remarks, of_hr)?;
     let pairs: Vec<SourcePair> = pairs.into_iter().flatten().collect();
 
     let load_as_lr =
@@ -161,28 +161,28 @@ pub(super) fn prepare(
             Some(degradation) => described(&identity, config, degradation, seed),
             None => format!("{identity} lr, {}", patch_key(config)),
         };
-        let kept = cache.scan(&description, || {
+        let cached = cache.scan(&description, || {
             let volume = whole.taken()?;
             whole.warn(suspects::label_map(&scan.name, &volume));
-            with_starts(&scan.person, volume, config)
+            with_starts(&scan.subject, volume, config)
         })?;
         Ok(Scan {
-            person: scan.person.clone(),
-            kept,
+            subject: scan.subject.clone(),
+            cached,
         })
     };
-    let mut target = reading::each((Role::Lr, &lr), largest, &load_as_lr, stop, &mut said, of_lr)?;
+    let mut target = reading::each((Role::Lr, &lr), largest, &load_as_lr, stop, &mut remarks, of_lr)?;
     let lr_spacing_mm = spacing_range(&target, &pairs);
     let seen = target.iter().chain(pairs.iter().map(|pair| &pair.lr));
     let drawn = pairs.iter().map(|pair| pair.noise);
     let noise = drawn.fold(config.augmentation.noise, f64::max);
-    let appearance = AppearanceRange::of(seen.filter_map(|scan| scan.kept.appearance()));
+    let appearance = AppearanceRange::of(seen.filter_map(|scan| scan.cached.appearance()));
     let appearance = appearance.map(|range| range.with_noise(noise));
 
-    let validation = read_heads(&heads, largest, config, &degradations[0], stop, &mut said)?;
+    let validation = read_validation(&held_out, largest, config, &degradations[0], stop, &mut remarks)?;
     if let Some(gallery) = gallery {
         let check = || Ok::<_, ()>(gallery.check());
-        found = findings::kept_or(&mut findings.domain, domain_key, check).ok();
+        found = findings::found_or(&mut findings.domain, domain_key, check).ok();
     }
     let found = found.map(|(found, _)| found).unwrap_or_default();
 
@@ -193,26 +193,26 @@ pub(super) fn prepare(
     // The first is the one that is known or was found; more of them are guesses.
     let operators = (degradations.len() == 1).then(|| degradations[0].operator);
     let dataset = Dataset::new(pairs, target, scale, patch, augmentation, config.seed).acquired_by(operators);
-    let people = |n: usize| {
+    let subjects = |n: usize| {
         if n == 1 {
-            "1 person".to_owned()
+            "1 subject".to_owned()
         } else {
-            format!("{n} people")
+            format!("{n} subjects")
         }
     };
     let scans = |n: usize, kind: &str| format!("{n} {kind} scan{}", if n == 1 { "" } else { "s" });
     note(format!(
         "{} of {}, {} of {}, {} for validation",
         scans(hr.len(), "HR"),
-        people(dataset.source_people()),
+        subjects(dataset.source_subjects()),
         scans(lr.len(), "LR"),
-        people(cohort.people(Role::Lr).len()),
+        subjects(cohort.subjects(Role::Lr).len()),
         validation.len()
     ));
-    if dataset.source_people() == 1 && config.mode == Mode::Unpaired {
-        note("one HR person: all contrastive negatives come from one head".into());
+    if dataset.source_subjects() == 1 && config.mode == Mode::Unpaired {
+        note("one HR subject: all contrastive negatives come from that subject".into());
     }
-    let self_test = [test, heads].into_iter().find(|heads| !heads.is_empty());
+    let self_test = [test, held_out].into_iter().find(|scans| !scans.is_empty());
     let tests = match &data.test_degrade[..] {
         [] => vec![target_like(config, &degradations[0])],
         given => given.iter().map(|d| on_the_models_grid(config, d)).collect(),
@@ -244,44 +244,51 @@ pub(super) fn prepare(
     Ok((prepared, found))
 }
 
-/// The first `most` validation heads, degraded through `source` where the LR scans are real.
-pub(super) fn watched(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationHead>> {
+/// The first `most` validation scans, degraded through `source` where the LR scans are real.
+pub(super) fn watched(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationScan>> {
     let go_on = AtomicBool::new(false);
     let scans = Scans::of(&cohort(&config.data)?, config, &go_on, &mut Vec::new())?;
-    let heads = &scans.validation[..scans.validation.len().min(most)];
+    let held_out = &scans.validation[..scans.validation.len().min(most)];
     let source = Degradation::new(source, config.scale.scale());
-    let mut said = Said {
+    let mut remarks = Remarks {
         note: &mut |_| {},
         warnings: &mut Vec::new(),
         gallery: &mut None,
     };
-    read_heads(heads, scans.largest, config, &source, &go_on, &mut said)
+    read_validation(held_out, scans.largest, config, &source, &go_on, &mut remarks)
 }
 
-/// Heads as they are and degraded; `voxels` are those of the largest scan.
-fn read_heads(
-    heads: &[Source],
+/// Validation scans as they are and degraded; `voxels` are those of the largest scan.
+fn read_validation(
+    held_out: &[Source],
     voxels: usize,
     config: &Config,
     source: &Degradation,
     stop: &AtomicBool,
-    said: &mut Said<'_>,
-) -> Result<Vec<ValidationHead>> {
+    remarks: &mut Remarks<'_>,
+) -> Result<Vec<ValidationScan>> {
     let scale = config.scale.scale();
     let degradation = target_like(config, source);
     let load = |scan: &Source, _: usize, note: &mut dyn FnMut(String)| scan.load(&config.data, note);
-    reading::each((Role::Validation, heads), voxels, &load, stop, said, |head| {
-        let (name, seed) = (
-            head.scan.name.clone(),
-            seed_of(config, Role::Validation, head.index),
-        );
-        let whole = head.taken()?;
-        let lr = degradation.apply(&whole, seed)?;
-        ValidationHead::new(name, pad_to_scale(&whole, scale), lr, degradation.operator)
-    })
+    reading::each(
+        (Role::Validation, held_out),
+        voxels,
+        &load,
+        stop,
+        remarks,
+        |source| {
+            let (name, seed) = (
+                source.scan.name.clone(),
+                seed_of(config, Role::Validation, source.index),
+            );
+            let whole = source.taken()?;
+            let lr = degradation.apply(&whole, seed)?;
+            ValidationScan::new(name, pad_to_scale(&whole, scale), lr, degradation.operator)
+        },
+    )
 }
 
-/// What makes LR versions of held-out heads as the LR scans were made, or where those are real through the known operator.
+/// What makes LR versions of held-out scans as the LR scans were made, or where those are real through the known operator.
 fn target_like(config: &Config, source: &Degradation) -> Degradation {
     on_the_models_grid(config, config.data.lr.degradation().unwrap_or(source))
 }
@@ -312,7 +319,7 @@ fn patch_key(config: &Config) -> String {
     )
 }
 
-/// The degradations of one HR scan: those chosen, then copies of them with other parameters, of heads that move.
+/// The degradations of one HR scan: those chosen, then copies of them with other parameters, of a head that moves.
 fn versions(config: &Config, chosen: &[Degradation], first_pair: usize) -> Vec<Degradation> {
     let augmentation = &config.augmentation;
     let mut stream = Stream::new(seed_of(config, Role::Hr, first_pair), OPERATOR_STREAM);
@@ -332,7 +339,7 @@ fn versions(config: &Config, chosen: &[Degradation], first_pair: usize) -> Vec<D
 /// Beyond the streams of every degradation.
 const OPERATOR_STREAM: u64 = 1 << 61;
 
-fn kept(volume: Volume, factor: f32, starts: Vec<u32>) -> Result<cache::Prepared> {
+fn prepared_scan(volume: Volume, factor: f32, starts: Vec<u32>) -> Result<cache::Prepared> {
     let foreground = Mask::foreground(&volume).data().to_vec();
     Ok(cache::Prepared {
         volume,
@@ -344,15 +351,15 @@ fn kept(volume: Volume, factor: f32, starts: Vec<u32>) -> Result<cache::Prepared
 }
 
 /// An LR volume with its factor and the places of its patches.
-fn with_starts(person: &str, volume: Volume, config: &Config) -> Result<cache::Prepared> {
+fn with_starts(subject: &str, volume: Volume, config: &Config) -> Result<cache::Prepared> {
     let factor = Normalization::of(&volume)?.factor;
     let extent = volume.extent();
     let appearance = Some(Appearance::of(&volume)?);
     let mut prepared = cache::Prepared {
         appearance,
-        ..kept(volume, factor, Vec::new())?
+        ..prepared_scan(volume, factor, Vec::new())?
     };
-    prepared.starts = starts(person, extent, &prepared.foreground, &config.patch)?;
+    prepared.starts = starts(subject, extent, &prepared.foreground, &config.patch)?;
     Ok(prepared)
 }
 
@@ -419,7 +426,7 @@ fn source_degradations(
                     .collect::<Result<Vec<_>>>()?;
                 Ok::<_, ModelError>(calibrate(&hr, &lr, scale)?)
             };
-            let (calibration, _) = findings::kept_or(&mut findings.calibration, key, find)?;
+            let (calibration, _) = findings::found_or(&mut findings.calibration, key, find)?;
             note(format!("source operator: {calibration}"));
             for warning in &calibration.warnings {
                 note(format!("calibration: {warning}"));
@@ -436,7 +443,7 @@ fn source_degradations(
 fn spacing_range(lr: &[Scan], pairs: &[SourcePair]) -> [[f64; 2]; 3] {
     let mut range = [[f64::INFINITY, 0.0]; 3];
     for scan in lr.iter().chain(pairs.iter().map(|pair| &pair.lr)) {
-        for (axis, mm) in scan.kept.spacing_mm().into_iter().enumerate() {
+        for (axis, mm) in scan.cached.spacing_mm().into_iter().enumerate() {
             range[axis] = [range[axis][0].min(mm), range[axis][1].max(mm)];
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use voxelift_volume::Volume;
 use voxelift_volume::appearance::CONTRAST;
 use voxelift_volume::cohort::Role;
-use voxelift_volume::likeness::SAME_PERSON;
+use voxelift_volume::likeness::SAME_SUBJECT;
 use voxelift_volume::portrait::Portrait;
 
 use super::sources::Source;
@@ -15,9 +15,9 @@ use crate::error::Result;
 
 /// Mean difference of the foreground's percentiles (over its 99.5th) from which two domains differ in contrast.
 /// T1-weighted heads of three scanners lie 0.04 to 0.13 apart, T2-weighted ones 0.19 to 0.31 from them; FLAIR (0.03 to 0.1) is not
-/// told from T1 this way.
+/// distinguished from T1 this way.
 const OTHER_CONTRAST: f64 = 0.16;
-/// Noise (over the 99.5th percentile, and with it the finest texture: clean heads of 2 mm have 0.045) that is worth a word
+/// Noise (over the 99.5th percentile, and with it the finest texture: clean heads of 2 mm have 0.045) that is worth a warning
 /// where it is also twice that of the other domain.
 const NOISY: f64 = 0.08;
 /// Shares of foreground that differ by this factor: a stripped head beside a whole one, or another part of the body.
@@ -32,10 +32,10 @@ pub struct DomainCheck {
     pub warnings: Vec<String>,
 }
 
-/// A scan, whose it is said to be, and what it looks like.
+/// A scan, the subject that its name gives, and what it looks like.
 pub(super) struct Looked {
     role: Role,
-    person: String,
+    subject: String,
     name: String,
     portrait: Portrait,
 }
@@ -54,7 +54,7 @@ impl Looked {
     pub fn at(role: Role, scan: &Source, volume: &Volume) -> Result<Self> {
         Ok(Self {
             role,
-            person: scan.person.clone(),
+            subject: scan.subject.clone(),
             name: scan.name.clone(),
             portrait: Portrait::of(volume)?,
         })
@@ -67,7 +67,7 @@ impl Gallery {
         self.looked.push(looked);
     }
 
-    /// Compares the domains, and the people by content.
+    /// Compares the domains, and the subjects by content.
     pub fn check(&self) -> DomainCheck {
         let mut check = DomainCheck::default();
         for (role, title) in ROLES {
@@ -78,7 +78,7 @@ impl Gallery {
             }
         }
         check.warnings.extend(domains(&self.looked));
-        check.warnings.extend(people(&self.looked));
+        check.warnings.extend(subjects(&self.looked));
         check
     }
 }
@@ -102,7 +102,7 @@ fn range(values: impl Iterator<Item = f64>, digits: usize) -> String {
 }
 
 fn line(title: &str, scans: &[&Looked]) -> String {
-    let people: BTreeSet<&str> = scans.iter().map(|l| l.person.as_str()).collect();
+    let subjects: BTreeSet<&str> = scans.iter().map(|l| l.subject.as_str()).collect();
     let along = |of: &dyn Fn(&Looked, usize) -> f64, digits| {
         let [x, y, z] = [0, 1, 2].map(|a| range(scans.iter().map(|l| of(l, a)), digits));
         if x == y && y == z {
@@ -117,7 +117,7 @@ fn line(title: &str, scans: &[&Looked]) -> String {
         "{title}: {} of {}; voxels {} mm, resolved {} mm; field of view {} mm, {:.0} % foreground; median {:.2} of the \
          peak, noise {:.3}",
         counted(scans.len(), "scan", "scans"),
-        counted(people.len(), "person", "people"),
+        counted(subjects.len(), "subject", "subjects"),
         along(&|l, a| resolution(l, a).spacing_mm, 2),
         along(
             &|l, a| resolution(l, a).present_mm.unwrap_or(resolution(l, a).spacing_mm),
@@ -212,17 +212,17 @@ fn domains(looked: &[Looked]) -> Vec<String> {
     warnings
 }
 
-/// People by content: one person under two names.
-fn people(looked: &[Looked]) -> Vec<String> {
+/// Subjects by content: one subject under two names.
+fn subjects(looked: &[Looked]) -> Vec<String> {
     let pairs = looked.iter().enumerate().flat_map(|(i, one)| {
-        let others = looked[..i].iter().filter(|other| other.person != one.person);
+        let others = looked[..i].iter().filter(|other| other.subject != one.subject);
         others.map(move |other| (other, one))
     });
     // Pairs grow with the square of the scans.
     let pairs: Vec<(&Looked, &Looked)> = pairs.collect();
     let alike = pairs.into_par_iter().filter_map(|(other, one)| {
         let likeness = one.portrait.likeness.with(&other.portrait.likeness);
-        if likeness < SAME_PERSON {
+        if likeness < SAME_SUBJECT {
             return None;
         }
         let what = if one.role == other.role {
@@ -231,9 +231,9 @@ fn people(looked: &[Looked]) -> Vec<String> {
             "is in two roles, and scores will flatter"
         };
         Some(format!(
-            "{} ({}) and {} ({}) show one person (likeness {likeness:.3}, one person from {SAME_PERSON} on): who {what}; name them in \
+            "{} ({}) and {} ({}) show one subject (likeness {likeness:.3}, one subject from {SAME_SUBJECT} on): who {what}; name them in \
              data.people as \"{}+{}\", or leave one out",
-            other.name, other.role, one.name, one.role, other.person, one.person
+            other.name, other.role, one.name, one.role, other.subject, one.subject
         ))
     });
     alike.collect()

@@ -106,7 +106,7 @@ impl Embeddings {
         let positions = self.positions(size);
         let embed = |image: Tensor<5>| head.forward(encoder.forward(crop(image)), &positions);
         let sr_styled = match loss.routing {
-            // Run again from the detached image: G_t is not to answer for this term.
+            // Run again from the detached image: this term is not to train G_t.
             Routing::Routed => networks.generator.forward(views.lr_styled.clone().detach()),
             Routing::Joint => views.sr_styled.clone(),
         };

@@ -66,17 +66,17 @@ pub fn key(parts: &impl Serialize) -> String {
     hexadecimal(&Sha256::digest(text))
 }
 
-/// The finding of this key: the one kept, or a new one in its place; and whether it is new.
-pub fn kept_or<T: Clone + Serialize + DeserializeOwned, E>(
-    kept: &mut Option<Finding<T>>,
+/// The finding of this key: the earlier one, or a new one in its place; and whether it is new.
+pub fn found_or<T: Clone + Serialize + DeserializeOwned, E>(
+    earlier: &mut Option<Finding<T>>,
     of: String,
     find: impl FnOnce() -> Result<T, E>,
 ) -> Result<(T, bool), E> {
-    if let Some(finding) = kept.as_ref().filter(|finding| finding.of == of) {
+    if let Some(finding) = earlier.as_ref().filter(|finding| finding.of == of) {
         return Ok((finding.what.clone(), false));
     }
     let what = find()?;
-    *kept = Some(Finding {
+    *earlier = Some(Finding {
         of,
         what: what.clone(),
     });
@@ -105,16 +105,20 @@ mod tests {
         let mut findings = Findings::default();
         let find = || Ok::<_, ()>(calibration.clone());
         assert!(
-            kept_or(&mut findings.calibration, key(&"a"), find)
+            found_or(&mut findings.calibration, key(&"a"), find)
                 .expect("found")
                 .1
         );
         findings.write(folder.path());
         let mut again = Findings::read(folder.path());
         assert_eq!(again, findings);
-        let (kept, is_new) = kept_or(&mut again.calibration, key(&"a"), || Err("not again")).expect("kept");
-        assert!(kept == calibration && !is_new);
-        assert!(kept_or(&mut again.calibration, key(&"b"), find).expect("found").1);
+        let (found, is_new) = found_or(&mut again.calibration, key(&"a"), || Err("not again")).expect("kept");
+        assert!(found == calibration && !is_new);
+        assert!(
+            found_or(&mut again.calibration, key(&"b"), find)
+                .expect("found")
+                .1
+        );
         let path = folder.path().join(NAME);
         let mut bytes = fs::read(&path).expect("a file");
         let last = bytes.len() - 3;

@@ -71,7 +71,7 @@ pub fn find(text: &str, key: &str, root: &Path, stop: &AtomicBool) -> Result<Vec
             return Err(ModelError::config(key, text, expected));
         }
         Err(Given::Stopped) => return Err(ModelError::Stopped),
-        // Scans that are not seen would be missing without a word.
+        // Scans that are not found would be missing without a warning.
         Err(Given::Closed(folder, error)) => {
             let what = format!("cannot list {}: {error}", folder.display());
             let expected = format!("a folder that may be read, or a glob other than {text}");

@@ -16,7 +16,7 @@ use crate::error::{ModelError, Result};
 pub struct Entry {
     /// What it is used for.
     pub role: Role,
-    /// Whose head it is.
+    /// The subject that it shows.
     pub subject: String,
     /// Where it is, from `data.root`.
     pub path: PathBuf,
@@ -34,7 +34,7 @@ pub struct Inventory {
     pub earlier: Vec<Entry>,
 }
 
-/// Changes that are told one by one; of more it is said how many there are.
+/// Changes that are listed one by one; of further ones only the number is given.
 const TOLD: usize = 8;
 
 impl Inventory {
@@ -50,7 +50,7 @@ impl Inventory {
             let path = scan.path();
             Ok(Entry {
                 role,
-                subject: scan.person.clone(),
+                subject: scan.subject.clone(),
                 path: path.strip_prefix(&data.root).unwrap_or(path).to_owned(),
                 content: scan.content(data)?,
             })
@@ -79,8 +79,8 @@ impl Inventory {
     fn in_two_roles(&self) -> Option<[&Entry; 2]> {
         let mut first: BTreeMap<&str, &Entry> = BTreeMap::new();
         self.scans.iter().find_map(|scan| {
-            let known = *first.entry(&scan.content).or_insert(scan);
-            (known.role != scan.role).then_some([scan, known])
+            let earlier = *first.entry(&scan.content).or_insert(scan);
+            (earlier.role != scan.role).then_some([scan, earlier])
         })
     }
 
@@ -90,9 +90,9 @@ impl Inventory {
     /// When a subject, or a scan by its content, has another role than in the earlier part of the run: its scores would be of a
     /// subject that was trained on, or its training of one that the run was chosen by.
     pub fn after(mut self, then: &Self, run: &Path) -> Result<(Self, Vec<String>)> {
-        let known: Vec<&Entry> = then.scans.iter().chain(&then.earlier).collect();
+        let earlier: Vec<&Entry> = then.scans.iter().chain(&then.earlier).collect();
         for now in &self.scans {
-            let other = known.iter().find(|before| {
+            let other = earlier.iter().find(|before| {
                 let same = before.subject == now.subject || before.content == now.content;
                 same && before.role != now.role
             });
@@ -112,7 +112,7 @@ impl Inventory {
         }
         let changes = self.changes(then);
         let here: BTreeSet<&str> = self.scans.iter().map(|scan| scan.content.as_str()).collect();
-        let gone = known
+        let gone = earlier
             .into_iter()
             .filter(|before| !here.contains(before.content.as_str()));
         self.earlier = gone.cloned().collect::<BTreeSet<_>>().into_iter().collect();
@@ -173,7 +173,7 @@ impl Inventory {
                 .file_name()
                 .unwrap_or(scan.path.as_os_str())
                 .to_string_lossy();
-            if self.earlier.is_empty() || !names.iter().any(|known| *known == name) {
+            if self.earlier.is_empty() || !names.iter().any(|earlier| *earlier == name) {
                 names.push(name.into_owned());
             }
         }
@@ -253,35 +253,47 @@ mod tests {
             entry(Role::Hr, "e", "9"),
             renamed,
         ];
-        let (kept, told) = after(&now, &then).unwrap();
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].contains("hr/b_T1w.nii.gz (hr) holds other"), "{told:?}");
-        assert!(told[1].contains("hr/e_T1w.nii.gz (hr) was added"), "{told:?}");
-        assert_eq!(kept.earlier, [entry(Role::Hr, "b", "2")]);
-        let (kept, told) = after(&now[..2], &kept).unwrap();
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert_eq!(kept.earlier.len(), 3);
+        let (merged, changes) = after(&now, &then).unwrap();
+        assert_eq!(changes.len(), 2, "{changes:?}");
+        assert!(
+            changes[0].contains("hr/b_T1w.nii.gz (hr) holds other"),
+            "{changes:?}"
+        );
+        assert!(
+            changes[1].contains("hr/e_T1w.nii.gz (hr) was added"),
+            "{changes:?}"
+        );
+        assert_eq!(merged.earlier, [entry(Role::Hr, "b", "2")]);
+        let (merged, changes) = after(&now[..2], &merged).unwrap();
+        assert_eq!(changes.len(), 2, "{changes:?}");
+        assert_eq!(merged.earlier.len(), 3);
         assert_eq!(
-            kept.names(Role::Hr),
+            merged.names(Role::Hr),
             ["a_T1w.nii.gz", "b_T1w.nii.gz", "e_T1w.nii.gz"]
         );
-        assert!(after(&now[..2], &kept).unwrap().1.is_empty(), "told once");
+        assert!(after(&now[..2], &merged).unwrap().1.is_empty(), "told once");
     }
 
     #[test]
     fn a_copy_of_a_scan_in_the_place_of_another_is_a_change() {
         let then = inventory(&[entry(Role::Lr, "a", "1"), entry(Role::Lr, "b", "2")]);
-        let (_, told) = after(&[entry(Role::Lr, "a", "2"), entry(Role::Lr, "b", "2")], &then).unwrap();
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains("lr/a_T1w.nii.gz (lr) holds other"), "{told:?}");
-        let three = ["a", "b", "c"].map(|name| entry(Role::Lr, name, if name == "a" { "1" } else { "2" }));
-        let (_, told) = after(&three, &then).unwrap();
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains("lr/c_T1w.nii.gz (lr) was added"), "{told:?}");
-        let (_, told) = after(&then.scans, &inventory(&three)).unwrap();
+        let (_, changes) = after(&[entry(Role::Lr, "a", "2"), entry(Role::Lr, "b", "2")], &then).unwrap();
+        assert_eq!(changes.len(), 1, "{changes:?}");
         assert!(
-            told.len() == 1 && told[0].contains("lr/c_T1w.nii.gz (lr) is gone"),
-            "{told:?}"
+            changes[0].contains("lr/a_T1w.nii.gz (lr) holds other"),
+            "{changes:?}"
+        );
+        let three = ["a", "b", "c"].map(|name| entry(Role::Lr, name, if name == "a" { "1" } else { "2" }));
+        let (_, changes) = after(&three, &then).unwrap();
+        assert_eq!(changes.len(), 1, "{changes:?}");
+        assert!(
+            changes[0].contains("lr/c_T1w.nii.gz (lr) was added"),
+            "{changes:?}"
+        );
+        let (_, changes) = after(&then.scans, &inventory(&three)).unwrap();
+        assert!(
+            changes.len() == 1 && changes[0].contains("lr/c_T1w.nii.gz (lr) is gone"),
+            "{changes:?}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Floor 11 · The training loop: data in, records out, a model at the end.
+//! Layer 11 · The training loop: data in, records out, a model at the end.
 
 mod checkpoint;
 mod data;
@@ -29,11 +29,11 @@ pub use domain::DomainCheck;
 pub use draft::{Draft, DraftOptions, draft};
 pub use findings::{Finding, Findings};
 pub use inventory::{Entry, Inventory};
-pub use preparation::{prepare, prepare_until, validation_heads};
+pub use preparation::{prepare, prepare_until, validation_scans};
 pub use sources::{Source, cohort, sources};
 pub use state::{GeneratorSide, TrainState};
 pub use step::{generator_gradients, step};
-pub use validate::{Validation, ValidationHead};
+pub use validate::{Validation, ValidationScan};
 pub use watch::Watch;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,27 +58,27 @@ use training::Training;
 /// Steps in a row without a finite gradient after which a run stops.
 const MOST_SKIPPED: u64 = 3;
 
-/// What training says while it runs.
+/// Events while a training runs.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Something for the log.
+    /// A line for the log.
     Note(String),
-    /// Something that the user should look into.
+    /// A warning that the user should look into.
     Warning(String),
     /// A record, after it was written.
     Record(&'a Record),
-    /// A head as the averaged model sees it now: LR, zero-filled, super-resolved, true.
+    /// A validation scan as the averaged model sees it now: LR, zero-filled, super-resolved, and its reference.
     Preview {
         /// Steps done.
         step: u64,
         /// What the model got.
         lr: &'a Volume,
-        /// The floor.
+        /// The baseline: the scan, zero-filled.
         zero_fill: &'a Volume,
-        /// The answer.
+        /// The output.
         sr: &'a Volume,
-        /// The truth.
+        /// The reference.
         hr: &'a Volume,
     },
 }
@@ -260,10 +260,10 @@ fn resume(
         match checkpoint::read(&path, config, device) {
             Ok((state, beside)) => {
                 let then = &beside.data;
-                // A checkpoint of an earlier version knows of no scans.
-                let known = !then.scans.is_empty();
+                // A checkpoint of an earlier version holds no scans.
+                let has_inventory = !then.scans.is_empty();
                 let (data, changes) = inventory.clone().after(then, run.root())?;
-                for change in changes.into_iter().filter(|_| known) {
+                for change in changes.into_iter().filter(|_| has_inventory) {
                     sink(Event::Warning(change))?;
                 }
                 sink(Event::Note(format!("going on after step {step}")))?;

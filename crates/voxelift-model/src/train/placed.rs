@@ -16,9 +16,9 @@ use super::findings::Findings;
 use super::inventory::Inventory;
 use super::scans::goes_on;
 use super::sources::{Source, cohort_until, expanded, sources};
-use super::validate::ValidationHead;
+use super::validate::ValidationScan;
 use crate::acquisition::FAMILIES;
-use crate::cache::{Kept, Prepared as PreparedScan};
+use crate::cache::{CachedScan, Prepared as PreparedScan};
 use crate::config::Config;
 use crate::dataset::{Dataset, Scan, SourcePair, Stock, starts};
 use crate::error::Result;
@@ -42,12 +42,12 @@ const STREAMS: u64 = 16;
 pub(super) fn prepare(config: &Config, stop: &AtomicBool, note: &mut dyn FnMut(String)) -> Result<Prepared> {
     let data = &config.data;
     let cohort = cohort_until(data, stop)?;
-    let [scans, heads, test] = [Role::Hr, Role::Validation, Role::Test].map(|role| sources(&cohort, role));
+    let [scans, held_out, test] = [Role::Hr, Role::Validation, Role::Test].map(|role| sources(&cohort, role));
     let maps = expanded(&config.placed.labels, "placed.labels", data, stop)?;
     let roles = [
         (Role::Hr, &scans[..]),
         (Role::Lr, &maps),
-        (Role::Validation, &heads),
+        (Role::Validation, &held_out),
         (Role::Test, &test),
     ];
     let inventory = Inventory::of(&roles, data)?;
@@ -63,9 +63,9 @@ pub(super) fn prepare(config: &Config, stop: &AtomicBool, note: &mut dyn FnMut(S
     let validation = watched(config, stop, note)?;
     let names = |scans: &[Source]| scans.iter().map(|scan| scan.name.clone()).collect();
     note(format!(
-        "{} scans of {} people, {} label maps, {} held-out scans",
+        "{} scans of {} subjects, {} label maps, {} held-out scans",
         scans.len(),
-        cohort.people(Role::Hr).len(),
+        cohort.subjects(Role::Hr).len(),
         maps.len(),
         validation.len()
     ));
@@ -78,7 +78,7 @@ pub(super) fn prepare(config: &Config, stop: &AtomicBool, note: &mut dyn FnMut(S
     let (slots, every) = (config.placed.slots, config.placed.every);
     let stock = Stock::new(Box::new(move |number| workshop.pair(number)), slots, every);
     let (patch, augmentation) = (config.patch.clone(), config.augmentation.clone());
-    let self_test = [test, heads].into_iter().find(|heads| !heads.is_empty());
+    let self_test = [test, held_out].into_iter().find(|scans| !scans.is_empty());
     Ok(Prepared {
         dataset: Dataset::stocked(stock, patch, augmentation, config.seed),
         validation,
@@ -100,13 +100,13 @@ pub(super) fn prepare(config: &Config, stop: &AtomicBool, note: &mut dyn FnMut(S
     })
 }
 
-/// The validation heads, each degraded in each of the ways that the run is watched by.
+/// The validation scans, each degraded in each of the ways that the run is watched by.
 pub(super) fn watched(
     config: &Config,
     stop: &AtomicBool,
     note: &mut dyn FnMut(String),
-) -> Result<Vec<ValidationHead>> {
-    let mut heads = Vec::new();
+) -> Result<Vec<ValidationScan>> {
+    let mut made = Vec::new();
     let scans = sources(&cohort_until(&config.data, stop)?, Role::Validation);
     for (index, scan) in scans.iter().enumerate() {
         goes_on(stop)?;
@@ -115,7 +115,7 @@ pub(super) fn watched(
             let seed = seed_of(config, Role::Validation, index * STREAMS as usize + which);
             let lr = degradation.apply(&whole, seed)?;
             let name = format!("{}, {degradation}", scan.name);
-            heads.push(ValidationHead::new(
+            made.push(ValidationScan::new(
                 name,
                 on_its_grid(&whole, degradation),
                 lr,
@@ -123,7 +123,7 @@ pub(super) fn watched(
             )?);
         }
     }
-    Ok(heads)
+    Ok(made)
 }
 
 /// The reference of a scan that was degraded.
@@ -152,12 +152,12 @@ impl Workshop {
         let seed = seed_of(config, Role::Hr, 0);
         let mut stream = Stream::new(seed, (number * TRIES + attempt) * STREAMS);
         let painted = stream.uniform() < config.placed.label_share;
-        let (person, hr, axes) = if painted {
+        let (subject, hr, axes) = if painted {
             let map = &self.maps[stream.below(self.maps.len())];
             let labels = map.load(&config.data, &mut |_| {})?;
             let look = seed_within(&mut stream);
             (
-                map.person.clone(),
+                map.subject.clone(),
                 config.placed.synthesis.scan(&labels, look)?,
                 [true; 3],
             )
@@ -165,7 +165,7 @@ impl Workshop {
             let scan = &self.scans[stream.below(self.scans.len())];
             let whole = cut(&scan.load(&config.data, &mut |_| {})?);
             (
-                scan.person.clone(),
+                scan.subject.clone(),
                 self.remapped(whole, &mut stream)?,
                 self.axes(scan),
             )
@@ -176,10 +176,10 @@ impl Workshop {
         let (lr_mm, hr_mm) = (lr.geometry().spacing_mm(), hr.geometry().spacing_mm());
         let placed = place(&lr, hr.extent());
         let foreground = Mask::foreground(&hr).data().to_vec();
-        let starts = starts(&person, hr.extent(), &foreground, &config.patch)?;
+        let starts = starts(&subject, hr.extent(), &foreground, &config.patch)?;
         let scan = |volume, foreground, starts| Scan {
-            person: person.clone(),
-            kept: Kept::in_memory(PreparedScan {
+            subject: subject.clone(),
+            cached: CachedScan::in_memory(PreparedScan {
                 volume,
                 foreground,
                 starts,
@@ -206,8 +206,9 @@ impl Workshop {
     }
 
     fn axes(&self, scan: &Source) -> [bool; 3] {
-        let said = self.config.placed.axes.iter();
-        said.filter(|of| scan.name.starts_with(&of.name))
+        let stated = self.config.placed.axes.iter();
+        stated
+            .filter(|of| scan.name.starts_with(&of.name))
             .map(|of| of.axes)
             .next()
             .unwrap_or([true; 3])

@@ -1,4 +1,4 @@
-//! What stands before the first step: scans in their roles, pairs and held-out heads, of a model of a fixed scale or a placed one.
+//! What stands before the first step: scans in their roles, pairs and held-out scans, of a model of a fixed scale or a placed one.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,15 +10,15 @@ use super::data::{self, Prepared};
 use super::domain::DomainCheck;
 use super::findings::Findings;
 use super::placed;
-use super::validate::ValidationHead;
+use super::validate::ValidationScan;
 use crate::config::Config;
 use crate::error::Result;
 
-/// Checks roles, chooses the source operator, reads every scan and makes the pairs, one at a time; `note` hears what
+/// Checks roles, chooses the source operator, reads every scan and makes the pairs, one at a time; `note` is told what
 /// was found.
 ///
 /// # Errors
-/// A glob that finds nothing, an unreadable scan, a person in two roles, a scan smaller than a patch.
+/// A glob that finds nothing, an unreadable scan, a subject in two roles, a scan smaller than a patch.
 pub fn prepare(config: &Config, note: &mut dyn FnMut(String)) -> Result<Prepared> {
     Ok(prepare_until(config, None, false, &AtomicBool::new(false), note)?.0)
 }
@@ -45,16 +45,16 @@ pub fn prepare_until(
     Ok((prepared, found))
 }
 
-/// The first `most` validation heads of a configuration, degraded as a run degrades them: as its LR scans were, or where
+/// The first `most` validation scans of a configuration, degraded as a run degrades them: as its LR scans were, or where
 /// those are real through `source`.
 ///
 /// # Errors
-/// A glob that finds nothing, an unreadable scan, a person in two roles.
-pub fn validation_heads(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationHead>> {
+/// A glob that finds nothing, an unreadable scan, a subject in two roles.
+pub fn validation_scans(config: &Config, source: Operators, most: usize) -> Result<Vec<ValidationScan>> {
     if !config.network.placed {
         return data::watched(config, source, most);
     }
-    let mut heads = placed::watched(config, &AtomicBool::new(false), &mut |_| {})?;
-    heads.truncate(most);
-    Ok(heads)
+    let mut scans = placed::watched(config, &AtomicBool::new(false), &mut |_| {})?;
+    scans.truncate(most);
+    Ok(scans)
 }

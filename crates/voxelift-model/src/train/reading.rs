@@ -1,4 +1,4 @@
-//! The scans of a role, read and prepared side by side as far as memory allows; what is said of them keeps their order.
+//! The scans of a role, read and prepared side by side as far as memory allows; remarks about them keep their order.
 
 use std::sync::atomic::AtomicBool;
 
@@ -15,8 +15,8 @@ use crate::memory;
 /// Bytes for each voxel of a scan while it is prepared: the scan, its copies with other voxels, its masks and its spectrum.
 const BYTES: u64 = 64;
 
-/// What is said of scans while they are prepared, in their order.
-pub(super) struct Said<'a> {
+/// Remarks about scans while they are prepared, in the order of the scans.
+pub(super) struct Remarks<'a> {
     /// What is odd about a file.
     pub note: &'a mut dyn FnMut(String),
     /// What does not belong there.
@@ -25,7 +25,7 @@ pub(super) struct Said<'a> {
     pub gallery: &'a mut Option<Gallery>,
 }
 
-/// How a scan of a place in its role is read; the last hears what is odd about the file.
+/// How a scan of a place in its role is read; the last argument is told what is odd about the file.
 pub(super) type Read<'a> = dyn Fn(&Source, usize, &mut dyn FnMut(String)) -> Result<Volume> + Sync + 'a;
 
 /// A scan under preparation, read when it is first asked for, once.
@@ -82,11 +82,11 @@ pub(super) fn each<T: Send>(
     voxels: usize,
     read: &Read<'_>,
     stop: &AtomicBool,
-    said: &mut Said<'_>,
+    remarks: &mut Remarks<'_>,
     make: impl Fn(&mut Reading<'_>) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     let at_once = memory::side_by_side(BYTES * voxels as u64);
-    let examine = said.gallery.is_some();
+    let examine = remarks.gallery.is_some();
     let mut all = Vec::with_capacity(scans.len());
     for (number, together) in scans.chunks(at_once).enumerate() {
         goes_on(stop)?;
@@ -111,10 +111,10 @@ pub(super) fn each<T: Send>(
         };
         let made: Vec<_> = together.par_iter().enumerate().map(one).collect();
         for (notes, warning, made) in made {
-            notes.into_iter().for_each(&mut *said.note);
+            notes.into_iter().for_each(&mut *remarks.note);
             let (looked, made) = made?;
-            said.warnings.extend(warning);
-            if let (Some(gallery), Some(looked)) = (&mut said.gallery, looked) {
+            remarks.warnings.extend(warning);
+            if let (Some(gallery), Some(looked)) = (&mut remarks.gallery, looked) {
                 gallery.add(looked);
             }
             all.push(made);

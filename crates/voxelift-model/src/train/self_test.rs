@@ -1,4 +1,4 @@
-//! The self-test at the end of a run: what the model may be expected to do, on heads that training has not seen.
+//! The self-test at the end of a run: what the model may be expected to do, on scans that training has not seen.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use voxelift_volume::Volume;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::cohort::Role;
 use voxelift_volume::degrade::{Degradation, Operators};
-use voxelift_volume::metrics::{BOOTSTRAP_SEED, Score, Summary, by_person, summarize};
+use voxelift_volume::metrics::{BOOTSTRAP_SEED, Score, Summary, by_subject, summarize};
 use voxelift_volume::resample::pad_to_scale;
 
 use super::data::seed_of;
@@ -20,7 +20,7 @@ use crate::infer::SuperResolver;
 use crate::model_file::SelfTest;
 use crate::scoring::{Case, Method, SR, SR_CONSISTENT, consistent};
 
-/// What a card says of an image.
+/// The scores that a card lists.
 const ON_CARD: [Score; 5] = [
     Score::Psnr,
     Score::Ssim,
@@ -28,17 +28,17 @@ const ON_CARD: [Score; 5] = [
     Score::Resolution,
     Score::HallucinationIndex,
 ];
-/// The baseline that gains are told over.
+/// The baseline that gains are measured against.
 const BASELINE: Baseline = Baseline::ZeroFill;
 
-/// Scores by method, one entry a scan: whose it is, and the value.
+/// Scores by method, one entry a scan: its subject, and the value.
 type Table = BTreeMap<(String, Score), Vec<(String, f64)>>;
 
-/// Super-resolves every head through every degradation and scores it, alone and with what the scan measured put back,
+/// Super-resolves every scan through every degradation and scores it, alone and with what the scan measured put back,
 /// beside the baselines; none when asked to stop.
 ///
 /// # Errors
-/// When a head cannot be read, degraded or scored.
+/// When a scan cannot be read, degraded or scored.
 pub fn run(
     resolver: &SuperResolver,
     config: &Config,
@@ -52,16 +52,16 @@ pub fn run(
     }
     for degradation in &prepared.tests {
         let (mut table, mut region) = (Table::new(), "");
-        for (index, head) in prepared.self_test.iter().enumerate() {
+        for (index, source) in prepared.self_test.iter().enumerate() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
             sink(Event::Note(format!(
                 "self-test: {} through {degradation}",
-                head.name
+                source.name
             )))?;
             let mut warnings = Vec::new();
-            let hr = head.load(&config.data, &mut |warning| warnings.push(warning))?;
+            let hr = source.load(&config.data, &mut |warning| warnings.push(warning))?;
             warnings
                 .into_iter()
                 .try_for_each(|warning| sink(Event::Note(warning)))?;
@@ -71,19 +71,19 @@ pub fn run(
             } else {
                 pad_to_scale(&hr, config.scale.scale())
             };
-            region = score(&mut table, head, &hr, &lr, &degradation.operator, resolver)?;
+            region = score(&mut table, source, &hr, &lr, &degradation.operator, resolver)?;
         }
         let test = summarized(degradation, &prepared.self_test, &table, region);
-        sink(Event::Note(told(&test)))?;
+        sink(Event::Note(in_words(&test)))?;
         tests.push(test);
     }
     Ok(Some(tests))
 }
 
-/// Answers where the scores were taken.
+/// Returns where the scores were taken.
 fn score(
     table: &mut Table,
-    head: &Source,
+    source: &Source,
     hr: &Volume,
     lr: &Volume,
     operators: &Operators,
@@ -93,10 +93,10 @@ fn score(
     let mut add = |name: &str, image: &Volume| -> Result<&'static str> {
         let scores = case.score(image)?.scores;
         for score in ON_CARD {
-            let of_person = table.entry((name.to_owned(), score)).or_default();
+            let of_subject = table.entry((name.to_owned(), score)).or_default();
             // One that is infinite, as where nothing lies beyond the Nyquist frequency, has no place in a mean.
             let value = score.of(scores.headline());
-            of_person.extend(value.map(|value| (head.person.clone(), value)));
+            of_subject.extend(value.map(|value| (source.subject.clone(), value)));
         }
         Ok(scores.headline_region())
     };
@@ -111,10 +111,10 @@ fn score(
     add(SR_CONSISTENT, &consistent(&alone, lr, operators)?)
 }
 
-fn summarized(degradation: &Degradation, heads: &[Source], table: &Table, region: &str) -> SelfTest {
+fn summarized(degradation: &Degradation, sources: &[Source], table: &Table, region: &str) -> SelfTest {
     let mut test = SelfTest {
         degradation: degradation.to_string(),
-        scans: heads.iter().map(|head| head.name.clone()).collect(),
+        scans: sources.iter().map(|source| source.name.clone()).collect(),
         region: region.to_owned(),
         scores: BTreeMap::new(),
         gain: BTreeMap::new(),
@@ -122,26 +122,26 @@ fn summarized(degradation: &Degradation, heads: &[Source], table: &Table, region
         consistent_gain: BTreeMap::new(),
         least_consistent_gain: BTreeMap::new(),
     };
-    let people = |method: &str, score| {
+    let subjects = |method: &str, score| {
         let values = table.get(&(method.to_owned(), score)).into_iter().flatten();
-        by_person(values.map(|(person, value)| (person.as_str(), *value)))
+        by_subject(values.map(|(subject, value)| (subject.as_str(), *value)))
     };
     let summary = |values: &[f64]| -> Option<Summary> { summarize(values, BOOTSTRAP_SEED) };
     for (method, score) in table.keys() {
         let name = score.short_key().to_owned();
-        let values: Vec<f64> = people(method, *score).into_values().collect();
+        let values: Vec<f64> = subjects(method, *score).into_values().collect();
         let of_method = test.scores.entry(method.clone()).or_default();
         of_method.extend(summary(&values).map(|summary| (name.clone(), summary)));
-        let told = match method.as_str() {
+        let gains_of = match method.as_str() {
             SR => Some((&mut test.gain, &mut test.least_gain)),
             SR_CONSISTENT => Some((&mut test.consistent_gain, &mut test.least_consistent_gain)),
             _ => None,
         };
-        if let Some((all, least_of_all)) = told {
-            let baseline = people(BASELINE.name(), *score);
-            let gains = people(method, *score)
+        if let Some((all, least_of_all)) = gains_of {
+            let baseline = subjects(BASELINE.name(), *score);
+            let gains = subjects(method, *score)
                 .into_iter()
-                .filter_map(|(person, value)| Some(value - baseline.get(person)?));
+                .filter_map(|(subject, value)| Some(value - baseline.get(subject)?));
             let gains: Vec<f64> = gains.collect();
             if let Some(summary) = summary(&gains) {
                 all.insert(name.clone(), summary);
@@ -153,8 +153,8 @@ fn summarized(degradation: &Degradation, heads: &[Source], table: &Table, region
     test
 }
 
-/// A test in a line.
-fn told(test: &SelfTest) -> String {
+/// A test in one line.
+fn in_words(test: &SelfTest) -> String {
     let mean = |method: &str, score: Score| {
         let scores = test.scores.get(method);
         let summary = scores.and_then(|scores| scores.get(score.short_key()));

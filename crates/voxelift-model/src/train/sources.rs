@@ -1,4 +1,4 @@
-//! The configuration's globs as scans of people in roles.
+//! The configuration's globs as scans of subjects in roles.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -18,8 +18,8 @@ use crate::error::{ModelError, Result};
 /// A scan of the cohort, not read yet.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Whose head it is.
-    pub person: String,
+    /// The subject that it shows.
+    pub subject: String,
     /// The name of its file.
     pub name: String,
     path: PathBuf,
@@ -27,10 +27,10 @@ pub struct Source {
     like: Option<Geometry>,
 }
 
-/// Who plays which role, by the names of the files; nothing but folders is read.
+/// Which subject has which role, by the names of the files; nothing but folders is read.
 ///
 /// # Errors
-/// A glob that finds nothing, or a person in two roles.
+/// A glob that finds nothing, or a subject in two roles.
 pub fn cohort(data: &DataConfig) -> Result<Cohort> {
     cohort_until(data, &AtomicBool::new(false))
 }
@@ -42,7 +42,7 @@ pub fn cohort(data: &DataConfig) -> Result<Cohort> {
 pub fn cohort_until(data: &DataConfig, stop: &AtomicBool) -> Result<Cohort> {
     let mut cohort = Cohort::new();
     for names in &data.people {
-        cohort.same_person(names)?;
+        cohort.same_subject(names)?;
     }
     let roles = [
         (Role::Hr, "data.hr", &data.hr[..]),
@@ -59,13 +59,13 @@ pub fn cohort_until(data: &DataConfig, stop: &AtomicBool) -> Result<Cohort> {
     }
     cohort.keep_fraction(Role::Hr, data.hr_fraction)?;
     let unwatched = data.test.is_empty() && data.validation.is_empty();
-    if data.leave_out && unwatched && cohort.people(Role::Hr).len() >= ENOUGH_TO_LEAVE_ONE_OUT {
+    if data.leave_out && unwatched && cohort.subjects(Role::Hr).len() >= ENOUGH_TO_LEAVE_ONE_OUT {
         cohort.reassign_last(Role::Hr, Role::Test);
     }
     Ok(cohort)
 }
 
-/// HR people from which on one of them may be spared for the self-test.
+/// HR subjects from which on one of them may be spared for the self-test.
 const ENOUGH_TO_LEAVE_ONE_OUT: usize = 4;
 
 const PHANTOM: &str = "phantom:";
@@ -122,7 +122,7 @@ pub(super) fn expanded(
                 .to_string_lossy()
                 .into_owned();
             files.push(Source {
-                person: name.clone(),
+                subject: name.clone(),
                 name,
                 path,
                 like: None,
@@ -137,7 +137,7 @@ pub fn sources(cohort: &Cohort, role: Role) -> Vec<Source> {
     let scans = cohort.scans(role).map(|scan| {
         let name = scan.path.file_name().unwrap_or(scan.path.as_os_str());
         Source {
-            person: scan.subject.clone(),
+            subject: scan.subject.clone(),
             name: name.to_string_lossy().into_owned(),
             path: scan.path.clone(),
             like: None,
@@ -203,7 +203,7 @@ impl Source {
         Ok(format!("{version} {}", cache::content(&self.path)?))
     }
 
-    /// Reads it, in the orientation of its cohort; `note` hears what is odd about the file.
+    /// Reads it, in the orientation of its cohort; `note` is told what is odd about the file.
     ///
     /// # Errors
     /// When it cannot be read, with its name.
@@ -238,7 +238,7 @@ impl Source {
                 self.name, scale.zero
             ));
         }
-        if let Some(spikes) = scale.spikes_told(&volume) {
+        if let Some(spikes) = scale.spikes_in_words(&volume) {
             note(format!("{}: {spikes}", self.name));
         }
         Ok(scale.without_zero(volume))
@@ -272,7 +272,7 @@ mod tests {
         let image = NiftiImage::from_volume(stored.clone());
         nifti::write(&path, &image, &WriteOptions::default()).expect("written");
         let mut source = Source {
-            person: "a".to_owned(),
+            subject: "a".to_owned(),
             name: "a_T1w.nii".to_owned(),
             path,
             like: None,
@@ -286,9 +286,9 @@ mod tests {
         assert_eq!(turned.extent(), [20, 16, 18]);
         assert_eq!(turned.geometry().canonical_axes(), like.canonical_axes());
         // Kept under another name than the scan as it is stored.
-        let kept = Cache::folder(&folder.path().join("cache")).expect("a cache");
-        let turned = source.identity(&data, &kept).expect("an identity");
+        let cache = Cache::folder(&folder.path().join("cache")).expect("a cache");
+        let turned = source.identity(&data, &cache).expect("an identity");
         source.like = None;
-        assert_ne!(turned, source.identity(&data, &kept).expect("an identity"));
+        assert_ne!(turned, source.identity(&data, &cache).expect("an identity"));
     }
 }

@@ -123,7 +123,7 @@ fn reconstruction_terms(
     }
 }
 
-/// One Adam step on all three discriminators, on the detached views; answers whether their gradients are finite.
+/// One Adam step on all three discriminators, on the detached views; returns whether their gradients are finite.
 fn update_discriminators(
     state: &mut TrainState,
     views: &Views,
@@ -217,7 +217,7 @@ fn unpaired(
         &live.generator,
         loss,
     );
-    // `Y_t`, the answer itself; made once for the terms that look at it.
+    // `Y_t`, the output itself; made once for the terms that look at it.
     let sr_target = (loss.measurement > 0.0 || loss.adversarial_target * strength > 0.0).then(|| {
         let generator = &live.generator;
         generator.decode(views.feat_target.clone(), target.lr_target.clone())
@@ -335,7 +335,7 @@ fn adversarial_terms(
     }
 }
 
-/// One Adam step on the whole generator side, its global gradient norm clipped; answers whether that is finite.
+/// One Adam step on the whole generator side, its global gradient norm clipped; returns whether that is finite.
 fn update_generators(
     state: &mut TrainState,
     gradients: NamedTensors,

@@ -1,4 +1,4 @@
-//! Scans of a cohort that do not belong there: masks and label maps, other voxels, another orientation.
+//! Scans that do not belong in their cohort: masks and label maps, other voxels, another orientation.
 
 use voxelift_volume::cohort::Role;
 use voxelift_volume::nifti::Header;
@@ -148,7 +148,7 @@ pub fn warnings(looked: &[Looked], scale: Scale) -> Vec<String> {
         format!(
             "HR scans differ in their voxels: {names} of {spacing} mm where the others have {} mm; degrade all to one \
              size, or leave these out",
-            told(fine)
+            in_mm(fine)
         )
     }));
     let coarse = [0, 1, 2].map(|a| fine[a] * scale.0[a] as f64);
@@ -156,8 +156,8 @@ pub fn warnings(looked: &[Looked], scale: Scale) -> Vec<String> {
         format!(
             "LR voxels are not {scale} times the HR voxels of {} mm: {names} of {spacing} mm; the model will learn a scale of {scale} \
              from scans sampled otherwise; degrade the LR scans to {} mm",
-            told(fine),
-            told(coarse)
+            in_mm(fine),
+            in_mm(coarse)
         )
     }));
     for (title, scans) in [("HR", &hr), ("LR", &lr)] {
@@ -180,7 +180,7 @@ fn off(scans: &[&Looked], expected: [f64; 3]) -> Option<(String, String)> {
     let found: Vec<&&Looked> = scans.iter().filter(differs).collect();
     let first = found.first()?;
     let names: Vec<&str> = found.iter().map(|l| l.name.as_str()).collect();
-    Some((listed(&names), told(first.spacing_mm)))
+    Some((listed(&names), in_mm(first.spacing_mm)))
 }
 
 fn median(scans: &[&Looked]) -> Option<[f64; 3]> {
@@ -192,7 +192,7 @@ fn median(scans: &[&Looked]) -> Option<[f64; 3]> {
     (!scans.is_empty()).then(|| [0, 1, 2].map(along))
 }
 
-fn told(spacing_mm: [f64; 3]) -> String {
+fn in_mm(spacing_mm: [f64; 3]) -> String {
     spacing_mm.map(|mm| format!("{mm:.2}")).join(" x ")
 }
 
@@ -228,12 +228,12 @@ mod tests {
         assert!(warnings(&scans, scale).is_empty());
         scans.push(looked(Role::Lr, "thick_x", [3.0, 1.0, 1.0]));
         scans.push(looked(Role::Hr, "coarse", [1.0, 1.0, 2.0]));
-        let said = warnings(&scans, scale);
-        assert_eq!(said.len(), 2, "{said:?}");
-        assert!(said[0].contains("coarse of 1.00 x 1.00 x 2.00 mm"), "{said:?}");
+        let found = warnings(&scans, scale);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("coarse of 1.00 x 1.00 x 2.00 mm"), "{found:?}");
         assert!(
-            said[1].contains("thick_x of 3.00 x 1.00 x 1.00 mm") && !said[1].contains("c of"),
-            "{said:?}"
+            found[1].contains("thick_x of 3.00 x 1.00 x 1.00 mm") && !found[1].contains("c of"),
+            "{found:?}"
         );
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Training<'a> {
 }
 
 impl Training<'_> {
-    /// One step and its record; answers whether it was left out.
+    /// One step and its record; returns whether it was left out.
     pub fn step(
         &mut self,
         batch: &UnpairedBatch,
@@ -136,23 +136,23 @@ impl Training<'_> {
                 gains.join("; ")
             )))?;
         }
-        let head = &self.prepared.validation[0];
-        let shown = sink(Event::Preview {
+        let scan = &self.prepared.validation[0];
+        let previewed = sink(Event::Preview {
             step: now,
-            lr: &head.lr,
-            zero_fill: head.zero_fill(),
+            lr: &scan.lr,
+            zero_fill: scan.zero_fill(),
             sr: &validation.first,
-            hr: &head.hr,
+            hr: &scan.hr,
         });
         self.beside.scores = validation.scores;
         // What the program writes in the end is the output with the scan put back.
         let [psnr_db, _] = self.beside.scores[SR_CONSISTENT].headline();
-        let mut kept = Ok(());
+        let mut written = Ok(());
         if self.beside.best.is_none_or(|best| psnr_db > best) {
             self.beside.best = Some(psnr_db);
-            kept = checkpoint::write(&run.best_checkpoint(), &self.state, &self.beside);
+            written = checkpoint::write(&run.best_checkpoint(), &self.state, &self.beside);
         }
-        for error in [shown, kept, run.write_table()]
+        for error in [previewed, written, run.write_table()]
             .into_iter()
             .filter_map(Result::err)
         {

@@ -1,4 +1,4 @@
-//! The averaged model against the baselines, on whole held-out heads.
+//! The averaged model against the baselines, on whole held-out scans.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -17,9 +17,9 @@ use crate::scoring::{Case, Method, SR_CONSISTENT, consistent};
 /// The baselines that a run is watched against.
 const BASELINES: [Baseline; 3] = [Baseline::ZeroFill, Baseline::CubicBSpline, Baseline::Trilinear];
 
-/// A head whose reference is known.
+/// A scan whose reference is known.
 #[derive(Clone, Debug)]
-pub struct ValidationHead {
+pub struct ValidationScan {
     /// The name of its file.
     pub name: String,
     /// The reference.
@@ -31,22 +31,22 @@ pub struct ValidationHead {
     mask: Mask,
     brain: Mask,
     zero_fill: Volume,
-    /// They do not learn: scored once, at the first validation.
+    /// The baselines do not learn: they are scored once, at the first validation.
     baselines: OnceLock<Vec<(Baseline, ValidationScores)>>,
 }
 
 /// What one validation found.
 #[derive(Clone, Debug)]
 pub struct Validation {
-    /// Means over the heads: `sr`, `sr-consistent` and each baseline.
+    /// Means over the scans: `sr`, `sr-consistent` and each baseline.
     pub scores: BTreeMap<String, ValidationScores>,
-    /// The first head, super-resolved, what its scan measured put back.
+    /// The first scan's output, with what that scan measured put back.
     pub first: Volume,
-    /// Of each head by name: PSNR in the brain less that of its best baseline, dB.
+    /// Of each scan by name: PSNR in the brain less that of its best baseline, dB.
     pub gains: Vec<(String, f64)>,
 }
 
-impl ValidationHead {
+impl ValidationScan {
     /// Computes the zero-filled scan and the masks once; `operators` made the scan.
     ///
     /// # Errors
@@ -111,34 +111,34 @@ impl ValidationHead {
     }
 }
 
-/// Scores the resolver on every head.
+/// Scores the resolver on every validation scan.
 ///
 /// # Errors
-/// When a head cannot be normalised.
-pub fn validate(resolver: &SuperResolver, heads: &[ValidationHead]) -> Result<Validation> {
+/// When a scan cannot be normalised.
+pub fn validate(resolver: &SuperResolver, scans: &[ValidationScan]) -> Result<Validation> {
     let mut sums: BTreeMap<String, Vec<ValidationScores>> = BTreeMap::new();
     let mut first = None;
     let mut gains = Vec::new();
     let model = Method::Model(resolver);
-    for head in heads {
-        let sr = head.apply(model)?;
+    for scan in scans {
+        let sr = scan.apply(model)?;
         let mut best = f64::NEG_INFINITY;
-        for (baseline, scores) in head.baselines()? {
+        for (baseline, scores) in scan.baselines()? {
             best = best.max(scores.brain_psnr_db);
             sums.entry(baseline.to_string()).or_default().push(*scores);
         }
-        let of_sr = head.score(&sr)?;
-        gains.push((head.name.clone(), of_sr.brain_psnr_db - best));
+        let of_sr = scan.score(&sr)?;
+        gains.push((scan.name.clone(), of_sr.brain_psnr_db - best));
         sums.entry(model.name()).or_default().push(of_sr);
-        let sr = consistent(&sr, &head.lr, &head.operators)?;
+        let sr = consistent(&sr, &scan.lr, &scan.operators)?;
         let of_consistent = sums.entry(SR_CONSISTENT.to_owned()).or_default();
-        of_consistent.push(head.score(&sr)?);
+        of_consistent.push(scan.score(&sr)?);
         first.get_or_insert(sr);
     }
     let scores = sums.into_iter().map(|(name, all)| (name, mean(&all))).collect();
     Ok(Validation {
         scores,
-        first: first.expect("at least one head"),
+        first: first.expect("at least one scan"),
         gains,
     })
 }

@@ -26,12 +26,12 @@ pub struct Watch {
     accuracies: BTreeMap<String, VecDeque<f64>>,
     scores: VecDeque<f64>,
     seconds: VecDeque<[f64; 2]>,
-    /// Signs that have been said and have not gone away since.
-    said: BTreeMap<String, bool>,
+    /// Signs of which a warning was given, and whether they are still there.
+    warned: BTreeMap<String, bool>,
 }
 
 impl Watch {
-    /// What a further record shows: one line a sign, said once until it has gone away.
+    /// What a further record shows: one line a sign, once until the sign has gone away.
     pub fn see(&mut self, record: &Record) -> Vec<String> {
         let step = record.step();
         let mut warnings = Vec::new();
@@ -117,7 +117,7 @@ impl Watch {
     }
 
     fn once(&mut self, sign: String, wrong: bool, text: impl FnOnce() -> String) -> Option<String> {
-        let before = self.said.insert(sign, wrong).unwrap_or(false);
+        let before = self.warned.insert(sign, wrong).unwrap_or(false);
         (wrong && !before).then(text)
     }
 }
@@ -158,18 +158,18 @@ mod tests {
     #[test]
     fn a_discriminator_that_always_wins_is_named_once_with_what_to_do() {
         let always = (1..=500).map(|i| step(i, &[("accuracy_source", 1.0), ("accuracy_target", 0.97)]));
-        let said = heard(always);
-        assert_eq!(said.len(), 1, "{said:?}");
+        let warnings = heard(always);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(
-            said[0].starts_with("step 200:") && said[0].contains("source discriminator"),
-            "{said:?}"
+            warnings[0].starts_with("step 200:") && warnings[0].contains("source discriminator"),
+            "{warnings:?}"
         );
-        assert!(said[0].contains("loss.adversarial"), "{said:?}");
+        assert!(warnings[0].contains("loss.adversarial"), "{warnings:?}");
         assert!(
             heard((1..200).map(|i| step(i, &[("accuracy_source", 1.0)]))).is_empty(),
             "not long enough"
         );
-        // Gone away and come back: said again.
+        // Gone away and come back: a warning again.
         let value = |i: u64| if (201..300).contains(&i) { 0.5 } else { 1.0 };
         let again = heard((1..=600).map(|i| step(i, &[("accuracy_feature", value(i))])));
         assert_eq!(again.len(), 2, "{again:?}");

@@ -13,7 +13,7 @@ use super::event::Event;
 use super::model::Model;
 use crate::infer::MIRRORINGS;
 
-/// Lets the model answer to every mirroring of the scan: the output that was asked for, which is the first or the mean
+/// Applies the model to every mirroring of the scan: the output that was asked for, which is the first or the mean
 /// of them, and how far they agree.
 ///
 /// # Errors

@@ -252,7 +252,7 @@ impl Methods {
         }
     }
 
-    /// Whether they are models: what a scan measured is put back, and an output has a sidecar, where nothing else is said.
+    /// Whether they are models: what a scan measured is put back, and an output has a sidecar, unless something else is asked for.
     pub fn are_models(&self) -> bool {
         !matches!(self, Self::Named(Method::Baseline(_)))
     }
@@ -269,7 +269,7 @@ impl Methods {
     }
 
     /// Whether a choice depends on what a scan looks like.
-    pub fn need_sight(&self, asked: &Target) -> bool {
+    pub fn need_first_volume(&self, asked: &Target) -> bool {
         matches!(self, Self::BuiltIn(_)) || matches!(asked, Target::Finest)
     }
 
@@ -279,7 +279,7 @@ impl Methods {
     /// When the scan is none that can be placed: without contrast, of other units, or a phase map.
     ///
     /// # Panics
-    /// When there is no sight of it although [`Methods::need_sight`].
+    /// When the first volume is not given although [`Methods::need_first_volume`].
     pub fn choose(&self, asked: &Target, sight: Option<&Sight<'_>>) -> Result<Choice<'_>> {
         let method = match (self, sight) {
             (Self::BuiltIn(built_in), sight) => {

@@ -6,7 +6,7 @@ use voxelift_volume::words::mebibytes;
 use crate::error::ModelError;
 use crate::memory::NoRoom;
 
-/// Why a scan is not made finer. No message speaks of a command line: a program words what it offers itself.
+/// Why a scan is not made finer. No message names an option of the command line: a program names its own options.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpscaleError {
@@ -26,9 +26,9 @@ pub enum UpscaleError {
         /// Whether it is for the caller to allow it.
         may_be_allowed: bool,
     },
-    /// Voxels that drown all others, in a scan for which nobody chose what is made of it.
+    /// Voxels far brighter than all others, in a scan for which no method was chosen by hand.
     #[error(
-        "{spikes}: what is made of it would spread over the image; mend it, or interpolate it trilinearly"
+        "{spikes}: a finer image would spread them over their surroundings; mend the scan, or interpolate it trilinearly"
     )]
     Spikes {
         /// What they are.
@@ -94,12 +94,12 @@ pub enum UpscaleError {
         /// Voxel counts of the fine slices along x, y, z.
         fine: [usize; 3],
     },
-    /// The thickness that a sidecar tells does not go with the distance of the slices.
+    /// The thickness in a sidecar does not fit the distance of the slices.
     #[error(
         "SliceThickness {thickness_mm} mm in its sidecar: slices are {apart_mm} mm apart; state the profile"
     )]
     Thickness {
-        /// As the sidecar tells it.
+        /// As the sidecar states it.
         thickness_mm: f64,
         /// The distance of the slices.
         apart_mm: f64,

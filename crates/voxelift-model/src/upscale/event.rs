@@ -1,16 +1,16 @@
-//! What is told while a scan is made finer.
+//! Events while a scan is made finer.
 
 use crate::self_learning;
 
-/// What is told while a scan is made finer.
+/// Events while a scan is made finer.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Something that whoever uses the output should know, in a sentence.
+    /// A warning for whoever uses the output, in a sentence.
     Warning(String),
     /// Something about how thick slices were made that is not sure.
     Doubt(Doubt),
-    /// Something for those who want to know more.
+    /// A detail for those who want to know more.
     Detail(String),
     /// A model is at work.
     Tiles {

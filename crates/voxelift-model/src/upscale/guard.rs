@@ -23,12 +23,12 @@ pub fn refuse_ct(scan: &Volume) -> Result<()> {
     }
 }
 
-/// Refuses a volume with voxels that drown all others, where nobody chose what is made of it.
+/// Refuses a volume with voxels far brighter than all others, where no method was chosen by hand.
 ///
 /// # Errors
 /// When there are such voxels; for a volume without contrast too.
 pub fn refuse_spikes(volume: &Volume) -> Result<()> {
-    match Normalization::of(volume)?.spikes_told(volume) {
+    match Normalization::of(volume)?.spikes_in_words(volume) {
         Some(spikes) => Err(UpscaleError::Spikes { spikes }),
         None => Ok(()),
     }

@@ -52,7 +52,7 @@ impl Method {
         if model.is_chosen {
             return Ok(());
         }
-        let spikes = Normalization::of(volume)?.spikes_told(volume);
+        let spikes = Normalization::of(volume)?.spikes_in_words(volume);
         let mut respects = match model.knows_looks() {
             true => model.strange_looks(&Appearance::of(volume)?),
             false => Vec::new(),
@@ -61,7 +61,7 @@ impl Method {
         model.judge(&respects, hear)
     }
 
-    /// Checks that no voxel drowns the others of a scan whose method was chosen here, or says so where it was not.
+    /// Refuses a scan with voxels far brighter than all others where its method was chosen here; warns where the caller chose it.
     ///
     /// # Errors
     /// When the method was chosen here; for a volume without contrast too.
@@ -79,7 +79,7 @@ impl Method {
         let spreads = consistent || matches!(self, Self::Baseline(Baseline::ZeroFill | Baseline::Lanczos));
         if spreads && matches!(self, Self::Baseline(_)) {
             let strange = match Normalization::of(volume) {
-                Ok(scale) => scale.spikes_told(volume),
+                Ok(scale) => scale.spikes_in_words(volume),
                 Err(_) => fill_value(volume),
             };
             if let Some(strange) = strange {

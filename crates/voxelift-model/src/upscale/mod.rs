@@ -1,4 +1,4 @@
-//! Floor 10 · Upscaler: a scan on a finer grid, by the method that is named or does best on the scan itself.
+//! Layer 10 · Upscaler: a scan on a finer grid, by the method that is named or does best on the scan itself.
 //!
 //! ```no_run
 //! use voxelift_model::device::{Computing, DeviceChoice, Precision};
@@ -97,7 +97,7 @@ impl Upscaler {
     /// When a wish does not go with the methods.
     pub fn new(methods: Methods, wishes: Wishes) -> Result<Self> {
         if let (true, Methods::Named(Method::Model(model))) = (wishes.audit, &methods) {
-            // What an audit cannot look at is told before the work.
+            // What an audit cannot look at is refused before the work.
             model.operators()?;
         }
         let target = match (wishes.target, methods.fixed_scale()) {
@@ -143,8 +143,8 @@ impl Upscaler {
     }
 
     /// Whether the plan for a scan depends on its voxels.
-    pub fn needs_sight(&self) -> bool {
-        self.methods.need_sight(&self.target)
+    pub fn needs_first_volume(&self) -> bool {
+        self.methods.need_first_volume(&self.target)
     }
 
     /// How a scan of `frames` volumes is made finer; `first` is the first of them that is not blank.
@@ -153,7 +153,7 @@ impl Upscaler {
     /// When no method can take the scan, or it does not fit into memory.
     ///
     /// # Panics
-    /// Without `first` where the plan depends on it ([`Upscaler::needs_sight`]).
+    /// Without `first` where the plan depends on it ([`Upscaler::needs_first_volume`]).
     pub fn plan(
         &self,
         scan: &Geometry,
@@ -162,7 +162,7 @@ impl Upscaler {
         frames: usize,
         hear: &mut dyn FnMut(Event),
     ) -> Result<Upscaling<'_>> {
-        let sight = first.filter(|_| self.needs_sight()).map(|first| Sight {
+        let sight = first.filter(|_| self.needs_first_volume()).map(|first| Sight {
             first,
             made_by: &made_by.operators,
             consistent: self.is_consistent(),
@@ -187,8 +187,8 @@ impl Upscaler {
         &self.methods
     }
 
-    /// All that the choice of a method depends on beside the scan; nothing where there is no choice, or where the memory that is
-    /// allowed has a say.
+    /// All that the choice of a method depends on beside the scan; nothing where there is no choice, or where the allowed memory
+    /// decides.
     pub fn asked(&self, made_by: &Acquisition) -> Option<Value> {
         let models = self.methods.asked().filter(|_| !self.budget.is_limited())?;
         Some(json!({

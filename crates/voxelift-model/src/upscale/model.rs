@@ -136,7 +136,7 @@ impl Model {
         &self.card.notes
     }
 
-    /// What an output owes to it, so that it can be made again.
+    /// Its part in an output, so that the output can be made again.
     pub fn provenance(&self, tile: Option<usize>) -> OfModel {
         OfModel {
             model: self.name(),

@@ -17,7 +17,7 @@ const BYTES_PER_VOXEL: u64 = 45;
 /// Refuses a scan whose fine slices take more memory than is given, in bytes.
 ///
 /// # Errors
-/// With what it takes.
+/// Naming the memory that it takes.
 pub fn check_memory(given: Option<u64>, input: &Geometry, protocol: &SliceProtocol) -> Result<()> {
     let fine = protocol.fine_extent(input.extent);
     let needed = fine

@@ -9,10 +9,10 @@ use super::error::{Result, UpscaleError};
 use super::event::{Doubt, Event};
 use crate::self_learning::{SliceProtocol, calibrate, gaussian};
 
-/// A statement of the distance of the slices that differs by more than this share is told.
+/// A statement of the distance of the slices that differs by more than this share raises a doubt.
 const SAME_DISTANCE: f64 = 0.02;
 
-/// Slices of this many times their distance are thick or thin beyond belief.
+/// Slices of this many times their distance are too thick or too thin to be real.
 const CREDIBLE: std::ops::RangeInclusive<f64> = 0.2..=4.0;
 
 /// What is thick in a scan, and by which profile: as stated; as the model that is applied was learned for; as the thickness
@@ -59,7 +59,7 @@ pub fn protocol(
     Ok(SliceProtocol::new(grid, operator, because)?)
 }
 
-/// The profile that the scan shows, and why it is believed; else slices as thick as they are apart.
+/// The profile that the scan shows, and why it is used; else slices as thick as they are apart.
 fn calibrated(
     scan: &Volume,
     like_distance: &SliceProtocol,

@@ -14,7 +14,7 @@ pub struct Provenance {
     pub target: String,
     /// Whether what the scan measured was put back.
     pub consistency: PutBack,
-    /// What made the scan, where that had a say.
+    /// What made the scan, where that was taken into account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acquired: Option<AcquiredBy>,
 }
@@ -31,11 +31,11 @@ pub struct PutBack {
 pub struct AcquiredBy {
     /// The operators along x, y, z.
     pub operators: String,
-    /// Why they are believed.
+    /// Where they are known from.
     pub because: String,
 }
 
-/// What an output owes to a model.
+/// A model's part in an output.
 #[derive(Clone, Debug, Serialize)]
 pub struct OfModel {
     /// Its file, or what it is called in the program.

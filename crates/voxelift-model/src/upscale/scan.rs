@@ -27,7 +27,7 @@ pub struct Upscaling<'a> {
     pub(super) tile: Option<usize>,
 }
 
-/// A volume on its finer grid, and what is told about it.
+/// A volume on its finer grid, and remarks about it.
 #[derive(Clone, Debug)]
 pub struct Upscaled {
     /// The volume.

@@ -68,12 +68,12 @@ pub struct SliceUpscaling<'a> {
     place: Place,
 }
 
-/// Fine slices on their grid, and what is told about them.
+/// Fine slices on their grid, and remarks about them.
 #[derive(Clone, Debug)]
 pub struct FineSlices {
     /// The volume.
     pub image: Volume,
-    /// What the network did; none where it gains nothing and a baseline stands in.
+    /// What the network did; none where it gains nothing and a baseline is applied.
     pub by_network: Option<ByNetwork>,
 }
 
@@ -142,7 +142,7 @@ impl SliceUpscaler {
         if self.learns_nothing() {
             guard::refuse_ct(first)?;
             guard::refuse_spikes(first)?;
-        } else if let Some(spikes) = Normalization::of(first)?.spikes_told(first) {
+        } else if let Some(spikes) = Normalization::of(first)?.spikes_in_words(first) {
             hear(Event::Warning(format!("{spikes}: it spreads over the output")));
         }
         let learned = model.map(|model| &model.card.protocol);

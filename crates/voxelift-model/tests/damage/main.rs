@@ -1,4 +1,4 @@
-//! Damaged configurations and model files: an answer in one line, never a panic or memory for what is merely claimed.
+//! Damaged configurations and model files: an error in one line, never a panic or memory for what is merely claimed.
 //!
 //! `PROPTEST_CASES=100000` looks longer.
 
@@ -62,7 +62,7 @@ fn read(bytes: &[u8]) -> Result<ModelCard, String> {
 }
 
 #[test]
-fn what_a_fuzzer_broke_once_is_answered() {
+fn what_a_fuzzer_broke_once_is_refused_or_read() {
     let artifacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz_artifacts");
     let inputs = |target: &str| {
         let entries = std::fs::read_dir(artifacts.join(target)).into_iter().flatten();
@@ -141,7 +141,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn damaged_model_files_are_answered(
+    fn damaged_model_files_are_refused_or_read(
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
         early in any::<bool>(),
         cut in prop::option::of(any::<prop::sample::Index>()),
@@ -159,7 +159,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_configurations_are_answered(
+    fn damaged_configurations_are_refused_or_read(
         damage in prop::collection::vec((any::<prop::sample::Index>(), "[ -~\n]{0,6}", 0_usize..6), 1..5),
     ) {
         let mut text = CONFIGURATION.to_owned();

@@ -190,7 +190,7 @@ fn a_frozen_judge_passes_gradients_to_what_it_judges() {
 }
 
 #[test]
-fn answers_and_gradients_do_not_depend_on_the_number_of_threads() {
+fn outputs_and_gradients_do_not_depend_on_the_number_of_threads() {
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)

@@ -33,17 +33,17 @@ fn the_upsampler_is_lanczos_on_the_field_of_view_grid() {
 }
 
 #[test]
-fn the_upsampler_is_the_floor_of_the_volume_crate() {
+fn the_upsampler_is_the_baseline_of_the_volume_crate() {
     let (extent, up) = ([7, 6, 5], [14, 18, 5]); // x, y, z
     let x = formula([1, 1, 5, 6, 7], "x", 1.0);
     let voxels: Vec<f32> = x.clone().inner().into_data().iter::<f32>().collect();
     let volume = Volume::new(voxels, Geometry::axis_aligned(extent, [1.0; 3]));
-    let floor: Vec<f64> = resize(&volume, up, Interpolation::Lanczos4)
+    let baseline: Vec<f64> = resize(&volume, up, Interpolation::Lanczos4)
         .data()
         .iter()
         .map(|&v| f64::from(v))
         .collect();
-    assert_close("upsample", upsample(x, [1, 3, 2]), &floor, 1e-6);
+    assert_close("upsample", upsample(x, [1, 3, 2]), &baseline, 1e-6);
 }
 
 #[test]
@@ -380,7 +380,7 @@ fn without_gradients_the_tail_is_one_convolution_and_gives_the_same() {
         let two: Vec<f64> = live.forward(image).inner().into_data().iter::<f64>().collect();
         assert!(
             two.iter().any(|v| v.abs() > 1e-3),
-            "an answer that is not all zero"
+            "an output that is not all zero"
         );
         assert_close(&format!("{z}x{y}x{x} by {scale:?}"), one, &two, 1e-5);
     }

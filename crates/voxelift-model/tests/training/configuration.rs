@@ -76,7 +76,7 @@ fn the_resolved_configuration_reads_back_as_itself() {
 }
 
 #[test]
-fn a_person_in_two_roles_is_refused() {
+fn a_subject_in_two_roles_is_refused() {
     let config = tiny(&["data.validation=[\"phantom:12\"]"]);
     let message = prepare(&config, &mut |_| {}).unwrap_err().to_string();
     assert!(

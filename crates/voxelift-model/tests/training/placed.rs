@@ -136,19 +136,19 @@ fn an_untrained_network_leaves_the_placed_scan_as_it_is() {
     let extent = [41, 35, 33];
     let spacing = scan.geometry().spacing_mm();
     let options = UpscaleOptions::default();
-    let answer = resolver
+    let output = resolver
         .onto(&scan, extent, spacing, &options, &mut |_, _| {})
-        .expect("an answer");
+        .expect("an output");
     let wanted = place(&scan, extent);
-    assert_eq!(answer.geometry(), wanted.geometry());
+    assert_eq!(output.geometry(), wanted.geometry());
     let largest = wanted.data().iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-    for (a, b) in answer.data().iter().zip(wanted.data()) {
+    for (a, b) in output.data().iter().zip(wanted.data()) {
         assert!((a - b).abs() < 1e-5 * largest, "{a} {b}");
     }
     // Mirrored and back it is the same.
     let mirrored = resolver
         .member_onto(&scan, extent, spacing, None, 5, &mut |_, _| {})
-        .expect("an answer");
+        .expect("an output");
     assert!(
         mirrored
             .data()
@@ -189,7 +189,7 @@ fn a_network_of_a_fixed_scale_is_fitted_to_the_grid_that_is_asked_for() {
         let options = UpscaleOptions::default();
         resolver
             .onto(&scan, extent, resolved, &options, &mut |_, _| {})
-            .expect("an answer")
+            .expect("an output")
     };
     let own = onto([48, 44, 40], [4.0; 3]);
     assert_eq!(onto([36, 44, 30], [4.0; 3]), kspace::truncate(&own, [36, 44, 30]));
@@ -201,7 +201,7 @@ fn a_network_of_a_fixed_scale_is_fitted_to_the_grid_that_is_asked_for() {
     let held = kspace::truncate(&scan, [24, 22, 10]);
     let made = resolver
         .upscale(&held, &UpscaleOptions::default(), &mut |_, _| {})
-        .expect("an answer");
+        .expect("an output");
     assert_eq!(onto([48, 44, 20], [4.0, 4.0, 8.0]), made);
 }
 

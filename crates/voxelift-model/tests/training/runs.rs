@@ -153,7 +153,7 @@ fn the_exported_model_alone_super_resolves() {
     };
     let sr = resolver
         .upscale(&lr, &options, &mut |done, total| heard.push((done, total)))
-        .expect("an answer");
+        .expect("an output");
     assert_eq!(sr.extent(), [38, 44, 34]);
     assert_eq!(heard.last(), Some(&(12, 12)));
     // Twice the voxels over the same field of view.

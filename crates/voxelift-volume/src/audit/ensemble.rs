@@ -60,7 +60,7 @@ pub struct EnsembleAgreement {
     pub cycles_per_mm: Vec<f64>,
     /// The members' mean energy on each shell, in units of their whole energy.
     pub energy: Vec<f64>,
-    /// Their agreement on each shell; `null` where there is no energy to speak of.
+    /// Their agreement on each shell; `null` where there is hardly any energy.
     pub agreement: Vec<Option<f64>>,
     /// The lowest Nyquist frequency of the scan's axes: shells beyond it are in part not measured.
     pub lr_nyquist_cycles_per_mm: f64,
@@ -79,7 +79,7 @@ pub struct EnsembleAgreement {
 pub struct BeyondNyquist {
     /// The members' mean energy there, in units of their whole energy.
     pub energy: f64,
-    /// Their agreement there; `null` where there is no energy to speak of.
+    /// Their agreement there; `null` where there is hardly any energy.
     pub agreement: Option<f64>,
     /// The energy there that they do not share, in units of their whole energy.
     pub disagreeing_energy: f64,

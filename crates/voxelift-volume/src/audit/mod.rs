@@ -1,6 +1,6 @@
-//! Floor 5 · Audit of one super-resolved scan: what of it was measured, what was added, and how sure the model is of that.
+//! Layer 5 · Audit of one super-resolved scan: what of it was measured, what was added, and how sure the model is of that.
 //!
-//! No truth is needed, and none is replaced: what the members of an ensemble agree on may still not be there.
+//! No reference is needed, and none is replaced: what the members of an ensemble agree on may still not be there.
 
 mod ensemble;
 
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::metrics::data_consistency;
 use crate::volume::Volume;
 
-/// How far the image, brought down again by an operator, is from the scan that it was made from: `||A(x) - y|| / ||y||`.
+/// How far the image, degraded again by an operator, is from the scan that it was made from: `||A(x) - y|| / ||y||`.
 ///
 /// For k-space truncation over the frequencies that both hold ([`data_consistency`]), for other operators over the
 /// voxels of the scan.

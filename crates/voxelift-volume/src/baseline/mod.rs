@@ -1,4 +1,4 @@
-//! Floor 4 · The baselines: ways to a finer volume that need no training, which every method has to beat.
+//! Layer 4 · The baselines: ways to a finer volume that need no training, which every method has to beat.
 
 mod smoothed;
 
@@ -68,7 +68,7 @@ impl Baseline {
     }
 
     /// As [`Baseline::apply`], then under the Gaussian that brings it nearest to the reference: what smoothing could do at
-    /// best, which nobody without the reference can choose.
+    /// best, which cannot be chosen without the reference.
     ///
     /// # Errors
     /// When the reference has no contrast.

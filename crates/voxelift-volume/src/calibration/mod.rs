@@ -1,7 +1,7 @@
-//! Floor 4 · Which known operator makes HR scans look like LR ones, by their spectra.
+//! Layer 4 · Which known operator makes HR scans look like LR ones, by their spectra.
 //!
 //! Heads differ, their mean spectra hardly do: the operator whose output has the LR scans' mean log power along
-//! each axis is the one that made them, or near it, although nobody was scanned twice.
+//! each axis is the one that made them, or near it, although no subject was scanned twice.
 
 mod family;
 mod spectrum;
@@ -65,7 +65,7 @@ impl Calibration {
 impl fmt::Display for Calibration {
     /// One line for logs and a model's card.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = |f: &mut fmt::Formatter<'_>, c: &Candidate| {
+        let write_candidate = |f: &mut fmt::Formatter<'_>, c: &Candidate| {
             let noise = if c.noise > 0.0 {
                 format!(", noise {}", c.noise)
             } else {
@@ -73,17 +73,17 @@ impl fmt::Display for Calibration {
             };
             write!(f, "{}{noise} (misfit {:.3})", c.operator, c.misfit)
         };
-        told(f, &self.best)?;
+        write_candidate(f, &self.best)?;
         let others = self.ranked.iter().filter(|c| **c != self.best).take(3);
         for (i, other) in others.enumerate() {
             f.write_str(if i == 0 { "; then " } else { ", " })?;
-            told(f, other)?;
+            write_candidate(f, other)?;
         }
         Ok(())
     }
 }
 
-/// Finds the operator that turns scans like `hr` into scans like `lr`: no person needs to be in both.
+/// Finds the operator that turns scans like `hr` into scans like `lr`: no subject needs to be in both.
 ///
 /// Every candidate is simulated on the HR scans, aliasing included, and its mean log power along each axis
 /// (Hann taper, 24 bands up to the LR Nyquist frequency, intensities over the foreground's 99.5th percentile)
@@ -103,7 +103,7 @@ pub fn calibrate(hr: &[Volume], lr: &[Volume], scale: Scale) -> Result<Calibrati
         ));
     };
     let directions = first.geometry().canonical_axes().map(|(world, _)| world);
-    let mut heads = Vec::new();
+    let mut hr_scans = Vec::new();
     for volume in hr.iter().take(MOST_HR) {
         let own = volume.geometry().canonical_axes().map(|(world, _)| world);
         if own != directions {
@@ -114,15 +114,19 @@ pub fn calibrate(hr: &[Volume], lr: &[Volume], scale: Scale) -> Result<Calibrati
                 "one storage order for all",
             ));
         }
-        heads.push(cropped(volume, scale)?);
+        hr_scans.push(cropped(volume, scale)?);
     }
     let lr = &lr[..lr.len().min(MOST_LR)];
     let target = mean_log(&lr.par_iter().map(Powers::of).collect::<Result<Vec<_>>>()?, 0.0);
-    let search = Search { heads, scale, target };
+    let search = Search {
+        hr: hr_scans,
+        scale,
+        target,
+    };
 
     let fits = family::isotropic()
         .into_par_iter()
-        .map(|operator| search.fit(operator.into(), &search.heads))
+        .map(|operator| search.fit(operator.into(), &search.hr))
         .collect::<Result<Vec<_>>>()?;
     // One noise level for all operators: each with its own, a wrong one would make up for what it lacks.
     let level = noise_level(&fits);
@@ -157,7 +161,7 @@ pub fn calibrate(hr: &[Volume], lr: &[Volume], scale: Scale) -> Result<Calibrati
 
 /// HR scans and what they are compared with.
 struct Search {
-    heads: Vec<Volume>,
+    hr: Vec<Volume>,
     scale: Scale,
     target: [[f64; BANDS]; 3],
 }
@@ -167,8 +171,8 @@ impl Search {
     fn fit(&self, operator: Operators, volumes: &[Volume]) -> Result<Fit> {
         let powers = volumes
             .iter()
-            .zip(&self.heads)
-            .map(|(volume, head)| Powers::of(&operator.apply(volume, self.scale.down(head.extent()))))
+            .zip(&self.hr)
+            .map(|(volume, scan)| Powers::of(&operator.apply(volume, self.scale.down(scan.extent()))))
             .collect::<Result<Vec<_>>>()?;
         let misfit = NOISE_LEVELS.map(|noise| {
             let mean = mean_log(&powers, noise);
@@ -188,14 +192,14 @@ impl Search {
         let axes: Vec<usize> = (0..3).filter(|&a| self.scale.0[a] > 1).collect();
         let mut unchanged = 0;
         for &axis in axes.iter().cycle().take(2 * axes.len()) {
-            // The other axes are brought down once; candidates then differ along this one only.
+            // The other axes are degraded once; candidates then differ along this one only.
             let partly: Vec<Volume> = self
-                .heads
+                .hr
                 .iter()
-                .map(|head| {
-                    let mut extent = self.scale.down(head.extent());
-                    extent[axis] = head.extent()[axis];
-                    best.operator.apply(head, extent)
+                .map(|scan| {
+                    let mut extent = self.scale.down(scan.extent());
+                    extent[axis] = scan.extent()[axis];
+                    best.operator.apply(scan, extent)
                 })
                 .collect();
             let tried = family::along_an_axis()

@@ -59,7 +59,7 @@ fn real(numbers: &[u32]) -> Option<Vec<Volume>> {
 }
 
 #[test]
-fn the_operator_of_other_peoples_scans_is_found() {
+fn the_operator_of_other_subjects_scans_is_found() {
     let (Some(hr), Some(others)) = (real(&[1107, 1011, 1025]), real(&[1001, 1006, 1018, 1010])) else {
         // Nothing to test with.
         return;

@@ -1,4 +1,4 @@
-//! Floor 3 · Subject -> role: a person belongs to one role only, however many scans there are.
+//! Layer 3 · Subject -> role: a subject belongs to one role only, however many scans there are.
 
 mod subject;
 
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What a person's scans are used for.
+/// What a subject's scans are used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -38,7 +38,7 @@ impl fmt::Display for Role {
 /// One file of a cohort.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan {
-    /// The person, under the first of the names that the person goes by.
+    /// The subject, under the first of the names that the subject goes by.
     pub subject: String,
     /// What it is used for.
     pub role: Role,
@@ -46,46 +46,46 @@ pub struct Scan {
     pub path: PathBuf,
 }
 
-/// Who is used for what.
+/// The scans of a study and their roles.
 ///
-/// An unpaired method that has seen a test person's scan, or one person in both of its domains, measures
-/// something else than it says: such a cohort cannot be built.
+/// An unpaired method that has seen a test subject's scan, or one subject in both of its domains, measures
+/// something other than it claims: such a cohort cannot be built.
 #[derive(Clone, Debug, Default)]
 pub struct Cohort {
     scans: Vec<Scan>,
-    /// Other names of a person -> the first name.
+    /// Other names of a subject -> the first name.
     first_names: BTreeMap<String, String>,
 }
 
 impl Cohort {
-    /// Nobody yet.
+    /// A cohort without scans.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Declares names that mean one person, as `1003+1023`; a single name declares nothing.
+    /// Declares names that mean one subject, as `1003+1023`; a single name declares nothing.
     ///
     /// # Errors
     /// An empty name, or names whose scans are already in two roles.
-    pub fn same_person(&mut self, names: &str) -> Result<()> {
+    pub fn same_subject(&mut self, names: &str) -> Result<()> {
         let names: Vec<&str> = names.split('+').map(str::trim).collect();
         if names.iter().any(|n| n.is_empty()) {
             return Err(VolumeError::argument(
-                "same person",
+                "same subject",
                 names.join("+"),
                 "give names joined by +, as 1003+1023",
             ));
         }
-        let first = self.person(names[0]);
+        let first = self.subject(names[0]);
         let others: Vec<String> = names[1..]
             .iter()
-            .map(|n| self.person(n))
+            .map(|n| self.subject(n))
             .filter(|n| *n != first)
             .collect();
-        let role_of = |person: &str| self.scans.iter().find(|s| s.subject == person);
-        if let Some(known) = role_of(&first).or_else(|| others.iter().find_map(|o| role_of(o))) {
+        let role_of = |subject: &str| self.scans.iter().find(|s| s.subject == subject);
+        if let Some(earlier) = role_of(&first).or_else(|| others.iter().find_map(|o| role_of(o))) {
             for other in others.iter().filter_map(|o| role_of(o)) {
-                check_roles(known, other)?;
+                check_roles(earlier, other)?;
             }
         }
         for other in &others {
@@ -100,24 +100,24 @@ impl Cohort {
         Ok(())
     }
 
-    /// Gives a person's scan a role.
+    /// Gives a subject's scan a role.
     ///
     /// # Errors
-    /// When the person, under any declared name, has another role.
+    /// When the subject, under any declared name, has another role.
     pub fn add(&mut self, subject: &str, role: Role, path: impl Into<PathBuf>) -> Result<()> {
         let scan = Scan {
-            subject: self.person(subject),
+            subject: self.subject(subject),
             role,
             path: path.into(),
         };
-        if let Some(known) = self.scans.iter().find(|s| s.subject == scan.subject) {
-            check_roles(known, &scan)?;
+        if let Some(earlier) = self.scans.iter().find(|s| s.subject == scan.subject) {
+            check_roles(earlier, &scan)?;
         }
         self.scans.push(scan);
         Ok(())
     }
 
-    /// Gives a file a role, the person taken from its name ([`subject_of`]).
+    /// Gives a file a role, the subject taken from its name ([`subject_of`]).
     ///
     /// # Errors
     /// Those of [`Cohort::add`].
@@ -130,41 +130,42 @@ impl Cohort {
         self.scans.iter().filter(move |s| s.role == role)
     }
 
-    /// The people of a role, each once, in the order in which they were added.
-    pub fn people(&self, role: Role) -> Vec<&str> {
-        let mut people: Vec<&str> = Vec::new();
+    /// The subjects of a role, each once, in the order in which they were added.
+    pub fn subjects(&self, role: Role) -> Vec<&str> {
+        let mut subjects: Vec<&str> = Vec::new();
         for scan in self.scans(role) {
-            if !people.contains(&scan.subject.as_str()) {
-                people.push(&scan.subject);
+            if !subjects.contains(&scan.subject.as_str()) {
+                subjects.push(&scan.subject);
             }
         }
-        people
+        subjects
     }
 
-    /// Keeps only a share of a role's people (all scans of each): the first ones, see [`fraction`].
+    /// Keeps only a share of a role's subjects (all scans of each): the first ones, see [`fraction`].
     ///
     /// # Errors
     /// Those of [`fraction`].
     pub fn keep_fraction(&mut self, role: Role, share: f64) -> Result<()> {
-        let people = self.people(role);
-        let kept: Vec<String> = fraction(&people, share)?
+        let subjects = self.subjects(role);
+        let chosen: Vec<String> = fraction(&subjects, share)?
             .iter()
             .map(|p| (*p).to_owned())
             .collect();
-        self.scans.retain(|s| s.role != role || kept.contains(&s.subject));
+        self.scans
+            .retain(|s| s.role != role || chosen.contains(&s.subject));
         Ok(())
     }
 
-    /// Gives all scans of the last person of a role another role; nothing where nobody has it.
+    /// Gives all scans of the last subject of a role another role; nothing where no subject has it.
     pub fn reassign_last(&mut self, from: Role, to: Role) {
-        let Some(last) = self.people(from).last().map(|person| (*person).to_owned()) else {
+        let Some(last) = self.subjects(from).last().map(|subject| (*subject).to_owned()) else {
             return;
         };
         let of_last = self.scans.iter_mut().filter(|scan| scan.subject == last);
         of_last.for_each(|scan| scan.role = to);
     }
 
-    fn person(&self, name: &str) -> String {
+    fn subject(&self, name: &str) -> String {
         self.first_names
             .get(name)
             .cloned()
@@ -176,16 +177,16 @@ fn check_roles(first: &Scan, second: &Scan) -> Result<()> {
     if first.role == second.role {
         return Ok(());
     }
-    let told = |s: &Scan| format!("{} ({})", s.role, s.path.display());
+    let place = |s: &Scan| format!("{} ({})", s.role, s.path.display());
     Err(VolumeError::SubjectInTwoRoles {
         subject: first.subject.clone(),
-        first: told(first),
-        second: told(second),
+        first: place(first),
+        second: place(second),
     })
 }
 
 /// The first `share` of an ordered pool, rounded, but at least one: the pools of smaller shares lie within those
-/// of larger ones, so that a comparison over shares adds people and never exchanges them.
+/// of larger ones, so that a comparison over shares adds subjects and never exchanges them.
 ///
 /// # Errors
 /// A share outside `(0, 1]`, or an empty pool.
@@ -213,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_person_in_two_roles_is_refused_with_both_files() {
+    fn a_subject_in_two_roles_is_refused_with_both_files() {
         let mut cohort = Cohort::new();
         cohort
             .add_file(Role::Hr, Path::new("a/oasis-1003_T1w.nii.gz"))
@@ -228,23 +229,23 @@ mod tests {
         assert_eq!(
             wrong,
             "subject oasis-1003 is in two roles: hr (a/oasis-1003_T1w.nii.gz) and test \
-             (b/oasis-1003_T1w.nii.gz); a person belongs to one role only; where two data sets number their subjects alike, give the \
+             (b/oasis-1003_T1w.nii.gz); a subject belongs to one role only; where two data sets number their subjects alike, give the \
              files of one of them other names"
         );
-        assert_eq!(cohort.people(Role::Hr), ["oasis-1003"]);
+        assert_eq!(cohort.subjects(Role::Hr), ["oasis-1003"]);
         assert_eq!(cohort.scans(Role::Test).count(), 0);
     }
 
     #[test]
-    fn one_person_under_two_names_has_one_role() {
+    fn one_subject_under_two_names_has_one_role() {
         let mut cohort = Cohort::new();
-        cohort.same_person("1003+1023").unwrap();
-        cohort.same_person("1023 + 1043").unwrap();
+        cohort.same_subject("1003+1023").unwrap();
+        cohort.same_subject("1023 + 1043").unwrap();
         cohort.add("1043", Role::Test, "a").unwrap();
         cohort.add("1003", Role::Test, "b").unwrap();
-        assert_eq!(cohort.people(Role::Test), ["1003"]);
+        assert_eq!(cohort.subjects(Role::Test), ["1003"]);
         assert!(cohort.add("1023", Role::Hr, "c").is_err());
-        assert!(cohort.same_person("1003+").is_err());
+        assert!(cohort.same_subject("1003+").is_err());
     }
 
     #[test]
@@ -253,10 +254,10 @@ mod tests {
         cohort.add("a", Role::Hr, "1").unwrap();
         cohort.add("b", Role::Lr, "2").unwrap();
         cohort.add("c", Role::Lr, "3").unwrap();
-        assert!(cohort.same_person("a+b").is_err());
-        assert!(cohort.same_person("d+a+c").is_err());
-        cohort.same_person("b+c").unwrap();
-        assert_eq!(cohort.people(Role::Lr), ["b"]);
+        assert!(cohort.same_subject("a+b").is_err());
+        assert!(cohort.same_subject("d+a+c").is_err());
+        cohort.same_subject("b+c").unwrap();
+        assert_eq!(cohort.subjects(Role::Lr), ["b"]);
     }
 
     #[test]
@@ -273,18 +274,18 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_counts_people_not_scans() {
+    fn a_fraction_counts_subjects_not_scans() {
         let mut cohort = Cohort::new();
         for (subject, path) in [("a", "a1"), ("a", "a2"), ("b", "b1"), ("c", "c1"), ("d", "d1")] {
             cohort.add(subject, Role::Hr, path).unwrap();
         }
         cohort.add("e", Role::Lr, "e1").unwrap();
         cohort.keep_fraction(Role::Hr, 0.5).unwrap();
-        let kept: Vec<_> = cohort
+        let chosen: Vec<_> = cohort
             .scans(Role::Hr)
             .map(|s| s.path.display().to_string())
             .collect();
-        assert_eq!(kept, ["a1", "a2", "b1"]);
-        assert_eq!(cohort.people(Role::Lr), ["e"]);
+        assert_eq!(chosen, ["a1", "a2", "b1"]);
+        assert_eq!(cohort.subjects(Role::Lr), ["e"]);
     }
 }

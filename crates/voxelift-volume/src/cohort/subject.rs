@@ -1,4 +1,4 @@
-//! Which person a file shows, from its name.
+//! Which subject a file shows, from its name.
 
 use std::path::Path;
 

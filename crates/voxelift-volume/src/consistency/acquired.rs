@@ -73,12 +73,12 @@ pub enum Dimensions {
     Three,
 }
 
-/// What made a scan, and why that is believed.
+/// What made a scan, and where that is known from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Acquisition {
     /// The operator along each axis.
     pub operators: Operators,
-    /// In words, to stand behind the operators.
+    /// Where the operators are known from, in words.
     pub because: String,
 }
 
@@ -111,7 +111,7 @@ impl Acquired {
                     let axis = thick_axis(&spacing)?;
                     let because = format!(
                         "voxels of {} mm along {}: slices as thick",
-                        said(spacing[axis]),
+                        rounded(spacing[axis]),
                         NAMES[axis]
                     );
                     Some(acquisition(slices(axis, Profile::Gaussian, 1.0), because))
@@ -144,8 +144,8 @@ impl Acquired {
 
 const NAMES: [&str; 3] = ["x", "y", "z"];
 
-/// Three decimals at most.
-fn said(mm: f64) -> f64 {
+/// Rounded to three decimals.
+fn rounded(mm: f64) -> f64 {
     (mm * 1000.0).round() / 1000.0
 }
 
@@ -185,10 +185,10 @@ impl Along {
                 let expected = format!(
                     "expected voxels of {} mm along one axis, the distance of the slices, but of {}, {}, {} mm {how_many} that \
                      long; give three operators as x/y/z",
-                    said(distance),
-                    said(spacing[0]),
-                    said(spacing[1]),
-                    said(spacing[2])
+                    rounded(distance),
+                    rounded(spacing[0]),
+                    rounded(spacing[1]),
+                    rounded(spacing[2])
                 );
                 Err(VolumeError::argument("acquired", self, expected))
             }
@@ -208,8 +208,8 @@ impl Along {
                 if gap_mm.is_some() && (distance - spacing).abs() > SAME_DISTANCE * spacing {
                     let expected = format!(
                         "thickness and gap are {} mm, but the slices are {} mm apart along {}",
-                        said(distance),
-                        said(spacing),
+                        rounded(distance),
+                        rounded(spacing),
                         NAMES[axis]
                     );
                     return Err(VolumeError::argument("acquired", self, expected));
@@ -224,7 +224,7 @@ impl Along {
         Operators::isotropic(operator).check().map_err(|_| {
             let expected = format!(
                 "expected 0.05 to 8 times the distance of the slices, {} mm along {}",
-                said(spacing),
+                rounded(spacing),
                 NAMES[axis]
             );
             VolumeError::argument("acquired", self, expected)
@@ -254,8 +254,8 @@ impl Protocol {
                 let share = (thickness / spacing[axis]).clamp(0.05, 8.0);
                 let because = format!(
                     "slices {} mm thick and {} mm apart along {}, says its protocol",
-                    said(thickness),
-                    said(spacing[axis]),
+                    rounded(thickness),
+                    rounded(spacing[axis]),
                     NAMES[axis]
                 );
                 Some(Acquisition {
@@ -388,7 +388,7 @@ mod tests {
             of("kspace/box/slice:box,3", [1.0, 1.0, 2.0]).unwrap(),
             "kspace/box/slice:box,1.5"
         );
-        for (text, spacing, said) in [
+        for (text, spacing, words) in [
             ("slice:gaussian,4", [2.0; 3], "several are"),
             ("slice:gaussian,4,1", [0.9, 0.9, 4.0], "none is"),
             (
@@ -399,7 +399,7 @@ mod tests {
             ("slice:box,90", [1.0, 1.0, 4.0], "0.05 to 8 times"),
         ] {
             let error = of(text, spacing).unwrap_err().to_string();
-            assert!(error.contains(said), "{text}: {error}");
+            assert!(error.contains(words), "{text}: {error}");
         }
         for wrong in [
             "",

@@ -13,7 +13,7 @@ const SQUARES: f64 = 70.0;
 /// The median of `|n|` for Gaussian n in units of sigma.
 const GAUSSIAN_MEDIAN: f64 = 0.674_489_750_196_082;
 
-/// Fewer differences than this have no median worth the name.
+/// Fewer differences than this are too few for a median.
 const FEWEST: usize = 500;
 
 /// More voxels than this from one term of a difference to the next are not looked at.

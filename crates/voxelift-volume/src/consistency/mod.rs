@@ -1,4 +1,4 @@
-//! Floor 4 · Data consistency: what a scan measured, put back into the image made from it.
+//! Layer 4 · Data consistency: what a scan measured, put back into the image made from it.
 //!
 //! A brings an image to the scan's grid as the scan was made: per axis a blur of transfer function h
 //! ([`Transfer`]) and a sampling at the scan's voxels, both on the field-of-view grid. Truncation of k-space is the h
@@ -165,7 +165,7 @@ pub fn measured(image: &Volume, extent: [usize; 3], operators: &Operators) -> Vo
 }
 
 /// What an image holds beyond the frequencies of a scan of `measured` voxels over its field of view: `x - A+ A x`,
-/// its part in the null space of truncation. Nothing in the scan speaks for or against it.
+/// its part in the null space of truncation. The scan holds no evidence for or against it.
 ///
 /// # Panics
 /// Unless `1 <= measured <= image.extent()` on each axis.

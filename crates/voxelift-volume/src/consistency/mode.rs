@@ -31,7 +31,7 @@ pub struct Agreement {
     pub residual_before: f64,
     /// The same of the image as it is now.
     pub residual_after: f64,
-    /// The scan's noise, where it had a say.
+    /// The scan's noise, where it was taken into account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseLevel>,
     /// The mean weight of what was put back: 1 is hard, 0 leaves the image as it is.

@@ -9,7 +9,7 @@ use crate::volume::Volume;
 /// Voxels around the foreground that belong to neither side: ringing and partial volume.
 const MARGIN: usize = 3;
 
-/// The share of background voxels that must be something else than 0 for the background to say anything.
+/// The least share of background voxels that are not 0 for the noise to be measured there.
 const ALIVE: f64 = 0.5;
 
 /// More negative background than this, and the scan is no magnitude image.
@@ -55,7 +55,7 @@ pub struct NoiseLevel {
     /// The expected power of noise in one bin of the scan's unnormalised spectrum, the same in every bin: the sum of its
     /// variance over all voxels, which for noise that does not depend on its neighbours is Parseval's.
     pub power: f64,
-    /// Whether the background said so, or only the foreground.
+    /// Whether it was measured in the background, or only in the foreground.
     pub from: NoiseSource,
 }
 

@@ -1,4 +1,4 @@
-//! Floor 3 · HR volume -> LR acquisition: steps in documented order.
+//! Layer 3 · HR volume -> LR acquisition: steps in documented order.
 
 mod effects;
 mod operator;
@@ -30,10 +30,10 @@ pub enum Grid {
 
 /// A simulated LR acquisition of an HR volume. Steps, in the order of an acquisition:
 ///
-/// 0. the head lies beside where the header says (`shift`): a fault, as a negative control,
+/// 0. the head does not lie where the header says (`shift`): a fault, as a negative control,
 /// 1. the receive field (`bias_field`) multiplies the head,
 /// 2. the head moves between lines of k-space (`motion`),
-/// 3. the operator brings it down to the LR grid, one operator per axis (thick slices are one of them),
+/// 3. the operator degrades it to the LR grid, one operator per axis (thick slices are one of them),
 /// 4. every n-th acquired line is weak (`ghosting`),
 /// 5. the magnitude is taken under noise (`noise`).
 ///
@@ -46,7 +46,7 @@ pub struct Degradation {
     pub operator: Operators,
     /// How many remain.
     pub grid: Grid,
-    /// By how many HR voxels along each axis the head lies beside where the header says; 0 for none. Half a voxel is the
+    /// By how many HR voxels along each axis the head lies away from where the header says; 0 for none. Half a voxel is the
     /// fault of mixed grid conventions, and shows whether a comparison would notice it.
     pub shift: f64,
     /// Standard deviation of the logarithm of the receive field; 0 for none.
@@ -110,7 +110,7 @@ impl Degradation {
         }
     }
 
-    /// The extent that is brought down to [`Degradation::lr_extent`]: that of the HR grid, up to a multiple of the scale.
+    /// The extent that is degraded to [`Degradation::lr_extent`]: that of the HR grid, up to a multiple of the scale.
     pub fn padded_extent(&self, hr: [usize; 3]) -> [usize; 3] {
         match self.grid {
             Grid::Scale(scale) => {

@@ -1,4 +1,4 @@
-//! How a scanner or a script brings a volume down to fewer voxels, axis by axis.
+//! How a scanner or a script reduces a volume to fewer voxels, axis by axis.
 
 use crate::error::{Result, VolumeError};
 use crate::kspace;
@@ -83,7 +83,7 @@ impl Operator {
         }
     }
 
-    /// Brings the axes whose extent shrinks down to `extent`.
+    /// Degrades the volume to `extent` along the axes whose extent shrinks.
     ///
     /// # Panics
     /// Unless `1 <= extent <= volume.extent()` on each axis.

@@ -25,7 +25,7 @@ impl Operators {
         self.0 == [Operator::KSpace; 3]
     }
 
-    /// Brings a volume down to `extent` over the same field of view.
+    /// Degrades a volume to `extent` voxels over the same field of view.
     ///
     /// # Panics
     /// Unless `1 <= extent <= volume.extent()` on each axis.

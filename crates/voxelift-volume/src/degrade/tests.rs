@@ -44,7 +44,7 @@ fn a_configuration_is_read_checked_and_written_back() {
         read.to_string(),
         "kspace/kspace/slice:box,0.8, scale 2,2,4, 2 motions of 1 mm and 1 degrees, noise 0.03"
     );
-    for (wrong, said) in [
+    for (wrong, words) in [
         (r#"{"operater":"kspace"}"#, "operater"),
         (r#"{"operator":"sinc"}"#, "sinc"),
         (r#"{"operator":3}"#, "operator"),
@@ -57,7 +57,7 @@ fn a_configuration_is_read_checked_and_written_back() {
         (r#"{"ghosting":{"ghosts":1}}"#, "ghosts"),
     ] {
         let error = parse(wrong).unwrap_err().to_string();
-        assert!(error.contains(said), "{wrong}: {error}");
+        assert!(error.contains(words), "{wrong}: {error}");
     }
 }
 
@@ -154,12 +154,12 @@ fn a_shift_moves_the_head_and_not_the_grid() {
         shift: 0.5,
         ..Degradation::default()
     };
-    let (shifted, kept) = (
+    let (shifted, unshifted) = (
         half.apply(&hr, 0).unwrap(),
         Degradation::default().apply(&hr, 0).unwrap(),
     );
-    assert_eq!(shifted.geometry(), kept.geometry());
-    assert!(difference(&shifted, &kept) > 0.05);
+    assert_eq!(shifted.geometry(), unshifted.geometry());
+    assert!(difference(&shifted, &unshifted) > 0.05);
     assert_eq!(half.to_string(), "kspace, scale 2, shifted by 0.5 voxels");
     assert_eq!(parse(&serde_json::to_string(&half).unwrap()).unwrap(), half);
     let back = effects::shifted(&effects::shifted(&smooth([12, 10, 8]), 0.5), -0.5);

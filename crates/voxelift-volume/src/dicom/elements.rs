@@ -126,8 +126,8 @@ impl Elements {
         while meta.group() == Some(0x0002) {
             let head = meta.head()?;
             let value = meta.value(&head)?;
-            let kept = elements.bytes[value].to_vec();
-            elements.values.insert(head.tag, kept);
+            let bytes = elements.bytes[value].to_vec();
+            elements.values.insert(head.tag, bytes);
             at = meta.at;
         }
         elements.syntax = elements.text(SYNTAX).unwrap_or_default();
@@ -183,8 +183,8 @@ impl Elements {
             }
             let value = walk.value(&head)?;
             if value.len() <= MOST_VALUE {
-                let kept = walk.bytes[value].to_vec();
-                elements.values.insert(head.tag, kept);
+                let bytes = walk.bytes[value].to_vec();
+                elements.values.insert(head.tag, bytes);
             }
         }
         Ok(elements)

@@ -1,9 +1,9 @@
-//! Floor 3 · A classic DICOM MR series, one image a file in one folder: read only.
+//! Layer 3 · A classic DICOM MR series, one image a file in one folder: read only.
 //!
-//! A file is taken for hostile: its elements are walked by our own reader (`elements`), which believes no length before it has
-//! seen the bytes, and voxels are decoded by our own code but for JPEG, whose decoder is asked once its size is known.
+//! Every file is treated as hostile: its elements are read by our own reader (`elements`), which checks each length against the
+//! bytes that are there, and voxels are decoded by our own code but for JPEG, whose decoder is called once the size of the image is known.
 //!
-//! Only what places and scales the voxels is taken from a file. Nothing that names a person, a place or a time is kept:
+//! Only what places and scales the voxels is taken from a file. Nothing that names a person, a place or a time is stored:
 //! the header is a new one.
 
 mod elements;
@@ -78,7 +78,7 @@ impl FrameSource for SeriesFrames {
     }
 }
 
-/// Refuses volumes that are told apart by nothing but the numbers of their images and show the same: a series exported twice.
+/// Refuses volumes that differ in nothing but the numbers of their images: a series that was exported twice.
 ///
 /// # Errors
 /// Naming both images; what one of them cannot be read for.

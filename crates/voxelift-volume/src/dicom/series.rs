@@ -30,7 +30,7 @@ pub(super) struct Series {
     pub repetition_s: Option<f64>,
     /// Whether nothing but the numbers of the images tells the volumes apart.
     pub by_number_alone: bool,
-    /// What is worth telling.
+    /// Warnings about the series.
     pub warnings: Vec<String>,
 }
 
@@ -295,7 +295,7 @@ fn matches(slice: &Slice, first: &Slice) -> Result<()> {
             format!("{:?}", size(first)),
         ))
     } else if slice.patient != first.patient {
-        // Neither of the two is said: a message goes into logs.
+        // Neither of the two is named: a message goes into logs.
         Some(("PatientID", "another".to_owned(), "the same person".to_owned()))
     } else if apart(&slice.spacing_mm, &first.spacing_mm, 1e-4) {
         Some((

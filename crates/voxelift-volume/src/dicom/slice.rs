@@ -45,7 +45,7 @@ const MOST_RESCALED: f64 = 1e28;
 /// More than any compression that is read can shrink voxels (deflate: 258 bytes to two bits).
 const MAX_RATIO: u64 = 1032;
 
-/// By what the volumes at one place are told apart, in this order, before the number of an image.
+/// By what the volumes at one place are distinguished, in this order, before the number of an image.
 pub(super) const SEPARATORS: [&str; 7] = [
     "EchoTime",
     "EchoNumbers",
@@ -75,7 +75,7 @@ pub(super) struct Slice {
     pub path: PathBuf,
     /// Which series it belongs to; compared, never kept.
     pub series: String,
-    /// Whom it shows, by the archive's number; compared, never kept and never said.
+    /// Whom it shows, by the archive's number; compared, never stored and never named.
     pub patient: String,
     /// Which image it is; compared, never kept.
     pub instance: String,

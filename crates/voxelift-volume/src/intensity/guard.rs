@@ -6,7 +6,7 @@ use crate::volume::Volume;
 /// How far beyond the input's range an output may go, in widths of that range: the sinc overshoots an edge by a fifth along each axis.
 const REACH: f64 = 1.0;
 
-/// From here on, in the same widths, an output is no picture of its input.
+/// From here on, in the same widths, an output cannot come from its input.
 const ABSURD: f64 = 10.0;
 
 /// How an output's range lies beside its input's.

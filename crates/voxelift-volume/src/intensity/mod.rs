@@ -1,4 +1,4 @@
-//! Floor 2 · What a scan's zero, scale and foreground are: normalisation with an exact inverse; the range of an output.
+//! Layer 2 · What a scan's zero, scale and foreground are: normalisation with an exact inverse; the range of an output.
 
 mod background;
 mod guard;
@@ -138,8 +138,8 @@ impl Normalization {
         })
     }
 
-    /// The same in words.
-    pub fn spikes_told(&self, volume: &Volume) -> Option<String> {
+    /// The spikes of [`Normalization::spikes`] in a sentence.
+    pub fn spikes_in_words(&self, volume: &Volume) -> Option<String> {
         let (count, farthest) = self.spikes(volume)?;
         Some(match count {
             1 => format!(
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn hot_voxels_change_nothing_and_are_told() {
+    fn hot_voxels_change_nothing_and_are_reported() {
         let plain = Normalization::of(&volume(ball(0.02))).unwrap();
         for spike in [1e5, 1e9, 3e38, -1e5] {
             let mut data = ball(0.02);
@@ -351,11 +351,11 @@ mod tests {
 
     #[test]
     fn images_without_contrast_are_refused_with_their_value() {
-        for (value, said) in [(0.0, "0 everywhere"), (7.0, "7 everywhere")] {
+        for (value, words) in [(0.0, "0 everywhere"), (7.0, "7 everywhere")] {
             let error = Normalization::of(&volume(vec![value; 64]))
                 .unwrap_err()
                 .to_string();
-            assert!(error.contains(said), "{error}");
+            assert!(error.contains(words), "{error}");
         }
         let negative = volume((0..100).map(|i| if i < 50 { 0.0 } else { -(i as f32) }).collect());
         assert!(

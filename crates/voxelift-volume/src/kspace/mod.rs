@@ -1,4 +1,4 @@
-//! Floor 2 · Discrete Fourier transform, truncation and zero-filling on the field-of-view grid.
+//! Layer 2 · Discrete Fourier transform, truncation and zero-filling on the field-of-view grid.
 //!
 //! Truncation to the central frequencies is what a scanner does that acquires fewer of them, and zero-filling
 //! is what it does to show the result on a finer grid. Both keep the field of view (the outer edges of the

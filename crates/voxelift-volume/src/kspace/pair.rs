@@ -7,8 +7,8 @@ use super::spectrum::transformed;
 use crate::volume::Volume;
 
 /// The three-dimensional discrete Fourier transforms of two volumes on one grid, as [`Spectrum`](super::Spectrum)
-/// defines them, in half the time and memory of two: one volume travels as the other's imaginary part, and the
-/// symmetry of real signals takes them apart again.
+/// defines them, in half the time and memory of two: one volume is transformed as the other's imaginary part, and
+/// the symmetry of real signals separates them again.
 pub struct SpectrumPair {
     extent: [usize; 3],
     data: Vec<Complex<f64>>,

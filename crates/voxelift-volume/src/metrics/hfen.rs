@@ -86,8 +86,8 @@ fn mirrored(i: usize, n: usize) -> usize {
     window::mirrored(i as isize - RADIUS as isize, n)
 }
 
-/// One worker's room: a plane smoothed or bent along z, and one row of it treated along y. What is bent along one
-/// axis is smoothed along the others, so the two kinds that are bent already or not yet travel side by side.
+/// The buffers of one worker: a plane smoothed or bent along z, and one row of it treated along y. What is bent along one
+/// axis is smoothed along the others, so the two kinds that are bent already or not yet are stored side by side.
 struct Planes {
     nx: usize,
     ny: usize,

@@ -1,6 +1,6 @@
-//! Floor 3 · Scores, one file a family.
+//! Layer 3 · Scores, one file a family.
 //!
-//! [`evaluate`] computes them all; the families can be had one by one on a [`Pair`]. Everything is summed in f64 and
+//! [`evaluate`] computes them all; the families can be computed one by one on a [`Pair`]. Everything is summed in f64 and
 //! in a fixed order, so the numbers do not depend on the number of threads.
 
 mod evaluate;
@@ -34,7 +34,7 @@ pub use spectral::{
     BeyondNyquist, ShellCorrelation, check_field_of_view, data_consistency, shell_correlation,
 };
 pub use statistics::{
-    BOOTSTRAP_SEED, PairedDifference, Summary, by_person, crossed_interval, paired, summarize,
+    BOOTSTRAP_SEED, PairedDifference, Summary, by_subject, crossed_interval, paired, summarize,
 };
 pub use structure::{Structure, ssim, ssim_map, ssim_slice, structure};
 pub(crate) use taper::Taper;

@@ -30,7 +30,7 @@ impl Direction {
     }
 }
 
-/// What a number says of an image, or of a set of images. A new one is added here, and its value to [`RegionScores`].
+/// A score of an image, or of a set of images. A new one is added here, and its value to [`RegionScores`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Score {
     /// [`RegionScores::psnr_db`].
@@ -95,7 +95,7 @@ impl Score {
     /// Scores of the images of one method against the references as two sets.
     pub const OF_SETS: [Self; 2] = [Self::SlicedWasserstein, Self::LogPowerL1];
 
-    /// The scores that a gain is told of, and that are listed for each subject.
+    /// The scores whose gains are reported, and that are listed for each subject.
     pub const GAINS: [Self; 4] = [Self::Psnr, Self::Ssim, Self::HaarPsi, Self::GainBeyondNyquist];
 
     fn description(self) -> Description {
@@ -146,7 +146,7 @@ impl Score {
         self.description().2
     }
 
-    /// Digits behind the point that mean something.
+    /// Significant digits behind the point.
     pub fn digits(self) -> usize {
         self.description().3
     }
@@ -185,7 +185,7 @@ impl Score {
         value.filter(|value| value.is_finite())
     }
 
-    /// A value in words, with the digits that mean something.
+    /// A value in words, with its significant digits.
     pub fn format(self, value: Option<f64>) -> String {
         let Some(value) = value else {
             return "none".to_owned();

@@ -148,13 +148,13 @@ pub(super) fn shell_correlation_of(
         let image = of(pair.image());
         let mut out = ShellCorrelation::of_curve(image.curve());
         if let Some(zero_filled) = &zero_filled {
-            let floor = of(zero_filled).mean_correlation();
+            let baseline = of(zero_filled).mean_correlation();
             let correlation = image.mean_correlation();
             let (reference, energy, unexplained) = image.energies();
             out.beyond_nyquist = Some(BeyondNyquist {
-                gain: correlation - floor,
+                gain: correlation - baseline,
                 correlation,
-                zero_fill_correlation: floor,
+                zero_fill_correlation: baseline,
                 hallucination_index: unexplained / reference,
                 energy: energy / reference,
                 frequencies: image.frequencies_outside(),

@@ -1,8 +1,8 @@
-//! Statistics over people: what a column of scores says, and whether two methods differ.
+//! Statistics over subjects: what a column of scores says, and whether two methods differ.
 //!
-//! A person counts once: [`by_person`] averages the scans of each before anything else is done. The interval is a
-//! percentile bootstrap over people with a fixed seed. The paired test is Wilcoxon's signed-rank test with its exact
-//! distribution under the null hypothesis, ties included, and only from six people on: with fewer no result could fall
+//! A subject counts once: [`by_subject`] averages the scans of each before anything else is done. The interval is a
+//! percentile bootstrap over subjects with a fixed seed. The paired test is Wilcoxon's signed-rank test with its exact
+//! distribution under the null hypothesis, ties included, and only from six subjects on: with fewer no result could fall
 //! below 0.05.
 //!
 //! Source: Efron, Tibshirani, *An Introduction to the Bootstrap*, 1993; Wilcoxon, *Biometrics Bulletin* 1945. Checked
@@ -22,75 +22,75 @@ const RESAMPLES: usize = 10_000;
 /// The interval covers 95 %.
 const TAIL: f64 = 0.025;
 
-/// Fewest people behind a Wilcoxon test.
-const MIN_PEOPLE: usize = 6;
+/// Fewest subjects behind a Wilcoxon test.
+const MIN_SUBJECTS: usize = 6;
 
-/// What a score is over a group of people.
+/// What a score is over a group of subjects.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// How many people.
+    /// How many subjects.
     pub people: usize,
-    /// Mean over people.
+    /// Mean over subjects.
     pub mean: f64,
-    /// Sample standard deviation (n - 1); `null` for one person.
+    /// Sample standard deviation (n - 1); `null` for one subject.
     pub sd: Option<f64>,
-    /// 95 % bootstrap interval of the mean; `null` for one person.
+    /// 95 % bootstrap interval of the mean; `null` for one subject.
     pub interval: Option<[f64; 2]>,
 }
 
-/// How a score differs between two methods on the same people.
+/// How a score differs between two methods on the same subjects.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PairedDifference {
-    /// Method less baseline, one a person.
+    /// Method less baseline, one a subject.
     pub differences: Vec<f64>,
     /// Their mean, standard deviation and interval.
     #[serde(flatten)]
     pub summary: Summary,
-    /// Two-sided p of Wilcoxon's signed-rank test; `null` for fewer than six people or no difference at all.
+    /// Two-sided p of Wilcoxon's signed-rank test; `null` for fewer than six subjects or no difference at all.
     pub wilcoxon_p: Option<f64>,
 }
 
-/// One value a person, the mean of their scans, in the order of their names.
-pub fn by_person<'a>(scans: impl IntoIterator<Item = (&'a str, f64)>) -> BTreeMap<&'a str, f64> {
+/// One value a subject, the mean of their scans, in the order of their names.
+pub fn by_subject<'a>(scans: impl IntoIterator<Item = (&'a str, f64)>) -> BTreeMap<&'a str, f64> {
     let mut sums: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
-    for (person, value) in scans {
-        let sum = sums.entry(person).or_default();
+    for (subject, value) in scans {
+        let sum = sums.entry(subject).or_default();
         *sum = (sum.0 + value, sum.1 + 1);
     }
     sums.into_iter()
-        .map(|(person, (sum, count))| (person, sum / count as f64))
+        .map(|(subject, (sum, count))| (subject, sum / count as f64))
         .collect()
 }
 
-/// Mean, standard deviation and bootstrap interval of one value a person; `None` without people.
-pub fn summarize(people: &[f64], seed: u64) -> Option<Summary> {
-    if people.is_empty() {
+/// Mean, standard deviation and bootstrap interval of one value a subject; `None` without subjects.
+pub fn summarize(subjects: &[f64], seed: u64) -> Option<Summary> {
+    if subjects.is_empty() {
         return None;
     }
-    let mean = mean(people);
-    let spread = people.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
-    let several = people.len() > 1;
+    let mean = mean(subjects);
+    let spread = subjects.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+    let several = subjects.len() > 1;
     Some(Summary {
-        people: people.len(),
+        people: subjects.len(),
         mean,
-        sd: several.then(|| (spread / (people.len() - 1) as f64).sqrt()),
-        interval: several.then(|| bootstrap(people, seed)),
+        sd: several.then(|| (spread / (subjects.len() - 1) as f64).sqrt()),
+        interval: several.then(|| bootstrap(subjects, seed)),
     })
 }
 
-/// Compares a method with a baseline, person by person; `None` without people.
+/// Compares a method with a baseline, subject by subject; `None` without subjects.
 ///
 /// # Panics
-/// When the two are not of one length: both hold the same people in the same order.
+/// When the two are not of one length: both hold the same subjects in the same order.
 pub fn paired(method: &[f64], baseline: &[f64], seed: u64) -> Option<PairedDifference> {
     assert_eq!(
         method.len(),
         baseline.len(),
-        "a paired comparison of different numbers of people"
+        "a paired comparison of different numbers of subjects"
     );
     let differences: Vec<f64> = method.iter().zip(baseline).map(|(m, b)| m - b).collect();
     let summary = summarize(&differences, seed)?;
-    let wilcoxon_p = (differences.len() >= MIN_PEOPLE)
+    let wilcoxon_p = (differences.len() >= MIN_SUBJECTS)
         .then(|| wilcoxon(&differences))
         .flatten();
     Some(PairedDifference {
@@ -100,29 +100,29 @@ pub fn paired(method: &[f64], baseline: &[f64], seed: u64) -> Option<PairedDiffe
     })
 }
 
-/// The 95 % bootstrap interval of the mean over runs and people at once, both drawn anew: `runs` holds one value a person, the same
-/// people in each run. What a method does to everybody alike differs from run to run (seed to seed) by more than from
-/// person to person, which an interval over people alone does not see. `None` for a single run or a single person.
+/// The 95 % bootstrap interval of the mean over runs and subjects at once, both drawn anew: `runs` holds one value a subject, the same
+/// subjects in each run. What a method does to all subjects alike differs from run to run (seed to seed) by more than from
+/// subject to subject, which an interval over subjects alone does not see. `None` for a single run or a single subject.
 ///
 /// # Panics
 /// When the runs are not of one length.
 pub fn crossed_interval(runs: &[Vec<f64>], seed: u64) -> Option<[f64; 2]> {
-    let people = runs.first().map_or(0, Vec::len);
-    if runs.len() < 2 || people < 2 {
+    let subjects = runs.first().map_or(0, Vec::len);
+    if runs.len() < 2 || subjects < 2 {
         return None;
     }
     assert!(
-        runs.iter().all(|run| run.len() == people),
-        "runs of different people"
+        runs.iter().all(|run| run.len() == subjects),
+        "runs of different subjects"
     );
     let mut draws = Stream::new(seed, 1);
     let mut resampled = || {
-        let chosen: Vec<usize> = (0..people).map(|_| draws.below(people)).collect();
-        let of_run = |run: &Vec<f64>| chosen.iter().map(|person| run[*person]).sum::<f64>();
+        let chosen: Vec<usize> = (0..subjects).map(|_| draws.below(subjects)).collect();
+        let of_run = |run: &Vec<f64>| chosen.iter().map(|subject| run[*subject]).sum::<f64>();
         let sum: f64 = (0..runs.len())
             .map(|_| of_run(&runs[draws.below(runs.len())]))
             .sum();
-        sum / (runs.len() * people) as f64
+        sum / (runs.len() * subjects) as f64
     };
     Some(percentiles((0..RESAMPLES).map(|_| resampled()).collect()))
 }
@@ -131,11 +131,11 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The percentile interval of the mean over resampled people.
-fn bootstrap(people: &[f64], seed: u64) -> [f64; 2] {
+/// The percentile interval of the mean over resampled subjects.
+fn bootstrap(subjects: &[f64], seed: u64) -> [f64; 2] {
     let mut draws = Stream::new(seed, 0);
-    let n = people.len();
-    let means = (0..RESAMPLES).map(|_| (0..n).map(|_| people[draws.below(n)]).sum::<f64>() / n as f64);
+    let n = subjects.len();
+    let means = (0..RESAMPLES).map(|_| (0..n).map(|_| subjects[draws.below(n)]).sum::<f64>() / n as f64);
     percentiles(means.collect())
 }
 
@@ -186,8 +186,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_that_differ_widen_the_interval_that_people_alone_would_give() {
-        // Three runs that do the same to everybody, each another thing.
+    fn runs_that_differ_widen_the_interval_that_subjects_alone_would_give() {
+        // Three runs that do the same to all subjects, each another thing.
         let runs: Vec<Vec<f64>> = [-0.05, 0.03, 0.06].map(|of_run| vec![of_run; 4]).to_vec();
         let [low, high] = crossed_interval(&runs, 0).expect("several of both");
         // All three draws the least, or the greatest: one of 27 each, more than the tails of 2.5 %.
@@ -199,12 +199,12 @@ mod tests {
         let [least, most] = summarize(&over_runs, 0)
             .and_then(|s| s.interval)
             .expect("several");
-        assert!(most - least < 1e-9, "people alone see nothing of it");
+        assert!(most - least < 1e-9, "subjects alone see nothing of it");
 
-        // Runs that agree: the interval is that over people.
-        let people = [0.1, 0.4, 0.2, 0.9, 0.5];
-        let crossed = crossed_interval(&vec![people.to_vec(); 3], 0).expect("several of both");
-        let alone = summarize(&people, 0).and_then(|s| s.interval).expect("several");
+        // Runs that agree: the interval is that over subjects.
+        let subjects = [0.1, 0.4, 0.2, 0.9, 0.5];
+        let crossed = crossed_interval(&vec![subjects.to_vec(); 3], 0).expect("several of both");
+        let alone = summarize(&subjects, 0).and_then(|s| s.interval).expect("several");
         for (a, b) in crossed.iter().zip(alone) {
             assert!((a - b).abs() < 0.03, "{crossed:?} {alone:?}");
         }

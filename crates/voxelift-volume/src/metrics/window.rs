@@ -123,7 +123,7 @@ fn taps(radius: usize) -> Vec<f64> {
     (0..=2 * radius).map(|i| weight(i) / total).collect()
 }
 
-/// One worker's room: a plane summed over z, one of its rows summed over y, and that summed over x.
+/// The buffers of one worker: a plane summed over z, one of its rows summed over y, and that summed over x.
 struct Buffers {
     planes: [Vec<f64>; FIELDS],
     row: [Vec<f64>; FIELDS],

@@ -367,8 +367,8 @@ mod tests {
     fn slice_timing_goes_with_its_axis() {
         let old = header();
         let in_plane = [20, 24, 8];
-        let kept = old.resampled(in_plane, &VoxelMap::field_of_view(old.extent, in_plane));
-        assert_eq!(kept.slices, old.slices);
+        let resampled = old.resampled(in_plane, &VoxelMap::field_of_view(old.extent, in_plane));
+        assert_eq!(resampled.slices, old.slices);
         let through = [10, 12, 16];
         let map = VoxelMap::field_of_view(old.extent, through);
         assert_eq!(old.resampled(through, &map).slices, Slices::default());

@@ -1,7 +1,7 @@
-//! Floor 2 · Bytes <-> Volume + header; atomic writes.
+//! Layer 2 · Bytes <-> Volume + header; atomic writes.
 //!
 //! NIfTI-1 and NIfTI-2 in every container, byte order and scalar type ([`read`]), and out again with the
-//! header carried along ([`write()`]); files of several volumes one volume at a time ([`open`], [`write_frames`]). Nothing in a file is believed before it is checked: `parse` has the
+//! header carried along ([`write()`]); files of several volumes one volume at a time ([`open`], [`write_frames`]). Nothing in a file is used before it is checked: `parse` has the
 //! header's fields, `stored` the bytes and their end.
 
 mod compose;

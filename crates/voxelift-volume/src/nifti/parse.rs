@@ -8,7 +8,7 @@ use super::placement::{affines, pixdim, spacing};
 use crate::error::{Result, VolumeError};
 use crate::stored::Datatype;
 
-/// More volumes than this in one file are not believed: each costs memory beside its voxels.
+/// More volumes than this in one file are refused: each costs memory beside its voxels.
 const MAX_FRAMES: usize = 1 << 16;
 
 /// A header, and what else reading needs of it.
@@ -20,11 +20,11 @@ pub(super) struct Parsed {
     /// Offset of the first voxel in the file that has them.
     pub voxel_offset: u64,
     pub warnings: Vec<String>,
-    /// What no reader needs, and a linter points at.
+    /// Findings that no reader needs, and that `doctor` reports.
     pub leftovers: Vec<String>,
 }
 
-/// The version and byte order that the first four bytes tell.
+/// The version and byte order, from the first four bytes.
 ///
 /// # Errors
 /// When they are the size of no known header.
@@ -177,7 +177,7 @@ fn datatype(path: &Path, record: &Record, warnings: &mut Vec<String>) -> Result<
     let (bitpix, bits) = (record.int(record.layout.bitpix, 0), 8 * datatype.bytes() as i64);
     if bitpix != bits {
         warnings.push(format!(
-            "bitpix is {bitpix}, but datatype {datatype} has {bits} bits; the datatype is believed"
+            "bitpix is {bitpix}, but datatype {datatype} has {bits} bits; the datatype is used"
         ));
     }
     Ok(datatype)

@@ -11,7 +11,7 @@ use super::parse::{Parsed, parse, sniff};
 use crate::error::{Result, VolumeError};
 use crate::stored::{Decoder, ReadOptions, START, Source, StoredFrames, checked_voxels, foreign};
 
-/// Extensions larger than this together are not believed.
+/// Extensions larger than this together are refused.
 const MAX_EXTENSION_BYTES: u64 = 64 << 20;
 
 /// Reads `.nii`, `.nii.gz` or a `.hdr`/`.img` pair (either name; each may be gzip): NIfTI-1 and NIfTI-2,
@@ -55,7 +55,7 @@ impl FrameSource for StoredFrames {
     }
 }
 
-/// A file standing at its first voxel, with room for all that its header promises.
+/// A file standing at its first voxel, with room for all that its header claims.
 pub(super) struct AtVoxels {
     pub source: Source,
     pub header: Header,
@@ -104,7 +104,7 @@ impl AtVoxels {
     }
 }
 
-/// What a header holds that no reader needs and a linter points at, a sentence each.
+/// What a header holds that no reader needs and that `doctor` reports, a sentence each.
 ///
 /// # Errors
 /// As [`read_header`].
@@ -113,7 +113,7 @@ pub fn leftovers(path: &Path) -> Result<Vec<String>> {
     Ok(parsed.leftovers)
 }
 
-/// Reads and checks a header with its extensions, without the voxels; also what deserves a warning.
+/// Reads and checks a header with its extensions, without the voxels; with warnings.
 ///
 /// # Errors
 /// As [`read`], as far as the header tells.
@@ -129,7 +129,7 @@ fn header_at(path: &Path) -> Result<(Source, Parsed)> {
     let mut start = [0; 4];
     source.take("header", &mut start)?;
     let (version, big_endian) = match sniff(path, start) {
-        Ok(known) => known,
+        Ok(found) => found,
         Err(error) => {
             let mut bytes = start.to_vec();
             bytes.resize(START + 16, 0);

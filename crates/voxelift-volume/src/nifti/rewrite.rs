@@ -52,7 +52,7 @@ pub fn rewrite(
             })
         })
     });
-    // What is wrong with the input is said of the input.
+    // An error of the input names the input.
     trouble.map_or(copied, Err)
 }
 

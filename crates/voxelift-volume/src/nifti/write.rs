@@ -195,7 +195,7 @@ fn put<V: Written, E: From<VolumeError>>(
         ))
     };
     let written = write_atomically(path, options.force, |writer| packed(writer, gzip, body));
-    // What went wrong with a volume is said of the volume.
+    // An error of a volume names the volume.
     if let Some(error) = trouble {
         return Err(error);
     }
@@ -270,7 +270,7 @@ fn mismatch(field: &'static str, left: String, right: String) -> VolumeError {
     }
 }
 
-/// A header that says something else than a frame would put it in the wrong place.
+/// A header with another grid than the frame would put it in the wrong place.
 fn check_grid(header: &Header, frame: &Volume) -> Result<()> {
     let (grid, other) = (header.geometry(), frame.geometry());
     if grid.extent != other.extent {
@@ -282,7 +282,7 @@ fn check_grid(header: &Header, frame: &Volume) -> Result<()> {
     if apart(&left, &right) {
         return Err(mismatch("spacing", format!("{left:?}"), format!("{right:?}")));
     }
-    // Without codes nothing can be said about the place, only about the voxel sizes.
+    // Without codes nothing is known about the place, only about the voxel sizes.
     let placed = header.sform.is_some() || header.qform.is_some();
     let (left, right) = (grid.world_from_voxel, other.world_from_voxel);
     if placed && apart(left.as_flattened(), right.as_flattened()) {

@@ -141,7 +141,7 @@ impl Anatomy {
         let fissure = length([median, callosum.max(0.0), 0.0]);
         let sylvian = sylvian(side, place.bulge) * self.size;
         let opened = place.width_mm + 0.1;
-        // A hemisphere's medial wall fades out as it comes near the callosum, which bears no cortex.
+        // A hemisphere's medial wall fades out as it comes near the callosum, which has no cortex.
         let medial_wall = median.abs() + 4.0 * (callosum + 2.0).max(0.0);
         let surface = hull.min(medial_wall);
         let [deep, shallow] = self.sulci(p, u, surface, place);

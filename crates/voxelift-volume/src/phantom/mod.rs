@@ -1,4 +1,4 @@
-//! Floor 2 · Seeded synthetic heads: skull-stripped T1-weighted brains with detail up to the Nyquist frequency.
+//! Layer 2 · Seeded synthetic heads: skull-stripped T1-weighted brains with detail up to the Nyquist frequency.
 //!
 //! A head is a formula (`anatomy`), sampled twice along each axis inside every voxel with boundaries spread over
 //! a sample, so that partial volumes are right and nothing is drawn at the grid's own resolution.
@@ -24,7 +24,7 @@ use waves::Waves;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PhantomConfig {
-    /// Which head: every seed is another person of one population.
+    /// Which head: every seed is another subject of one population.
     pub seed: u64,
     /// Voxels along x, y, z. The brain fills the field of view, but is never larger than an adult's.
     pub extent: [usize; 3],

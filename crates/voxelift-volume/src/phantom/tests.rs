@@ -28,7 +28,7 @@ fn a_seed_names_one_head_for_any_number_of_threads() {
 }
 
 #[test]
-fn seeds_are_different_people() {
+fn seeds_are_different_subjects() {
     let (a, b) = (head(&small(1)).unwrap(), head(&small(2)).unwrap());
     let n = a.data().len() as f64;
     let mean = |v: &Volume| v.data().iter().map(|&x| f64::from(x)).sum::<f64>() / n;

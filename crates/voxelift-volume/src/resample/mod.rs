@@ -1,7 +1,7 @@
-//! Floor 2 · Interpolation on the field-of-view grid.
+//! Layer 2 · Interpolation on the field-of-view grid.
 //!
 //! Voxel `k` of `m` over a line of `n` lies at index `(n/m)(k + 1/2) - 1/2`: the outer edges stay. Interpolation
-//! goes up or sideways ([`resize`], [`resample_like`]); the way down needs a kernel that averages
+//! goes up or sideways ([`resize`], [`resample_like`]); fewer voxels need a kernel that averages
 //! ([`cubic_down`], [`box_down`], [`gaussian_down`]).
 
 mod down;

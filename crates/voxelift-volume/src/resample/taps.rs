@@ -203,16 +203,16 @@ fn folded((first, weights): (i64, Vec<f64>), n: usize, edge: Edge) -> (usize, Ve
         return (0, vec![0.0]);
     };
     let mut row = vec![0.0; end - start + 1];
-    let (mut kept, mut all) = (0.0, 0.0);
+    let (mut inside, mut all) = (0.0, 0.0);
     for (place, weight) in places.iter().zip(&weights) {
         all += weight;
         if let Some(place) = place {
-            kept += weight;
+            inside += weight;
             row[place - start] += weight;
         }
     }
-    if kept != all {
-        row.iter_mut().for_each(|w| *w *= all / kept);
+    if inside != all {
+        row.iter_mut().for_each(|w| *w *= all / inside);
     }
     (*start, row)
 }

@@ -125,7 +125,7 @@ fn frame(source: &mut Source, decoder: &mut Decoder, voxels: usize) -> Result<Ve
     while data.len() < voxels {
         let chunk_voxels = CHUNK_VOXELS.min(voxels - data.len());
         if data.capacity() < data.len() + chunk_voxels {
-            // A gzip stream may promise a thousand times what is in it: as much as has come may follow.
+            // A gzip stream may claim a thousand times what is in it: memory grows with what has arrived.
             let promised = voxels - data.len();
             let step = if source.length_is_known() {
                 promised

@@ -1,6 +1,6 @@
-//! What a file is that is no scan we read, by its first bytes, and what to do with it.
+//! The kind of a file that is not a scan we read, by its first bytes, and advice on what to do with it.
 
-/// So many bytes tell.
+/// Bytes that are enough to recognise it.
 pub(crate) const START: usize = 256;
 
 /// The kind of file that begins so, and advice; `None` for one that is not known.

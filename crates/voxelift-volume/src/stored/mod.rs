@@ -1,4 +1,4 @@
-//! Floor 1 · What a file stores: bytes whose end is checked, numbers of ten types, and voxels made of them.
+//! Layer 1 · What a file stores: bytes whose end is checked, numbers of ten types, and voxels made of them.
 //!
 //! Whatever the format says about itself, its voxels come through here: counted before memory is asked for
 //! ([`checked_voxels`]), and read once into f32, a volume at a time ([`StoredFrames`]).

@@ -1,4 +1,4 @@
-//! How much of a file is believed.
+//! How a file is read, and how large a volume may be.
 
 /// What becomes of voxels that are NaN, infinite or beyond f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,9 @@ impl Part {
 /// How to read.
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
-    /// The most voxels, in all frames together, that are believed.
+    /// The most voxels, in all frames together, that are read.
     pub max_voxels: u64,
-    /// Whether `max_voxels` was asked for: then a large volume in a tiny file is believed too.
+    /// Whether `max_voxels` was asked for: then a large volume in a tiny file is read too.
     pub large: bool,
     /// What becomes of voxels that are not finite.
     pub nan: NanPolicy,

@@ -34,7 +34,7 @@ impl Source {
     /// Opens a file; gzip is known by its first bytes, not by the name.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |action| move |source| VolumeError::io(path, action, source);
-        // Asked before it is opened: a pipe without a writer would never answer.
+        // Asked before it is opened: opening a pipe without a writer would never return.
         let metadata = fs::metadata(path).map_err(|error| match fs::read_link(path) {
             Ok(target) => VolumeError::malformed(
                 path,
@@ -95,7 +95,7 @@ impl Source {
         !self.gzip
     }
 
-    /// A word where the name and the content disagree about compression.
+    /// A warning where the name and the content disagree about compression.
     pub fn misnamed(&self) -> Option<String> {
         let named = self
             .path
@@ -107,10 +107,10 @@ impl Source {
             ("not gzip", "it is")
         };
         (named != self.gzip)
-            .then(|| format!("the content is {is}, though the name says {says}; the content is believed"))
+            .then(|| format!("the content is {is}, though the name says {says}; the content counts"))
     }
 
-    /// Fills `buffer` as far as the file goes, and says how far.
+    /// Fills `buffer` as far as the file goes, and returns how far.
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -181,7 +181,7 @@ impl Source {
         ))
     }
 
-    /// Refuses a volume of much memory that a tiny gzip file promises, unless so many voxels were allowed explicitly: scans do not shrink so.
+    /// Refuses a large volume in a tiny gzip file, unless so many voxels were allowed explicitly: no scan can be compressed by so much.
     pub fn expect_honest(&self, voxels: usize, bytes: u64, options: &ReadOptions) -> Result<()> {
         let times = bytes / self.stored.max(1);
         if options.large || !self.gzip || voxels < MANY_VOXELS || times < MOST_SHRUNK {

@@ -1,4 +1,4 @@
-//! Floor 3 · Scans of random contrast: painted from label maps, and real ones with other intensities.
+//! Layer 3 · Scans of random contrast: painted from label maps, and real ones with other intensities.
 //!
 //! Label maps are painted as in SynthSeg (Billot et al., Medical Image Analysis 2023): each tissue gets a random intensity and
 //! a random texture. Lesions, gaps and vessels of random intensity are laid over them, so that a network that learns from such

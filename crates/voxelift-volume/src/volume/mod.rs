@@ -1,4 +1,4 @@
-//! Floor 1 · A volume: f32 voxels, x fastest, with their place in the world.
+//! Layer 1 · A volume: f32 voxels, x fastest, with their place in the world.
 
 mod geometry;
 mod turn;

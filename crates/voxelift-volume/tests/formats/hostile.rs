@@ -342,7 +342,7 @@ fn images() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Changes images `times` times; each is read, or refused with a reason. Answers how many were read.
+/// Changes images `times` times; each is read, or refused with a reason. Returns how many were read.
 fn changed(times: u64, seed: u64) -> u64 {
     let wholes = images();
     let mut state = seed;
@@ -395,9 +395,9 @@ fn images_for_a_while() {
         rounds += 1;
         whole += changed(1000, 1 + rounds);
     }
-    let said = format!(
+    let words = format!(
         "{} damaged images in {seconds} s, {whole} read, none a panic\n",
         1000 * rounds
     );
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes());
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
 }

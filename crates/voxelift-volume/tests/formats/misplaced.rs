@@ -158,13 +158,13 @@ fn a_good_qform_beside_a_sheared_sform_stays() {
     )];
     write(&path, &sheared);
     mend(&path, &mended, true, false, &ReadOptions::default()).unwrap();
-    let kept = nifti::read_header(&mended)
+    let affine = nifti::read_header(&mended)
         .unwrap()
         .0
         .qform
         .expect("a qform")
         .affine;
-    assert_eq!(kept[0][1], 0.0);
+    assert_eq!(affine[0][1], 0.0);
 }
 
 #[test]

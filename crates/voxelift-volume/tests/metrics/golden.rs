@@ -8,7 +8,7 @@ use serde_json::Value;
 use voxelift_volume::Volume;
 use voxelift_volume::intensity::Mask;
 use voxelift_volume::metrics::{
-    IntensityMatch, Mixture, Pair, Perceptual, Regions, SetMember, ShellCorrelation, by_person, fidelity,
+    IntensityMatch, Mixture, Pair, Perceptual, Regions, SetMember, ShellCorrelation, by_subject, fidelity,
     hfen, least_squares_match, paired, perceptual, set_scores, shell_correlation, ssim, ssim_map, ssim_slice,
     structure, tissue_agreement,
 };
@@ -100,12 +100,12 @@ fn statistics_agree_with_scipy() {
     assert_eq!(
         of(&[0.2, 0.3, 0.4, 0.5, 0.6]).wilcoxon_p,
         None,
-        "five people prove nothing"
+        "five subjects prove nothing"
     );
     assert_eq!(of(&[0.0; 7]).wilcoxon_p, None);
     assert_eq!(of(&[1.0]).summary.interval, None);
-    let people = by_person([("b", 1.0), ("a", 4.0), ("b", 3.0)]);
-    assert_eq!(people.into_iter().collect::<Vec<_>>(), [("a", 4.0), ("b", 2.0)]);
+    let subjects = by_subject([("b", 1.0), ("a", 4.0), ("b", 3.0)]);
+    assert_eq!(subjects.into_iter().collect::<Vec<_>>(), [("a", 4.0), ("b", 2.0)]);
 }
 
 /// A real head stored as left, front, up, against its averages over 2x2x2 voxels.

@@ -124,7 +124,7 @@ fn without_sform_the_qform_and_the_voxel_sizes_are_checked() {
 }
 
 #[test]
-fn an_enormous_claim_is_answered_without_memory_for_it() {
+fn an_enormous_claim_is_refused_without_memory_for_it() {
     let claim = |dim: &[i64], two| {
         Plan {
             two,

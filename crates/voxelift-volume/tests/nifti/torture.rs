@@ -132,10 +132,10 @@ fn a_generated_torture_set_reads_as_in_nibabel_and_simpleitk() {
             }
             (Err(_), Some(_)) => {}
             (Err(error), None) => {
-                let told = error.to_string();
-                let told = told.split_once(": ").map_or("", |(_, told)| told);
+                let message = error.to_string();
+                let message = message.split_once(": ").map_or("", |(_, message)| message);
                 stricter += 1;
-                if kind != "damaged" || !STRICTER.iter().any(|field| told.contains(field)) {
+                if kind != "damaged" || !STRICTER.iter().any(|field| message.contains(field)) {
                     wrong.push(format!("{file}: we alone refuse it: {error}"));
                 }
             }

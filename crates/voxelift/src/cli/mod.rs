@@ -1,4 +1,4 @@
-//! Floor 14 · The command line: one file a command, each from raw arguments to an outcome.
+//! Layer 14 · The command line: one file a command, each from raw arguments to an outcome.
 
 mod batch;
 mod bids;

@@ -1,4 +1,4 @@
-//! Floor 11 · Pictures of volumes: planes with their sides, window and scale, side by side or as stacks, as PNG bytes.
+//! Layer 11 · Pictures of volumes: planes with their sides, window and scale, side by side or as stacks, as PNG bytes.
 
 mod canvas;
 mod font;

@@ -1,4 +1,4 @@
-//! Floor 12 · One self-contained page from a run or an evaluation.
+//! Layer 12 · One self-contained page from a run or an evaluation.
 
 mod axis;
 mod base64;

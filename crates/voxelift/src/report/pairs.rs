@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use voxelift_model::scoring::CaseScores;
-use voxelift_volume::metrics::{BOOTSTRAP_SEED, Score, Scores, Summary, by_person, summarize};
+use voxelift_volume::metrics::{BOOTSTRAP_SEED, Score, Scores, Summary, by_subject, summarize};
 
 /// One scored image.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -220,7 +220,7 @@ impl Pairs {
     /// A score of a method, one value a person.
     pub fn by_person(&self, score: Score, method: &str, region: Region) -> BTreeMap<&str, f64> {
         let rows = self.0.iter().filter(|row| row.method() == method);
-        by_person(rows.filter_map(|row| {
+        by_subject(rows.filter_map(|row| {
             let scores = row.scores();
             let of_region = match region {
                 Region::Headline => scores.headline(),

@@ -62,7 +62,7 @@ impl TestSet {
         let identities = |scans: &[Source]| {
             let all = scans
                 .iter()
-                .map(|scan| Ok(json!([scan.name, scan.person, scan.content(data)?])));
+                .map(|scan| Ok(json!([scan.name, scan.subject, scan.content(data)?])));
             all.collect::<anyhow::Result<Vec<Value>>>()
         };
         let of = json!({

@@ -1,4 +1,4 @@
-//! Floor 13 · Study: a grid of runs (variants x seeds), each tested on every test set, and one table.
+//! Layer 13 · Study: a grid of runs (variants x seeds), each tested on every test set, and one table.
 
 mod cases;
 mod chapters;
@@ -82,10 +82,10 @@ impl<'a> Grid<'a> {
                 let mut cohort = train::cohort(&data)?;
                 for test in &tests {
                     for names in &test.definition.data.people {
-                        cohort.same_person(names)?;
+                        cohort.same_subject(names)?;
                     }
                     for scan in &test.scans {
-                        cohort.add(&scan.person, Role::Test, scan.path())?;
+                        cohort.add(&scan.subject, Role::Test, scan.path())?;
                     }
                 }
             }
@@ -357,7 +357,7 @@ fn depends(test: &TestSet, method: &str) -> Value {
 }
 
 fn head(test: &TestSet) -> TestHead {
-    let people: BTreeSet<&str> = test.scans.iter().map(|scan| scan.person.as_str()).collect();
+    let people: BTreeSet<&str> = test.scans.iter().map(|scan| scan.subject.as_str()).collect();
     TestHead {
         name: test.definition.name.clone(),
         degradation: test.definition.degrade.to_string(),

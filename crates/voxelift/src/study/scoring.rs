@@ -70,7 +70,7 @@ pub fn score(
                         let scores = of.score(&image).with_context(|| scan.name.clone())?;
                         let scored = ScanScores {
                             scan: scan.name.clone(),
-                            person: scan.person.clone(),
+                            person: scan.subject.clone(),
                             seconds,
                             scores,
                         };

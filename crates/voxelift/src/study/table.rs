@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use voxelift_model::scoring::CaseScores;
 use voxelift_volume::metrics::{
-    BOOTSTRAP_SEED, Direction, PairedDifference, Score, Summary, by_person, crossed_interval, paired,
+    BOOTSTRAP_SEED, Direction, PairedDifference, Score, Summary, by_subject, crossed_interval, paired,
     summarize,
 };
 
@@ -249,7 +249,7 @@ fn scores(all: &[Observation<'_>], methods: &[ScoredMethod]) -> Vec<ScoreTable> 
                 {
                     scans.entry(o.seed).or_default().push((o.person, o.value));
                 }
-                let people = scans.into_iter().map(|(seed, scans)| (seed, by_person(scans)));
+                let people = scans.into_iter().map(|(seed, scans)| (seed, by_subject(scans)));
                 people.collect()
             };
             let cells: Vec<Cell> = methods
@@ -280,7 +280,7 @@ fn mean(values: &[f64]) -> f64 {
 
 /// A person's mean over runs.
 fn over_runs<'a>(runs: impl Iterator<Item = (&'a str, f64)>) -> Vec<f64> {
-    by_person(runs).into_values().collect()
+    by_subject(runs).into_values().collect()
 }
 
 fn cell(method: &str, runs: &Runs<'_>, baseline: Option<&Runs<'_>>) -> Option<Cell> {

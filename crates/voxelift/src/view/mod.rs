@@ -1,4 +1,4 @@
-//! Floor 12 · A viewer in the browser, from a server that only this machine and only this address can ask.
+//! Layer 12 · A viewer in the browser, from a server that only this machine and only this address can ask.
 
 mod answer;
 mod gallery;

@@ -272,7 +272,7 @@ fn the_check_plans_in_ten_lines_and_trains_nothing() {
     let out = text(&check.get_output().stdout);
     assert!((9..=10).contains(&out.lines().count()), "{out}");
     for word in [
-        "HR: 2 scans of 2 people",
+        "HR: 2 scans of 2 subjects",
         "LR: 2 scans",
         "s a step",
         "memory:",
@@ -325,11 +325,11 @@ fn the_check_sees_through_the_scanner_and_knows_people_scanned_twice() {
     );
     let person = |a: &str, b: &str| {
         said.lines().any(|l| {
-            l.contains("show one person") && l.contains(a) && l.contains(b) && l.contains("two roles")
+            l.contains("show one subject") && l.contains(a) && l.contains(b) && l.contains("two roles")
         })
     };
     assert!(person("1005", "1025") && person("1018", "1038"), "{said}");
-    assert_eq!(said.matches("show one person").count(), 2, "{said}");
+    assert_eq!(said.matches("show one subject").count(), 2, "{said}");
     assert!(out.contains("1.8"), "{out}");
 }
 

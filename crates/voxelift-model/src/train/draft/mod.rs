@@ -1,4 +1,5 @@
-//! A first configuration for somebody's own scans: who plays which role, by how much the scans differ, what fits into a patch.
+//! A first configuration for a user's own scans: which subject has which role, by which factor the scans differ, and how large a patch
+//! they allow.
 
 mod text;
 
@@ -14,7 +15,7 @@ use super::{globs, suspects};
 use crate::config::Config;
 use crate::error::{ModelError, Result};
 
-/// HR subjects from which on two of them watch the run.
+/// HR subjects from which on two of them are for validation.
 const MANY: usize = 6;
 /// Voxel sizes within this share of one another are alike.
 const ALIKE: f64 = 0.1;
@@ -36,7 +37,7 @@ pub struct DraftOptions {
     pub gpu: bool,
 }
 
-/// A configuration with its comments, and what should be said of it.
+/// A configuration with its comments, and notes about it.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// TOML.
@@ -55,7 +56,7 @@ struct Found {
     grid: Geometry,
 }
 
-/// Who plays which role, and the numbers that follow from the scans.
+/// Which subject has which role, and the numbers that follow from the scans.
 #[derive(Clone, Debug)]
 struct Roles {
     hr: Vec<PathBuf>,
@@ -90,7 +91,7 @@ pub fn draft(folder: &Path, options: &DraftOptions, stop: &AtomicBool) -> Result
     let resolved = Config::from_text(&draft.text, "the drafted configuration", &folder, &[])?;
     let cohort = super::sources::cohort_until(&resolved.config.data, stop)?;
     if cohort
-        .people(voxelift_volume::cohort::Role::Validation)
+        .subjects(voxelift_volume::cohort::Role::Validation)
         .is_empty()
     {
         draft.notes.push(
@@ -262,7 +263,7 @@ fn factors(fine: [f64; 3], coarse: [f64; 3], notes: &mut Vec<String>) -> Result<
     Ok(Scale(whole.map(|factor| factor as usize)))
 }
 
-/// Real LR scans: nobody may be in both domains.
+/// Real LR scans: no subject may be in both domains.
 fn real(hr: Vec<Found>, lr: Vec<Found>, scale: Scale, notes: &mut Vec<String>) -> Result<Roles> {
     let subjects =
         |scans: &[Found]| -> BTreeSet<String> { scans.iter().map(|found| found.subject.clone()).collect() };
@@ -325,7 +326,7 @@ fn simulated(hr: Vec<Found>, scale: Scale) -> Result<Roles> {
     roles(hr, validation, lr, true, scale, smallest)
 }
 
-/// The last HR subjects watch the run: two of many, one of some, none of one.
+/// The last HR subjects are for validation: two of many, one of some, none of one.
 fn with_validation(hr: Vec<Found>) -> (Vec<Found>, Vec<Found>) {
     let subjects: BTreeSet<String> = hr.iter().map(|found| found.subject.clone()).collect();
     let watching = match subjects.len() {

@@ -37,7 +37,7 @@ degrade = { operator = "kspace" }
     assembled(scale, 400, data, 12, Preset::TINY)
 }
 
-/// Somebody's scans, each by its path from `folder`.
+/// The user's scans, each by its path from `folder`.
 pub fn of_roles(roles: &Roles, folder: &Path, options: &DraftOptions) -> String {
     let list = |paths: &[PathBuf]| {
         let lines = paths
@@ -71,7 +71,7 @@ pub fn of_roles(roles: &Roles, folder: &Path, options: &DraftOptions) -> String 
     };
     let data = format!(
         "[data]\n# HR scans. Paths and globs (\"scans/hr/*.nii.gz\") start at the folder of this file.\nhr = {}\n{validation}{real}\
-         # A person belongs to one role. Who is scanned twice under two names is listed here, as \"anna-first+anna-second\".\npeople = []\n\
+         # A subject belongs to one role. One who was scanned twice under two names is listed here, as \"anna-first+anna-second\".\npeople = []\n\
          # Which known operator makes LR scans of HR ones: \"auto\" finds it by comparing the spectra of the two domains.\nsource_operator = \"auto\"\n\
          # What users of the model must know of its data: licences, contrast, part of the body. It stands in the model's card.\nnotes = \"\"\n{simulated}",
         list(&roles.hr)

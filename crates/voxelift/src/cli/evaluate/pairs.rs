@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use voxelift_model::memory;
 use voxelift_model::scoring::CaseScores;
 use voxelift_volume::metrics::{
-    BOOTSTRAP_SEED, EVALUATION_BYTES, RegionScores, Score, Scores, SetMember, SetScores, Summary, by_person,
+    BOOTSTRAP_SEED, EVALUATION_BYTES, RegionScores, Score, Scores, SetMember, SetScores, Summary, by_subject,
     set_scores, summarize,
 };
 use voxelift_volume::{VolumeError, scan};
@@ -272,7 +272,7 @@ fn summary_of(score: Score, rows: &[(&str, &Scores)], region: Region) -> Option<
     let values = rows
         .iter()
         .filter_map(|(person, scores)| Some((*person, score.of(region(scores))?)));
-    let people: Vec<f64> = by_person(values).into_values().collect();
+    let people: Vec<f64> = by_subject(values).into_values().collect();
     summarize(&people, BOOTSTRAP_SEED)
 }
 

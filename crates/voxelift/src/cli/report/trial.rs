@@ -7,7 +7,7 @@ use voxelift_model::device::{Device, DeviceChoice};
 use voxelift_model::infer::{SuperResolver, UpscaleOptions};
 use voxelift_model::run::RunDir;
 use voxelift_model::scoring::{Case, consistent};
-use voxelift_model::train::{ValidationHead, validation_heads};
+use voxelift_model::train::{ValidationScan, validation_scans};
 use voxelift_volume::audit::NullSpace;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::consistency::Disagreement;
@@ -40,7 +40,7 @@ pub fn of_run(run: &RunDir, terminal: &Terminal) -> anyhow::Result<Option<Trial>
     let Some(source) = resolver.operators.first() else {
         return Ok(None);
     };
-    let heads = validation_heads(&config, *source, MOST_HEADS)?;
+    let heads = validation_scans(&config, *source, MOST_HEADS)?;
     of_heads(&resolver, &heads, terminal)
 }
 
@@ -50,7 +50,7 @@ pub fn of_run(run: &RunDir, terminal: &Terminal) -> anyhow::Result<Option<Trial>
 /// When the model cannot be read.
 pub fn of_prepared(
     run: &RunDir,
-    heads: &[ValidationHead],
+    heads: &[ValidationScan],
     device: &Device,
     terminal: &Terminal,
 ) -> anyhow::Result<Option<Trial>> {
@@ -73,7 +73,7 @@ impl Resolver {
 
     fn upscale(
         &self,
-        head: &ValidationHead,
+        head: &ValidationScan,
         tile: Option<usize>,
         what: &str,
         terminal: &Terminal,
@@ -96,7 +96,7 @@ impl Resolver {
 
 fn of_heads(
     resolver: &Resolver,
-    heads: &[ValidationHead],
+    heads: &[ValidationScan],
     terminal: &Terminal,
 ) -> anyhow::Result<Option<Trial>> {
     let mut rows = Vec::new();
@@ -131,7 +131,7 @@ fn of_heads(
 
 fn shown(
     resolver: &Resolver,
-    head: &ValidationHead,
+    head: &ValidationScan,
     name: String,
     [alone, sr]: [Volume; 2],
     terminal: &Terminal,
@@ -160,7 +160,7 @@ fn shown(
 /// The answer in tiles of half as many voxels again; nothing where one tile holds the whole head.
 fn tile_difference(
     resolver: &Resolver,
-    head: &ValidationHead,
+    head: &ValidationScan,
     sr: &Volume,
     terminal: &Terminal,
 ) -> anyhow::Result<Option<TileDifference>> {

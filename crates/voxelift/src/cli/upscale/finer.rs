@@ -50,7 +50,7 @@ impl Plan {
             return Ok(Some("there already".to_owned()));
         }
         let mut frames = scan.frames;
-        let seen = match self.upscaler.needs_sight() {
+        let seen = match self.upscaler.needs_first_volume() {
             true => first_with_contrast(&mut frames)?,
             false => Vec::new(),
         };
