@@ -1,0 +1,306 @@
+//! One scan of thick slices made finer, from its file to the outputs beside it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use voxelift_model::cache;
+use voxelift_model::device::Precision;
+use voxelift_model::self_learning::{
+    Keeping, Learned, SELF_TEST_LIMIT, SelfModel, Start, state_key, thick_axis,
+};
+use voxelift_model::upscale::{ByNetwork, SliceUpscaling, gains};
+use voxelift_volume::nifti::{OutputType, WriteOptions};
+use voxelift_volume::target::Target;
+use voxelift_volume::{Volume, words};
+
+use super::super::super::files::{self, Inputs, Job};
+use super::super::hearing::hearing;
+use super::super::refusal::in_options;
+use super::super::sidecar::Turn;
+use super::super::{acquired, labels, sidecar};
+use super::arguments::Time;
+use super::built_in::CHOSEN;
+use super::{Made, Plan};
+use crate::terminal::Terminal;
+
+/// Beside an output: the state of an interrupted call, and the map of `--audit`.
+struct Beside {
+    state: PathBuf,
+    orientations: PathBuf,
+}
+
+impl Beside {
+    fn of(output: &Path) -> Self {
+        let named = |ending: &str| output.with_file_name(format!("{}_{ending}", files::stem(output)));
+        Self {
+            state: named("self-state.safetensors"),
+            orientations: named("orientations.nii.gz"),
+        }
+    }
+}
+
+impl Plan<'_> {
+    pub(super) fn refuse_existing(&self, job: &Job, protected: &Inputs) -> anyhow::Result<()> {
+        let force = self.write.force;
+        sidecar::refuse_existing(&job.output, force)?;
+        if self.arguments.audit {
+            files::check_output_beside(&Beside::of(&job.output).orientations, protected, force)?;
+        }
+        Ok(())
+    }
+
+    /// Reads, learns, applies, writes.
+    pub(super) fn carry_out(
+        &self,
+        job: &Job,
+        in_batch: bool,
+        waits: bool,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Made> {
+        let input = job.input.display().to_string();
+        files::refuse_dangling(&job.input)?;
+        let how = self.described(job)?;
+        let beside = Beside::of(&job.output);
+        let mut write = WriteOptions {
+            inputs: vec![job.input.clone()],
+            ..self.write.clone()
+        };
+        let alone = match self.arguments.audit {
+            true => vec![beside.orientations.clone()],
+            false => Vec::new(),
+        };
+        let mut claim = match sidecar::turn(job, &how, in_batch, waits, write.force, &alone)? {
+            Turn::Done => return Ok(Made::Written("there already".to_owned())),
+            Turn::Elsewhere => return Ok(Made::Elsewhere),
+            Turn::Ours(claim) => claim,
+        };
+        write.force |= in_batch;
+        let mut written = vec![job.output.clone()];
+        let scan = files::open(&job.input, &self.read, terminal)?;
+        let geometry = scan.header.geometry();
+        thick_axis(&geometry).with_context(|| input.clone())?;
+        let mut frames = scan.frames;
+        let first = frames.next().context("a scan without a volume")??;
+        let count = scan.header.frames();
+        anyhow::ensure!(
+            !self.arguments.audit || count == 1,
+            "{input}: holds {count} volumes; --audit looks at one"
+        );
+        let name = job.name();
+        let protocol = acquired::protocol(&job.input, &scan.header);
+        let upscaling = self
+            .upscaler
+            .plan(
+                &first,
+                &protocol,
+                self.model.as_ref(),
+                count,
+                &mut hearing(&name, terminal),
+            )
+            .map_err(in_options)
+            .with_context(|| input.clone())?;
+        let mut header = upscaling.header(&scan.header);
+        if self.arguments.write.anonymise {
+            header.anonymise();
+        }
+        let labels = self
+            .arguments
+            .labels
+            .as_ref()
+            .map(|path| labels::on_grid(path, &header, &self.read, terminal))
+            .transpose()?;
+        let Some(model) = self.learned(&first, &upscaling, job, &beside.state, terminal)? else {
+            return Ok(Made::Interrupted);
+        };
+        let replaced = !upscaling.applies(&model);
+        if !gains(&model) {
+            let instead = if replaced && self.chosen {
+                "the cubic B-spline made consistent with the scan is written instead; --method self learns from the scan itself, in \
+                 minutes"
+            } else if replaced {
+                "the cubic B-spline made consistent with the scan is written instead; pass --allow-no-gain for what was learned"
+            } else {
+                "what was learned is written all the same, as asked for"
+            };
+            terminal.warn(format!(
+                "{input}: on slices of this scan {} gains nothing over the best baseline; {instead}",
+                if self.chosen {
+                    "the built-in network"
+                } else {
+                    "that were kept out, learning"
+                }
+            ));
+        }
+        let mut found: Vec<Value> = Vec::new();
+        let mut map = None;
+        let finer = std::iter::once(Ok(first)).chain(frames).map(|frame| {
+            let fine = upscaling
+                .run(&model, &frame?, &mut hearing(&name, terminal))
+                .map_err(in_options)?;
+            if let Some(by_network) = fine.by_network {
+                found.push(of_network(&by_network));
+                map = map.take().or(by_network.orientations);
+            }
+            Ok(fine.image)
+        });
+        files::write(&job.output, &header, finer, &write, terminal)?;
+        if let Some(labels) = labels {
+            let anonymise = self.arguments.write.anonymise;
+            written.push(labels::write(labels, &job.output, &write, anonymise, terminal)?);
+        }
+        if let Some(map) = map {
+            let options = WriteOptions {
+                dtype: OutputType::Float32,
+                ..write
+            };
+            files::write(&beside.orientations, &header, [Ok(map)], &options, terminal)?;
+            written.push(beside.orientations.clone());
+        }
+        let protocol = upscaling.protocol();
+        let mut told = vec![words::grid(upscaling.grid())];
+        if self.chosen && !replaced {
+            told.push(CHOSEN.to_owned());
+            claim.add("chosen", json!(CHOSEN));
+        }
+        told.push(format!(
+            "slices {} mm apart along {}, {} fine ones each; acquired by {} ({})",
+            words::number(protocol.distance_mm),
+            ["x", "y", "z"][protocol.axis],
+            protocol.scale,
+            protocol.operator,
+            protocol.because
+        ));
+        told.extend(model.card.self_test.as_ref().map(|test| test.told()));
+        if let Some(agreement) = found
+            .first()
+            .and_then(|found| found["orientations_differ"].as_f64())
+        {
+            told.push(format!(
+                "the two orientations differ by {:.2} % of the foreground's peak (rms of half the difference)",
+                100.0 * agreement
+            ));
+        }
+        claim.add("protocol", json!(protocol));
+        claim.add(
+            "learned",
+            json!({
+                "steps": model.card.steps,
+                "seconds": model.card.seconds,
+                "seed": model.card.seed,
+                "start_sha256": model.card.start,
+                "from": model.card.scan,
+                "network": model.card.network,
+            }),
+        );
+        claim.add("self_test", json!(model.card.self_test));
+        claim.add("self_test_limit", json!(SELF_TEST_LIMIT));
+        claim.add(
+            "applied",
+            json!(if replaced { "cubic, consistent" } else { "self" }),
+        );
+        claim.add("frames", json!(found));
+        claim.done(&written, &[])?;
+        let _ = std::fs::remove_file(&beside.state);
+        Ok(Made::Written(told.join("\n")))
+    }
+
+    /// What an output depends on.
+    fn described(&self, job: &Job) -> anyhow::Result<Value> {
+        let own = &self.arguments.learning;
+        let target = self.arguments.target()?;
+        let model = self.arguments.model.as_deref();
+        let start = (model.is_none() && self.upscaler.learning().starts()).then(Start::built_in);
+        let start = start.map(Start::content);
+        let mut how = json!({
+            "method": "self",
+            "target": target.as_ref().map_or("isotropic".to_owned(), Target::to_string),
+            "acquired": self.arguments.acquired.to_string(),
+            "model": model,
+            "model_sha256": model.map(cache::content).transpose()?,
+            "asked_for": {
+                "steps": own.steps,
+                "budget_s": own.budget.map(|Time(budget)| budget.as_secs_f64()),
+                "seed": own.seed,
+                "start_sha256": start,
+                "allow_no_gain": own.allow_no_gain,
+            },
+        });
+        if self.chosen {
+            how["asked_for"]["steps"] = json!(0);
+        }
+        if self.arguments.precision != Precision::F32 {
+            how["precision"] = json!(self.arguments.precision.name());
+        }
+        if self.arguments.write.anonymise {
+            how["anonymise"] = json!(true);
+        }
+        // Sidecars may change while the scan stays.
+        let (header, _) = voxelift_volume::scan::read_header(&job.input)?;
+        let stated = acquired::protocol(&job.input, &header);
+        if stated.thickness_mm.is_some() || stated.distance_mm.is_some() {
+            how["slices"] = json!({"thickness_mm": stated.thickness_mm, "distance_mm": stated.distance_mm});
+        }
+        let beside = [&self.arguments.labels, &self.arguments.like];
+        sidecar::of_files(how, job, &self.read, &self.write, self.arguments.audit, beside)
+    }
+
+    /// What was learned, now or before; nothing when interrupted.
+    fn learned(
+        &self,
+        scan: &Volume,
+        upscaling: &SliceUpscaling<'_>,
+        job: &Job,
+        state: &Path,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Option<SelfModel>> {
+        if let Some(model) = &self.model {
+            return Ok(Some(model.clone()));
+        }
+        let resume = self.arguments.learning.resume && state.is_file();
+        if self.arguments.learning.resume && !resume {
+            terminal.say(format!("{}: nothing to resume; beginning", state.display()));
+        }
+        files::make_parent(state)?;
+        let keeping = Keeping {
+            path: state.to_owned(),
+            key: state_key(scan, upscaling.protocol(), self.upscaler.learning()),
+            resume,
+        };
+        let name = job.name();
+        let mut hear = hearing(&name, terminal);
+        let learned = upscaling
+            .learn(scan, Some(&keeping), &self.stop, &mut hear)
+            .map_err(in_options)?;
+        drop(hear);
+        match learned {
+            Learned::Interrupted { step, steps } => {
+                terminal.say(format!(
+                    "{name}: interrupted after step {step} of {steps}; {} keeps what was learned",
+                    state.display()
+                ));
+                Ok(None)
+            }
+            Learned::Done(mut model) => {
+                model.card.scan = name.into_owned();
+                if let Some(path) = &self.arguments.learning.keep_model {
+                    files::make_parent(path)?;
+                    model.write(path)?;
+                }
+                Ok(Some(*model))
+            }
+        }
+    }
+}
+
+/// What a sidecar says of a network's work on a volume.
+fn of_network(by_network: &ByNetwork) -> Value {
+    json!({
+        "orientations_differ": by_network.orientations_differ,
+        "consistency": {
+            "mode": "soft",
+            "noise_sigma": by_network.noise_sigma,
+            "mean_weight": by_network.consistency_weight,
+        },
+    })
+}

@@ -1,0 +1,104 @@
+//! An output under way: its sidecar says so, and is locked, until all of it is written.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde_json::{Map, Value, json};
+use voxelift_model::cache;
+use voxelift_volume::VolumeError;
+use voxelift_volume::files::write_atomically;
+
+use super::super::super::files::{self, Job};
+use super::{OUTPUTS, UNDER_WAY, beside, put, tell_left_over};
+use crate::terminal::Terminal;
+
+/// An output under way. Dropped before it is done, what stood there before comes back.
+pub struct Claim {
+    path: PathBuf,
+    how: Value,
+    before: Option<Vec<u8>>,
+    is_done: bool,
+    /// Locked as long as it is open.
+    _held: File,
+}
+
+impl Claim {
+    /// Writes the sidecar that says so; nothing where a `first` one comes second, after another process.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn new(job: &Job, how: &Value, first: bool) -> anyhow::Result<Option<Self>> {
+        let path = beside(&job.output);
+        files::make_parent(&path)?;
+        let before = fs::read(&path).ok();
+        let mut under_way = how.clone();
+        under_way[UNDER_WAY] = json!(true);
+        match put(&path, &under_way, !first) {
+            Err(VolumeError::Exists { .. }) if first => return Ok(None),
+            written => written?,
+        }
+        let held = OpenOptions::new().read(true).write(true).open(&path);
+        let held = held.map_err(|error| VolumeError::io(&path, "open", error))?;
+        let _ = held.try_lock();
+        Ok(Some(Self {
+            path,
+            how: how.clone(),
+            before,
+            is_done: false,
+            _held: held,
+        }))
+    }
+
+    /// Says more of how the output was made.
+    pub fn add(&mut self, key: &str, value: Value) {
+        self.how[key] = value;
+    }
+
+    /// Says which files an earlier output under the same name had beside it and this one was not `written` with.
+    pub fn tell_left_over(&self, written: &[PathBuf], terminal: &Terminal) {
+        let before = self.before.as_deref().map(serde_json::from_slice::<Value>);
+        if let (Some(Ok(before)), Some(output)) = (before, written.first()) {
+            tell_left_over(output, &before, written, terminal);
+        }
+    }
+
+    /// Says what was written, and what was done for data consistency.
+    ///
+    /// # Errors
+    /// When a written file cannot be read again, or the sidecar cannot be written.
+    pub fn done(mut self, written: &[PathBuf], consistency: &[Value]) -> anyhow::Result<()> {
+        match consistency {
+            [] => {}
+            [one] => self.how["consistency"] = one.clone(),
+            several => self.how["consistency"] = json!(several),
+        }
+        let mut outputs = Map::new();
+        for file in written {
+            let name = file
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let sum = cache::content(file).with_context(|| file.display().to_string())?;
+            outputs.insert(name, json!(sum));
+        }
+        self.how[OUTPUTS] = Value::Object(outputs);
+        put(&self.path, &self.how, true)?;
+        self.is_done = true;
+        Ok(())
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        // A scan that failed has said so; where this fails too, the sidecar says that nothing was finished.
+        let _ = match &self.before {
+            Some(before) => write_atomically(&self.path, true, |out| out.write_all(before)),
+            None => fs::remove_file(&self.path).map_err(|error| VolumeError::io(&self.path, "remove", error)),
+        };
+    }
+}
