@@ -42,6 +42,7 @@ pub mod scan;
 pub mod audit;
 pub mod doctor;
 pub mod expected;
+pub mod sidecars;
 pub mod target;
 
 pub use error::{Result, VolumeError};

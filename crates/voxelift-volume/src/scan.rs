@@ -31,6 +31,21 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<NiftiImage> {
     frames(path, options)?.into_image()
 }
 
+/// A file's name without the endings of image files: `sub-01_res-0.7_T1w.nii.gz` -> `sub-01_res-0.7_T1w`.
+pub fn stem(path: &Path) -> String {
+    let mut stem = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    for ending in [".gz", ".nii", ".hdr", ".img", ".mgh", ".mgz"] {
+        if stem.to_lowercase().ends_with(ending) && stem.len() > ending.len() {
+            stem.truncate(stem.len() - ending.len());
+        }
+    }
+    stem
+}
+
 /// A scan that can be read to its end, with at most one of its volumes in memory.
 pub struct Scan {
     /// The header.
@@ -99,4 +114,22 @@ pub fn read_header(path: &Path) -> Result<(Header, Vec<String>)> {
 fn open_series(folder: &Path, _: &ReadOptions) -> Result<Frames> {
     let advice = "this program was built without the feature `dicom`; name a file";
     Err(crate::error::VolumeError::unsupported(folder, "a folder", advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stems_lose_the_endings_of_image_files_only() {
+        for (name, expected) in [
+            ("a/sub-01_res-0.7_T1w.nii.gz", "sub-01_res-0.7_T1w"),
+            ("scan.NII", "scan"),
+            ("scan.hdr", "scan"),
+            ("scan.v2", "scan.v2"),
+            (".nii", ".nii"),
+        ] {
+            assert_eq!(stem(Path::new(name)), expected);
+        }
+    }
 }

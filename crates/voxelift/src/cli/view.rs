@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use voxelift_volume::Volume;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::nifti::ReadOptions;
+use voxelift_volume::scan;
 
 use super::files;
 use super::report::{covers, scan_behind};
@@ -74,11 +75,11 @@ fn gallery(paths: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Gallery> {
     let mut told: Vec<PathBuf> = Vec::new();
     for path in paths {
         let volume = first_volume(path, terminal)?;
-        let name = files::stem(path);
+        let name = scan::stem(path);
         if let Some((source, scan)) = scan_behind(path) {
             if !paths.contains(&source) && !told.contains(&source) {
                 gallery.add(
-                    &format!("{} (scan)", files::stem(&source)),
+                    &format!("{} (scan)", scan::stem(&source)),
                     Kind::Image,
                     scan.clone(),
                 )?;
@@ -92,7 +93,7 @@ fn gallery(paths: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Gallery> {
         gallery.add(&name, kind(path), volume)?;
         for map in AuditFiles::beside(path).maps() {
             if map.is_file() && !paths.contains(map) {
-                gallery.add(&files::stem(map), kind(map), first_volume(map, terminal)?)?;
+                gallery.add(&scan::stem(map), kind(map), first_volume(map, terminal)?)?;
             }
         }
     }
@@ -115,7 +116,7 @@ fn first_volume(path: &Path, terminal: &Terminal) -> anyhow::Result<Volume> {
 
 /// By the names that `upscale --audit` gives.
 fn kind(path: &Path) -> Kind {
-    let stem = files::stem(path);
+    let stem = scan::stem(path);
     if stem.ends_with("_null-space") {
         Kind::Signed
     } else if stem.ends_with("_null-space-spread") {

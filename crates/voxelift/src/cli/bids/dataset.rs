@@ -5,16 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value};
+use voxelift_volume::sidecars::{DESCRIPTION, metadata, named};
 
-use super::super::files;
 use crate::failure::usage;
 
-/// The file that makes a folder a data set.
-pub const DESCRIPTION: &str = "dataset_description.json";
 /// What the scans that are looked for show.
 const SUFFIXES: [&str; 3] = ["T1w", "T2w", "FLAIR"];
-/// Folders between a scan and its data set's own: session, kind of data, subject.
-const DEEPEST: usize = 4;
 
 /// One scan of a data set.
 #[derive(Clone, Debug)]
@@ -43,61 +39,6 @@ impl RawScan {
         folder.push("anat");
         folder
     }
-}
-
-/// Entities and suffix of a file's name; nothing where it is not one of BIDS.
-pub fn named(path: &Path) -> Option<(Vec<(String, String)>, String)> {
-    let stem = files::stem(path);
-    let stem = stem.strip_suffix(".json").unwrap_or(&stem);
-    let (entities, suffix) = stem.rsplit_once('_').unwrap_or(("", stem));
-    let pair = |part: &str| {
-        let (key, value) = part.split_once('-')?;
-        (!key.is_empty() && !value.is_empty()).then(|| (key.to_owned(), value.to_owned()))
-    };
-    let entities = entities.split('_').filter(|part| !part.is_empty()).map(pair);
-    let entities: Option<Vec<_>> = entities.collect();
-    (!suffix.contains('-')).then_some((entities?, suffix.to_owned()))
-}
-
-/// What the sidecars of a file say: every JSON file of its folder and of those above, up to the data set's own, whose name has
-/// the same suffix and no entity that the file's has not; the nearer one counts (the inheritance principle of BIDS).
-pub fn metadata(scan: &Path) -> Map<String, Value> {
-    let own = scan.with_file_name(format!("{}.json", files::stem(scan)));
-    let read = |path: &Path| -> Map<String, Value> {
-        let text = fs::read(path).ok();
-        text.and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default()
-    };
-    let Some((entities, suffix)) = named(scan).filter(|(entities, _)| !entities.is_empty()) else {
-        return read(&own);
-    };
-    let folders: Vec<&Path> = scan.ancestors().skip(1).take(DEEPEST).collect();
-    let is_root = |folder: &&Path| folder.join(DESCRIPTION).is_file();
-    let Some(root) = folders.iter().position(is_root) else {
-        return read(&own);
-    };
-    let mut keys = Map::new();
-    for folder in folders[..=root].iter().rev() {
-        let Ok(entries) = fs::read_dir(folder) else {
-            continue;
-        };
-        let mut applicable: Vec<(usize, PathBuf)> = entries
-            .filter_map(|entry| {
-                let path = entry.ok()?.path();
-                path.extension()
-                    .is_some_and(|ending| ending == "json")
-                    .then_some(())?;
-                let (theirs, what) = named(&path)?;
-                let within = theirs.iter().all(|entity| entities.contains(entity));
-                (what == suffix && within).then_some((theirs.len(), path))
-            })
-            .collect();
-        applicable.sort();
-        for (_, path) in applicable {
-            keys.extend(read(&path));
-        }
-    }
-    keys
 }
 
 /// The scans of a data set and what was left out, and why; of the participants and sessions that are named (`01` or `sub-01`), or
@@ -233,45 +174,4 @@ fn folders(parent: &Path, prefix: &str) -> anyhow::Result<Vec<PathBuf>> {
         .collect();
     folders.sort();
     Ok(folders)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_fall_into_entities_and_a_suffix() {
-        let (entities, suffix) = named(Path::new("sub-01_ses-pre_run-2_T1w.nii.gz")).expect("a name");
-        let entities: Vec<String> = entities.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(entities, ["sub=01", "ses=pre", "run=2"]);
-        assert_eq!(suffix, "T1w");
-        assert_eq!(named(Path::new("T1w.json")), Some((Vec::new(), "T1w".to_owned())));
-        assert!(named(Path::new("scan one_T1w.nii")).is_none());
-        assert!(named(Path::new("sub-01.nii")).is_none());
-    }
-
-    #[test]
-    fn the_nearest_sidecar_counts_and_other_suffixes_do_not() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let root = folder.path();
-        let anat = root.join("sub-1/anat");
-        fs::create_dir_all(&anat).expect("a folder");
-        for (path, text) in [
-            (root.join(DESCRIPTION), "{}"),
-            (root.join("T1w.json"), r#"{"SliceThickness": 5, "a": 1}"#),
-            (root.join("acq-x_T1w.json"), r#"{"b": 2}"#),
-            (root.join("T2w.json"), r#"{"c": 3}"#),
-            (root.join("sub-1/sub-1_T1w.json"), r#"{"SliceThickness": 4}"#),
-            (anat.join("sub-1_T1w.json"), r#"{"d": 4}"#),
-        ] {
-            fs::write(path, text).expect("written");
-        }
-        let keys = metadata(&anat.join("sub-1_T1w.nii.gz"));
-        assert_eq!(
-            Value::from(keys),
-            serde_json::json!({"SliceThickness": 4, "a": 1, "d": 4})
-        );
-        let keys = metadata(&anat.join("sub-1_acq-x_T1w.nii.gz"));
-        assert_eq!(keys["b"], 2);
-    }
 }

@@ -6,9 +6,10 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use voxelift_volume::files::write_atomically;
+use voxelift_volume::sidecars::DESCRIPTION;
 use voxelift_volume::{Geometry, words};
 
-use super::dataset::{DESCRIPTION, RawScan};
+use super::dataset::RawScan;
 
 /// The version of the standard that the names and keys follow.
 const BIDS_VERSION: &str = "1.10.0";

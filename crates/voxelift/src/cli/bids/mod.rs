@@ -4,8 +4,6 @@ mod dataset;
 mod derivative;
 mod pages;
 
-pub use dataset::metadata;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -233,7 +231,7 @@ impl BidsArguments {
 /// Where the work folder holds the output of a scan.
 fn in_work(raw: &RawScan, work: &Path) -> PathBuf {
     work.join(raw.folder())
-        .join(format!("{}_sr.nii.gz", files::stem(&raw.path)))
+        .join(format!("{}_sr.nii.gz", scan::stem(&raw.path)))
 }
 
 /// Gives a finished output its name and its sidecar, in the place of an earlier one; nothing where it was not finished.
@@ -254,7 +252,7 @@ fn publish<'a>(
     let path = out.join(&name);
     files::make_parent(&path)?;
     // A link where the file system can: the voxels are there once.
-    let unfinished = path.with_file_name(format!(".{}.part", files::stem(&path)));
+    let unfinished = path.with_file_name(format!(".{}.part", scan::stem(&path)));
     let _ = fs::remove_file(&unfinished);
     let failed = |error| VolumeError::io(&path, "write", error);
     if fs::hard_link(&made, &unfinished).is_err() {
@@ -265,7 +263,7 @@ fn publish<'a>(
     let _ = fs::remove_file(&unfinished);
     let sidecar = derivative::sidecar(raw, &own, &fine, dataset, &how);
     derivative::put(
-        &path.with_file_name(format!("{}.json", files::stem(&path))),
+        &path.with_file_name(format!("{}.json", scan::stem(&path))),
         &sidecar,
     )?;
     terminal.detail(format!("{}", path.display()));

@@ -13,7 +13,6 @@ use voxelift_volume::nifti::ReadOptions;
 use voxelift_volume::resample::{Interpolation, resample_like};
 use voxelift_volume::{Volume, VolumeError, scan};
 
-use super::super::files;
 use super::super::upscale::sidecar;
 use super::{MONTAGE, SCORES};
 use crate::report::{Evaluated, Exhibit, Made, Pairs};
@@ -120,7 +119,7 @@ fn exhibit(folder: &Path, pairs: &Pairs) -> Option<Exhibit> {
         .map(|(method, image)| (method, on_reference(image)))
         .collect();
     Some(Exhibit {
-        name: first.subject.clone().unwrap_or_else(|| files::stem(&reference)),
+        name: first.subject.clone().unwrap_or_else(|| scan::stem(&reference)),
         lr,
         images,
         hr: Some(hr),

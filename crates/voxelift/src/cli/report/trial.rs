@@ -12,9 +12,9 @@ use voxelift_volume::audit::NullSpace;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::consistency::Disagreement;
 use voxelift_volume::degrade::Operators;
+use voxelift_volume::scan;
 use voxelift_volume::{Volume, VolumeError};
 
-use super::super::files;
 use crate::report::{Exhibit, Pairs, Row, TileDifference, Trial};
 use crate::terminal::Terminal;
 
@@ -102,7 +102,7 @@ fn of_heads(
     let mut rows = Vec::new();
     let mut exhibit = None;
     for head in heads {
-        let name = files::stem(head.name.as_ref());
+        let name = scan::stem(head.name.as_ref());
         let alone = resolver.upscale(head, None, &format!("report: {name}"), terminal)?;
         let sr = consistent(&alone, &head.lr, &head.operators)?;
         let case = Case::of(&head.hr, &head.lr);

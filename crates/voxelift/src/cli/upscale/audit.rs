@@ -7,6 +7,7 @@ use voxelift_model::upscale::Audit;
 use voxelift_volume::Geometry;
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::nifti::{Header, WriteOptions};
+use voxelift_volume::scan;
 use voxelift_volume::target::Target;
 
 use super::super::files;
@@ -26,7 +27,7 @@ pub struct AuditFiles {
 impl AuditFiles {
     /// Beside an output.
     pub fn beside(output: &Path) -> Self {
-        let named = |ending: &str| output.with_file_name(format!("{}_{ending}", files::stem(output)));
+        let named = |ending: &str| output.with_file_name(format!("{}_{ending}", scan::stem(output)));
         Self {
             json: named("audit.json"),
             null_space: named("null-space.nii.gz"),

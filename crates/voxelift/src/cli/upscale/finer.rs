@@ -6,14 +6,14 @@ use anyhow::Context;
 use serde_json::json;
 use voxelift_model::upscale::{UpscaleError, Upscaled, Upscaling};
 use voxelift_volume::nifti::{OutputType, WriteOptions};
-use voxelift_volume::{Volume, VolumeError, words};
+use voxelift_volume::{Volume, VolumeError, sidecars, words};
 
 use super::super::files::{self, Job};
 use super::audit::{AuditFiles, Place};
 use super::hearing::hearing;
 use super::refusal::in_options;
 use super::sidecar::Turn;
-use super::{Plan, acquired, audit, gain, labels, sidecar};
+use super::{Plan, audit, gain, labels, sidecar};
 use crate::terminal::Terminal;
 
 /// What stands behind the reason of a baseline for thick slices.
@@ -35,7 +35,7 @@ impl Plan {
         files::refuse_dangling(&job.input)?;
         let scan = files::open(&job.input, &self.read, terminal)?;
         let (geometry, count) = (scan.header.geometry(), scan.header.frames());
-        let protocol = acquired::protocol(&job.input, &scan.header);
+        let protocol = sidecars::protocol(&job.input, &scan.header);
         let made_by = self
             .upscaler
             .acquisition(&geometry, &protocol)

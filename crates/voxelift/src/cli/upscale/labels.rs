@@ -12,7 +12,7 @@ use crate::terminal::Terminal;
 
 /// Where the labels of an output go: beside it, as `<stem>_labels.nii.gz`.
 pub fn output(of: &Path) -> PathBuf {
-    of.with_file_name(format!("{}_labels.nii.gz", files::stem(of)))
+    of.with_file_name(format!("{}_labels.nii.gz", scan::stem(of)))
 }
 
 /// A label map on the grid of an output.

@@ -1,6 +1,5 @@
 //! `voxelift upscale`: scans on a finer grid.
 
-mod acquired;
 mod arguments;
 mod audit;
 mod bytes;

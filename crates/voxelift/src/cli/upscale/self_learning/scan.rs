@@ -11,14 +11,15 @@ use voxelift_model::self_learning::{
 };
 use voxelift_model::upscale::{ByNetwork, SliceUpscaling, gains};
 use voxelift_volume::nifti::{OutputType, WriteOptions};
+use voxelift_volume::scan;
 use voxelift_volume::target::Target;
-use voxelift_volume::{Volume, words};
+use voxelift_volume::{Volume, sidecars, words};
 
 use super::super::super::files::{self, Inputs, Job};
 use super::super::hearing::hearing;
 use super::super::refusal::in_options;
 use super::super::sidecar::Turn;
-use super::super::{acquired, labels, sidecar};
+use super::super::{labels, sidecar};
 use super::arguments::Time;
 use super::built_in::CHOSEN;
 use super::{Made, Plan};
@@ -32,7 +33,7 @@ struct Beside {
 
 impl Beside {
     fn of(output: &Path) -> Self {
-        let named = |ending: &str| output.with_file_name(format!("{}_{ending}", files::stem(output)));
+        let named = |ending: &str| output.with_file_name(format!("{}_{ending}", scan::stem(output)));
         Self {
             state: named("self-state.safetensors"),
             orientations: named("orientations.nii.gz"),
@@ -88,7 +89,7 @@ impl Plan<'_> {
             "{input}: holds {count} volumes; --audit looks at one"
         );
         let name = job.name();
-        let protocol = acquired::protocol(&job.input, &scan.header);
+        let protocol = sidecars::protocol(&job.input, &scan.header);
         let upscaling = self
             .upscaler
             .plan(
@@ -236,8 +237,8 @@ impl Plan<'_> {
             how["anonymise"] = json!(true);
         }
         // Sidecars may change while the scan stays.
-        let (header, _) = voxelift_volume::scan::read_header(&job.input)?;
-        let stated = acquired::protocol(&job.input, &header);
+        let (header, _) = scan::read_header(&job.input)?;
+        let stated = sidecars::protocol(&job.input, &header);
         if stated.thickness_mm.is_some() || stated.distance_mm.is_some() {
             how["slices"] = json!({"thickness_mm": stated.thickness_mm, "distance_mm": stated.distance_mm});
         }

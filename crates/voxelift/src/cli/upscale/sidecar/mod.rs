@@ -15,6 +15,7 @@ use voxelift_model::cache;
 use voxelift_volume::VolumeError;
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::nifti::{ReadOptions, WriteOptions};
+use voxelift_volume::scan;
 
 use super::super::files::{self, Job};
 use crate::terminal::Terminal;
@@ -29,7 +30,7 @@ const OUTPUTS: &str = "outputs";
 
 /// Its name.
 pub fn beside(output: &Path) -> PathBuf {
-    output.with_file_name(format!("{}.json", files::stem(output)))
+    output.with_file_name(format!("{}.json", scan::stem(output)))
 }
 
 /// Leaves the names of files without the folders that they lie in, which may name somebody.
