@@ -17,7 +17,7 @@ use super::place::{Place, check_memory};
 use super::profile;
 use crate::device::Computing;
 use crate::self_learning::{
-    Applied, Keeping, Learned, LearningConfig, Length, SelfModel, SliceProtocol, apply, baseline, learn,
+    Applied, Keeping, Learned, LearningConfig, Length, START_SCALES, SelfModel, SliceProtocol, apply, baseline, gaussian, learn,
 };
 
 /// What is wished for of fine slices.
@@ -96,6 +96,12 @@ impl SliceUpscaler {
     pub fn new(computing: Computing, wishes: SliceWishes) -> Result<Self> {
         let (device, _) = computing.open()?;
         Ok(Self { wishes, device })
+    }
+
+    /// Whether a scan is one volume of thick slices of a distance that the built-in network for slices knows.
+    pub fn suits(scan: &Geometry, frames: usize) -> bool {
+        let protocol = SliceProtocol::new(scan, gaussian(1.0), String::new());
+        frames == 1 && protocol.is_ok_and(|protocol| START_SCALES.contains(&protocol.scale))
     }
 
     /// Where it computes.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use voxelift_model::self_learning::{START_SCALES, SliceProtocol, gaussian};
+use voxelift_model::upscale::SliceUpscaler;
 use voxelift_volume::consistency::Mode;
 
 use super::super::super::files::{Inputs, Job};
@@ -45,10 +45,7 @@ impl<'a> BuiltInForSlices<'a> {
     /// Whether a scan is one volume of thick slices of a distance that the network knows.
     pub fn suits(&self, scan: &Path) -> bool {
         let header = voxelift_volume::scan::read_header(scan).ok();
-        header.is_some_and(|(header, _)| {
-            let protocol = SliceProtocol::new(&header.geometry(), gaussian(1.0), String::new());
-            header.frames() == 1 && protocol.is_ok_and(|protocol| START_SCALES.contains(&protocol.scale))
-        })
+        header.is_some_and(|(header, _)| SliceUpscaler::suits(&header.geometry(), header.frames()))
     }
 
     /// # Errors
