@@ -17,7 +17,8 @@ use super::place::{Place, check_memory};
 use super::profile;
 use crate::device::Computing;
 use crate::self_learning::{
-    Applied, Keeping, Learned, LearningConfig, Length, START_SCALES, SelfModel, SliceProtocol, apply, baseline, gaussian, learn,
+    Applied, Keeping, Learned, LearningConfig, Length, START_SCALES, SelfModel, SliceProtocol, apply,
+    baseline, gaussian, learn,
 };
 
 /// What is wished for of fine slices.

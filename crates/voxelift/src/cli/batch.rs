@@ -7,8 +7,8 @@ use super::files::Job;
 use crate::failure::{Outcome, told};
 use crate::terminal::{self, Terminal};
 
-/// Carries out each job, which answers with what it made in words, and prints what became of it; `side_by_side` of them at
-/// a time. A job that another process is at answers nothing and is asked again, to wait then, when the others are done.
+/// Carries out each job, which returns what it made in words, and prints what became of it; `side_by_side` of them at
+/// a time. A job that another process is at returns nothing and is asked again, to wait then, when the others are done.
 ///
 /// # Errors
 /// When the only job fails, or all of several do.

@@ -130,8 +130,8 @@ fn tested(test: &SelfTest) -> Vec<(&'static str, String)> {
     let consistent = test.scores.get(SR_CONSISTENT);
     let model = consistent.unwrap_or(alone);
     let people = match model.values().map(|summary| summary.people).max().unwrap_or(0) {
-        1 => "1 person".to_owned(),
-        several => format!("{several} people"),
+        1 => "1 subject".to_owned(),
+        several => format!("{several} subjects"),
     };
     let mut rows = vec![(
         "self-test",
@@ -192,7 +192,7 @@ fn tested(test: &SelfTest) -> Vec<(&'static str, String)> {
     for (what, gain, least) in told {
         let key = Score::Psnr.short_key();
         if let (Some(gain), Some(least)) = (gain.get(key), least.get(key)) {
-            let line = format!("{what}: {:+.2} dB, no person below {least:+.2}", gain.mean);
+            let line = format!("{what}: {:+.2} dB, no subject below {least:+.2}", gain.mean);
             rows.push(("", line));
         }
     }

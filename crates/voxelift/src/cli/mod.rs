@@ -49,10 +49,10 @@ use crate::terminal::{self, Terminal};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Print warnings and errors only
+    /// Less output: warnings and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more about what is done
+    /// More output
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Compute on this many threads; results do not depend on it [default: all]

@@ -46,7 +46,7 @@ pub struct TrainArguments {
     /// The number format that networks compute in, f32 or bf16; as --set precision=bf16
     #[arg(long)]
     precision: Option<Precision>,
-    /// Read the data, compare the domains and the people, time a few steps and say what would be trained; train nothing
+    /// Read the data, compare the domains and the subjects, time a few steps and say what would be trained; train nothing
     #[arg(long)]
     check: bool,
 }
@@ -219,7 +219,7 @@ impl Screen<'_> {
                 sr,
                 hr,
             } => {
-                let title = format!("The first validation head after {step} steps.");
+                let title = format!("The first validation scan after {step} steps.");
                 let images = [(Baseline::ZeroFill.name(), zero_fill), ("SR", sr)];
                 let png = comparison(&title, lr, &images, Some(hr));
                 self.logged(step, |events| events.picture(step, "preview", &png));
@@ -254,11 +254,11 @@ impl Screen<'_> {
                     let [psnr_db, ssim] = s.headline();
                     format!("{name} {psnr_db:.2} dB (SSIM {ssim:.4})")
                 };
-                let floors = scores
+                let baselines = scores
                     .iter()
                     .filter(|(name, _)| ![SR, SR_CONSISTENT].contains(&name.as_str()))
                     .map(|(name, s)| said(name, s));
-                let floors: Vec<String> = floors.collect();
+                let baselines: Vec<String> = baselines.collect();
                 let ours = [(SR, "SR alone"), (SR_CONSISTENT, "with its scan put back")];
                 let ours = ours
                     .into_iter()
@@ -266,7 +266,7 @@ impl Screen<'_> {
                 let ours = ours.collect::<Vec<_>>().join(", ");
                 self.terminal.say(format!(
                     "validation after {step} steps, in the brain: {ours}; {}",
-                    floors.join(", ")
+                    baselines.join(", ")
                 ));
             }
         }

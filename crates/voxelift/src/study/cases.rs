@@ -1,4 +1,4 @@
-//! A test set: scans whose truth is known, degraded, and what of them is scored.
+//! A test set: scans whose reference is known, degraded, and what of them is scored.
 
 use serde_json::{Value, json};
 use voxelift_model::train::{self, Source};
@@ -29,7 +29,7 @@ pub struct TestSet {
 /// A scan as it is tested.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The truth.
+    /// The reference.
     pub reference: Volume,
     /// What the methods get.
     pub lr: Volume,
@@ -38,7 +38,7 @@ pub struct Case {
 }
 
 impl TestSet {
-    /// Finds the scans and their people, and reads what identifies them.
+    /// Finds the scans and their subjects, and reads what identifies them.
     ///
     /// # Errors
     /// A glob that finds nothing, label maps that are not one a scan, or a file that cannot be read.

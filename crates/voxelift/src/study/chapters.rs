@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use voxelift_volume::metrics::Score;
+use voxelift_volume::words::counted;
 
 use super::CONSISTENT;
 use super::cost::Cost;
 use super::table::{Cell, Each, MethodHead, ScoreTable, Table, TestTable};
 
-/// Whether the differences of a score are listed for each person and seed.
+/// Whether the differences of a score are listed for each subject and seed.
 pub fn is_listed(score: &ScoreTable) -> bool {
     Score::GAINS.iter().any(|listed| listed.key() == score.key)
 }
@@ -49,8 +50,11 @@ pub fn chapters(table: &Table) -> Vec<Chapter> {
         sheets.retain(|sheet| !sheet.rows.is_empty());
         Chapter {
             title: format!(
-                "{}: {}, {} scans of {} people",
-                head.name, head.degradation, head.scans, head.people
+                "{}: {}, {} of {}",
+                head.name,
+                head.degradation,
+                counted(head.scans, "scan"),
+                counted(head.people, "subject")
             ),
             sheets,
         }
@@ -152,7 +156,7 @@ fn scores(columns: &[ScoreTable], methods: &[MethodHead]) -> Sheet {
             None => format!("{mean:.digits$}"),
         })
     };
-    let note = "mean over people ± standard deviation over people, each person the mean of scans and seeds; behind a variant how many \
+    let note = "mean over subjects ± standard deviation over subjects, each subject the mean of scans and seeds; behind a variant how many \
                 of its runs are complete. In the brain alone, or the mask given; data consistency over the whole volume. ↑ higher is better, ↓ lower.";
     let mut sheet = by_method(columns, methods, named, text, note);
     let with_any: Vec<&MethodHead> = methods
@@ -187,8 +191,8 @@ fn differences(columns: &[ScoreTable], methods: &[MethodHead]) -> Sheet {
         }
         Some(text)
     };
-    let note = "differences to the baseline: mean over people [95 % bootstrap interval over people, and over seeds where there are \
-                several], on the people and seeds that both have; p of Wilcoxon's signed-rank test from six people on. With few of them \
+    let note = "differences to the baseline: mean over subjects [95 % bootstrap interval over subjects, and over seeds where there are \
+                several], on the subjects and seeds that both have; p of Wilcoxon's signed-rank test from six subjects on. With few of them \
                 the interval is little more than their range.";
     by_method(columns, methods, compared, text, note)
 }
@@ -202,7 +206,7 @@ fn signed(value: f64, digits: usize) -> String {
     }
 }
 
-/// Each person with each seed.
+/// Each subject with each seed.
 fn listed(score: &ScoreTable, methods: &[MethodHead]) -> Sheet {
     let of = |method: &MethodHead| -> Vec<&Each> {
         let difference = cell_of(score, method).and_then(|cell| cell.difference.as_ref());
@@ -236,7 +240,7 @@ fn listed(score: &ScoreTable, methods: &[MethodHead]) -> Sheet {
         header: std::iter::once(titled(score)).chain(header).collect(),
         rows: variants.iter().map(row).collect(),
         best: Vec::new(),
-        note: "the difference to the baseline, of each person with each seed.",
+        note: "the difference to the baseline, of each subject with each seed.",
     }
 }
 

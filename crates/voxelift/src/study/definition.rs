@@ -56,12 +56,12 @@ pub enum Origin {
     Study(String),
 }
 
-/// Scans whose truth is known, and how they are made coarse.
+/// Scans whose reference is known, and how they are made coarse.
 #[derive(Clone, Debug)]
 pub struct TestDefinition {
     /// Names it in the tables.
     pub name: String,
-    /// The scans as roles of a cohort: globs, the people who were scanned more than once.
+    /// The scans as roles of a cohort: globs, the subjects who were scanned more than once.
     pub data: DataConfig,
     /// What the models get of them.
     pub degrade: Degradation,

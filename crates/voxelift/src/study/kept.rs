@@ -1,4 +1,4 @@
-//! Scores that are kept beside a model or a floor, so that they are computed once.
+//! Scores that are kept beside a model or a baseline, so that they are computed once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

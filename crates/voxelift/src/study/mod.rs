@@ -56,7 +56,7 @@ impl<'a> Grid<'a> {
     /// Resolves every run and test set, and refuses what cannot work before anything is trained.
     ///
     /// # Errors
-    /// A configuration that is refused, a run folder of another one, a test person in the training data, or test scans that
+    /// A configuration that is refused, a run folder of another one, a test subject in the training data, or test scans that
     /// are not there.
     pub fn new(
         study: &'a Study,
@@ -213,7 +213,7 @@ impl<'a> Grid<'a> {
         Ok(Outcome::Done)
     }
 
-    /// Scores a method on a test set unless that is kept; answers whether it came to its end.
+    /// Scores a method on a test set unless that is kept; returns whether it came to its end.
     fn score_missing(
         &self,
         folder: &Path,
@@ -318,7 +318,7 @@ impl<'a> Grid<'a> {
         Ok(methods)
     }
 
-    /// Writes `table.md`, `table.csv`, `table.json` and `table.html` from whatever is complete; answers with the first.
+    /// Writes `table.md`, `table.csv`, `table.json` and `table.html` from whatever is complete; returns the first.
     ///
     /// # Errors
     /// When a model cannot be read or a file cannot be written.

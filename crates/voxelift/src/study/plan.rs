@@ -162,7 +162,7 @@ impl Shard {
         place % self.count == self.index - 1
     }
 
-    /// Whether it is the one that also scores the floors.
+    /// Whether it is the one that also scores the baselines.
     pub fn is_first(self) -> bool {
         self.index == 1
     }

@@ -46,8 +46,8 @@ pub fn html(table: &Table, definition: &str) -> String {
             if !charts.is_empty() {
                 page.charts(
                     &charts,
-                    "differences to the baseline: a dot is one person with one seed, the bar the bootstrap interval of the mean over \
-                     people, and over seeds where there are several. What lies right of the line is more than the baseline's.",
+                    "differences to the baseline: a dot is one subject with one seed, the bar the bootstrap interval of the mean over \
+                     subjects, and over seeds where there are several. What lies right of the line is more than the baseline's.",
                 );
             }
         }

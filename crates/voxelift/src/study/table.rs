@@ -12,10 +12,10 @@ use voxelift_volume::metrics::{
 use super::cost::Cost;
 use super::kept::TestScores;
 
-/// One run of a method: a seed, or the only run of a floor.
+/// One run of a method: a seed, or the only run of a baseline.
 #[derive(Clone, Debug)]
 pub struct Scored {
-    /// None for a floor.
+    /// None for a baseline.
     pub seed: Option<u64>,
     /// What the training has cost, where there was one.
     pub cost: Option<Cost>,
@@ -26,9 +26,9 @@ pub struct Scored {
 /// A method and its runs that are complete.
 #[derive(Clone, Debug)]
 pub struct ScoredMethod {
-    /// The variant's or the floor's.
+    /// The variant's or the baseline's.
     pub name: String,
-    /// Whether it is a floor.
+    /// Whether it is a baseline.
     pub is_floor: bool,
     /// What it is compared with.
     pub baseline: Option<String>,
@@ -47,7 +47,7 @@ pub struct TestHead {
     pub degradation: String,
     /// How many scans.
     pub scans: usize,
-    /// Of how many people.
+    /// Of how many subjects.
     pub people: usize,
 }
 
@@ -67,7 +67,7 @@ pub struct Table {
 pub struct MethodHead {
     /// Its name.
     pub name: String,
-    /// Whether it is a floor.
+    /// Whether it is a baseline.
     pub is_floor: bool,
     /// What it is compared with; nothing where it is that itself.
     pub baseline: Option<String>,
@@ -111,31 +111,31 @@ pub struct ScoreTable {
 pub struct Cell {
     /// Which method.
     pub method: String,
-    /// Over people, each the mean of its scans and seeds.
+    /// Over subjects, each the mean of its scans and seeds.
     #[serde(flatten)]
     pub summary: Summary,
-    /// Standard deviation over seeds of the mean over people; `null` for fewer than two.
+    /// Standard deviation over seeds of the mean over subjects; `null` for fewer than two.
     pub seed_sd: Option<f64>,
     /// Against the baseline; `null` for the baseline itself.
     pub difference: Option<Difference>,
 }
 
-/// How a method differs from the baseline on the people and seeds that both have.
+/// How a method differs from the baseline on the subjects and seeds that both have.
 #[derive(Clone, Debug, Serialize)]
 pub struct Difference {
-    /// Over people, each the mean over seeds; the interval over seeds too where there are several.
+    /// Over subjects, each the mean over seeds; the interval over seeds too where there are several.
     #[serde(flatten)]
     pub paired: PairedDifference,
-    /// Each person with each seed.
+    /// Each subject with each seed.
     pub each: Vec<Each>,
 }
 
-/// One person with one seed.
+/// One subject with one seed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Each {
     /// Whose scans.
     pub person: String,
-    /// Which run; `null` between floors.
+    /// Which run; `null` between baselines.
     pub seed: Option<u64>,
     /// Method less baseline.
     pub difference: f64,
@@ -203,7 +203,7 @@ pub fn observations<'a>(methods: &'a [ScoredMethod], test: &str) -> Vec<Observat
     all
 }
 
-/// A method's numbers of one score: for each run its people, a person scanned twice once.
+/// A method's numbers of one score: for each run its subjects, a subject scanned twice once.
 type Runs<'a> = BTreeMap<Option<u64>, BTreeMap<&'a str, f64>>;
 
 impl Table {
@@ -278,7 +278,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// A person's mean over runs.
+/// A subject's mean over runs.
 fn over_runs<'a>(runs: impl Iterator<Item = (&'a str, f64)>) -> Vec<f64> {
     by_subject(runs).into_values().collect()
 }
@@ -297,12 +297,12 @@ fn cell(method: &str, runs: &Runs<'_>, baseline: Option<&Runs<'_>>) -> Option<Ce
     })
 }
 
-/// The people of a seed, or of the only run.
+/// The subjects of a seed, or of the only run.
 fn run_of<'r, 'a>(runs: &'r Runs<'a>, seed: Option<u64>) -> Option<&'r BTreeMap<&'a str, f64>> {
     runs.get(&seed).or_else(|| runs.get(&None))
 }
 
-/// On the people and seeds that both have; a floor has one run, which goes with every seed.
+/// On the subjects and seeds that both have; a baseline has one run, which goes with every seed.
 fn difference(runs: &Runs<'_>, baseline: &Runs<'_>) -> Option<Difference> {
     let seeds = if runs.contains_key(&None) { baseline } else { runs }.keys();
     let mut each = Vec::new();
@@ -341,7 +341,7 @@ fn difference(runs: &Runs<'_>, baseline: &Runs<'_>) -> Option<Difference> {
     Some(Difference { paired, each })
 }
 
-/// The differences of each seed, in the order of the people.
+/// The differences of each seed, in the order of the subjects.
 fn by_seed(each: &[Each]) -> Vec<Vec<f64>> {
     let mut seeds: BTreeMap<Option<u64>, Vec<f64>> = BTreeMap::new();
     for one in each {
@@ -426,7 +426,7 @@ mod tests {
         // Person p: 31 and 32 over the seeds, q: 35 and 36.
         assert_eq!((a.summary.people, a.summary.mean), (2, (31.5 + 35.5) / 2.0));
         assert!((a.summary.sd.unwrap() - 4.0 / 2f64.sqrt()).abs() < 1e-12);
-        // Means over people: 33 and 34.
+        // Means over subjects: 33 and 34.
         assert!((a.seed_sd.unwrap() - 0.5f64.sqrt()).abs() < 1e-12);
         assert!(a.difference.is_none());
         // Only seed 2 is common: p 34 - 32, q 36.5 - 36.
@@ -434,7 +434,7 @@ mod tests {
         assert_eq!(difference.paired.differences, [2.0, 0.5]);
         assert_eq!(difference.each.len(), 2);
         assert!(difference.each.iter().all(|each| each.seed == Some(2)));
-        // A floor goes with each seed: p 21 - 31.5, q 27 - 35.5.
+        // A baseline goes with each seed: p 21 - 31.5, q 27 - 35.5.
         let difference = floor.difference.as_ref().unwrap();
         assert_eq!(difference.paired.differences, [-10.5, -8.5]);
         assert_eq!(difference.each.len(), 4);

@@ -50,7 +50,7 @@ pub fn run(arguments: &DemoArguments, terminal: &Terminal) -> anyhow::Result<Out
     built_in(terminal)?;
     let size = if arguments.quick { Size::QUICK } else { Size::FULL };
     terminal.say("now a model of one's own, in a short training");
-    terminal.say("synthetic heads: three people in high resolution, four others in low resolution, one to watch the run by");
+    terminal.say("synthetic heads: three subjects in high resolution, four others in low resolution, one to watch the run by");
     terminal.say("and one held out; the low-resolution scanner blurs, and training is not told how");
     for person in HR_PEOPLE.into_iter().chain([VALIDATION_PERSON]) {
         let role = if person == VALIDATION_PERSON {

@@ -25,7 +25,7 @@ use crate::terminal::{self, Terminal};
     after_help = "Examples:\n  voxelift evaluate --reference hr.nii.gz --image sr.nii.gz --json scores.json\n  voxelift evaluate --pairs table.csv --csv scores.csv"
 )]
 pub struct EvaluateArguments {
-    /// The truth
+    /// The reference image
     #[arg(
         long,
         value_name = "HR",
@@ -33,10 +33,10 @@ pub struct EvaluateArguments {
         requires = "image"
     )]
     reference: Option<PathBuf>,
-    /// What is scored
+    /// The image to score
     #[arg(long, value_name = "SR", requires = "reference")]
     image: Option<PathBuf>,
-    /// Where it counts: voxels above zero, nearest in the world where its grid is not the reference's [default: the brain alone, above 5 % of the reference's maximum; beside it, as "masked", Otsu on the reference, dilated]
+    /// Restrict scores to this mask: voxels above zero, nearest in the world where its grid is not the reference's [default: the brain alone, above 5 % of the reference's maximum; beside it, as "masked", Otsu on the reference, dilated]
     #[arg(long, value_name = "M")]
     mask: Option<PathBuf>,
     /// A table of many: reference,image[,mask][,subject][,method], paths relative to the table

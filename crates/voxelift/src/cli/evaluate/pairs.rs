@@ -127,8 +127,8 @@ pub fn rows(table: &Path, inputs: &mut Inputs, terminal: &Terminal) -> anyhow::R
 }
 
 impl ScoredPairs {
-    /// `{"pairs": [...], "summary": {method: {region: {score: {people, mean, sd, interval}}}}}`, the region `set` with the
-    /// set-level scores as they are. A person scanned twice counts once; a row without a subject is a person of its own.
+    /// `{"pairs": [...], "summary": {method: {region: {score: {subjects, mean, sd, interval}}}}}`, the region `set` with the
+    /// set-level scores as they are. A subject scanned twice counts once; a row without a subject is a subject of its own.
     pub fn json(&self) -> String {
         let pairs = self.rows.iter().map(|(row, scores)| {
             let mut object = serde_json::to_value(row).unwrap_or(Value::Null);
@@ -151,7 +151,7 @@ impl ScoredPairs {
         serde_json::to_string_pretty(&object).unwrap_or_default()
     }
 
-    /// A row a score, a column a method: mean and standard deviation over people, in the brain.
+    /// A row a score, a column a method: mean and standard deviation over subjects, in the brain.
     pub fn text(&self) -> String {
         let methods: Vec<_> = self.methods().collect();
         let header = methods.iter().map(|(method, rows)| match rows.len() {
@@ -250,7 +250,7 @@ impl ScoredPairs {
         Ok(out.into_inner()?)
     }
 
-    /// Rows by method, in the order of the table. Each row with its person.
+    /// Rows by method, in the order of the table. Each row with its subject.
     fn methods(&self) -> impl Iterator<Item = (&str, Vec<(&str, &Scores)>)> {
         let mut methods: Vec<(&str, Vec<(&str, &Scores)>)> = Vec::new();
         for (row, scores) in &self.rows {

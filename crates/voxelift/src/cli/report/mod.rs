@@ -114,7 +114,7 @@ fn page(folder: &Path, terminal: &Terminal) -> anyhow::Result<String> {
     let run = RunDir::open(folder)?;
     let trial = trial::of_run(&run, terminal).unwrap_or_else(|error| {
         terminal.warn(format!(
-            "the page shows no new answer of the model: {}",
+            "the page shows no new output of the model: {}",
             told(&error)
         ));
         None

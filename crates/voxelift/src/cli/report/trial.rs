@@ -1,4 +1,4 @@
-//! The model of a run, applied to validation heads for the page to show.
+//! The model of a run, applied to validation scans for the page to show.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ const MOST_HEADS: usize = 4;
 const ALONE: &str = "model alone";
 const MODEL: &str = "model";
 
-/// The trial of a run that has a model and names validation heads; reads them anew.
+/// The trial of a run that has a model and names validation scans; reads them anew.
 ///
 /// # Errors
 /// When the model or a head cannot be read.
@@ -157,7 +157,7 @@ fn shown(
     })
 }
 
-/// The answer in tiles of half as many voxels again; nothing where one tile holds the whole head.
+/// The output in tiles of half as many voxels again; nothing where one tile holds the whole scan.
 fn tile_difference(
     resolver: &Resolver,
     head: &ValidationScan,

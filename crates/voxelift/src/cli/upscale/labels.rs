@@ -101,7 +101,7 @@ pub fn on_grid(
     })
 }
 
-/// Writes the labels of an output beside it, and answers with the file.
+/// Writes the labels of an output beside it, and returns the file.
 ///
 /// # Errors
 /// When it cannot be written.
