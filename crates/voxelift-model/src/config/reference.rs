@@ -76,7 +76,7 @@ fn page() -> String {
     );
     let mut page = "# Configuration reference\n\n\
         Every key of a training configuration, with its default, its range and its meaning. This page is made from the program's sources; \
-        `voxelift init` writes a first configuration, and `docs/data.md` says how to choose.\n\n\
+        `voxelift init` writes a first configuration, and `docs/train-your-own.md` says how to choose.\n\n\
         A key that is not listed here is refused. `voxelift train CONFIG.toml --run DIR --set key=value` changes one for a run.\n"
         .to_owned();
     let mut tables = vec![(String::new(), "Config".to_owned())];

@@ -26,7 +26,7 @@ pub const SELF: &str = "self";
 /// The baseline that is written where learning gains nothing, and the one with which the output shares the consistency.
 pub const CUBIC_CONSISTENT: &str = "cubic, consistent";
 
-/// What a [`SelfTest`] does not see, in a sentence; the shares are those of `docs/results.md`.
+/// What a [`SelfTest`] does not see, in a sentence; the shares are those of `docs/record.md`.
 pub const SELF_TEST_LIMIT: &str = "across the slices expect about two thirds of the gain over cubic: slices that were kept out are as \
      thick as those learned from, planes across the slices are thinner and hold finer detail";
 
