@@ -1,4 +1,4 @@
-//! Floor 5 · What the JSON files beside a scan say of how it was made, by the names and keys of BIDS.
+//! Layer 5 · What the JSON files beside a scan say of how it was made, by the names and keys of BIDS.
 
 use std::fs;
 use std::path::{Path, PathBuf};

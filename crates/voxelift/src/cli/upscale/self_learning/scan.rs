@@ -172,7 +172,7 @@ impl Plan<'_> {
             protocol.operator,
             protocol.because
         ));
-        told.extend(model.card.self_test.as_ref().map(|test| test.told()));
+        told.extend(model.card.self_test.as_ref().map(|test| test.in_words()));
         if let Some(agreement) = found
             .first()
             .and_then(|found| found["orientations_differ"].as_f64())
