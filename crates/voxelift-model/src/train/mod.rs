@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod data;
+mod degradations;
 mod domain;
 mod draft;
 mod embeddings;

@@ -11,7 +11,8 @@ use voxelift_volume::resample::pad_to_scale;
 use voxelift_volume::synthesis::Remap;
 use voxelift_volume::{Result as VolumeResult, Volume};
 
-use super::data::{Prepared, seed_of};
+use super::data::Prepared;
+use super::degradations::seed_of;
 use super::findings::Findings;
 use super::inventory::Inventory;
 use super::scans::goes_on;

@@ -10,7 +10,7 @@ use voxelift_volume::degrade::{Degradation, Operators};
 use voxelift_volume::metrics::{BOOTSTRAP_SEED, Score, Summary, by_subject, summarize};
 use voxelift_volume::resample::pad_to_scale;
 
-use super::data::seed_of;
+use super::degradations::seed_of;
 use super::placed::on_its_grid;
 use super::sources::Source;
 use super::{Event, Prepared};

@@ -9,33 +9,25 @@ use std::path::Path;
 
 use flate2::read::DeflateDecoder;
 
+pub(super) use super::walk::Tag;
+use super::walk::{PIXEL_DATA, UNDEFINED, Walk};
 use crate::error::{Result, VolumeError};
-
-/// Group and element number.
-pub(super) type Tag = (u16, u16);
 
 /// One image has no more bytes than this.
 const MOST_BYTES: u64 = 1 << 30;
 /// A deflated file may grow to this, and to so many times its size: an image shrinks less.
 const MOST_INFLATED: u64 = 16 << 20;
 const MOST_RATIO: u64 = 64;
-/// Sequences within sequences; real ones have four or five.
-const MOST_NESTING: usize = 32;
 /// Values longer than this are none of those asked for.
 const MOST_VALUE: usize = 4096;
 
-const UNDEFINED: u32 = u32::MAX;
 const SYNTAX: Tag = (0x0002, 0x0010);
 const MEDIA_CLASS: Tag = (0x0002, 0x0002);
 const CLASS: Tag = (0x0008, 0x0016);
 const ROWS: Tag = (0x0028, 0x0010);
 const FUNCTIONAL_GROUPS: Tag = (0x5200, 0x9229);
-const PIXEL_DATA: Tag = (0x7FE0, 0x0010);
 const FLOAT_PIXELS: [Tag; 2] = [(0x7FE0, 0x0008), (0x7FE0, 0x0009)];
 const MODALITY_TABLE: Tag = (0x0028, 0x3000);
-const ITEM: Tag = (0xFFFE, 0xE000);
-const ITEM_END: Tag = (0xFFFE, 0xE00D);
-const SEQUENCE_END: Tag = (0xFFFE, 0xE0DD);
 
 /// Where an image's voxels are in [`Elements::bytes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,162 +259,4 @@ fn is_image_class(class: &str) -> bool {
     class
         .strip_prefix("1.2.840.10008.5.1.4.1.1.")
         .is_some_and(|last| images.contains(&last))
-}
-
-/// An element without its value.
-struct Head {
-    tag: Tag,
-    length: u32,
-    /// A value of unknown type: what is in it is written without types.
-    unknown: bool,
-}
-
-/// A place among elements.
-struct Walk<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    explicit: bool,
-    big_endian: bool,
-}
-
-impl Walk<'_> {
-    fn group(&self) -> Option<u16> {
-        let two = self.bytes.get(self.at..self.at + 2)?;
-        Some(self.two([two[0], two[1]]))
-    }
-
-    fn two(&self, bytes: [u8; 2]) -> u16 {
-        if self.big_endian {
-            u16::from_be_bytes(bytes)
-        } else {
-            u16::from_le_bytes(bytes)
-        }
-    }
-
-    fn take<const N: usize>(&mut self) -> std::result::Result<[u8; N], String> {
-        let there = self.bytes.get(self.at..self.at + N);
-        let there = there.ok_or_else(|| format!("cut short at byte {}", self.at))?;
-        self.at += N;
-        Ok(there.try_into().expect("as many as were asked for"))
-    }
-
-    fn take_two(&mut self) -> std::result::Result<u16, String> {
-        let bytes = self.take()?;
-        Ok(self.two(bytes))
-    }
-
-    fn take_four(&mut self) -> std::result::Result<u32, String> {
-        let bytes = self.take()?;
-        Ok(if self.big_endian {
-            u32::from_be_bytes(bytes)
-        } else {
-            u32::from_le_bytes(bytes)
-        })
-    }
-
-    fn head(&mut self) -> std::result::Result<Head, String> {
-        let tag = (self.take_two()?, self.take_two()?);
-        if !self.explicit || tag.0 == 0xFFFE {
-            let length = self.take_four()?;
-            return Ok(Head {
-                tag,
-                length,
-                unknown: false,
-            });
-        }
-        let vr: [u8; 2] = self.take()?;
-        if !vr.iter().all(u8::is_ascii_uppercase) {
-            return Err(format!(
-                "damaged at byte {}: an element without a type",
-                self.at - 2
-            ));
-        }
-        let long = [
-            "OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV",
-        ];
-        let length = if long.iter().any(|long| long.as_bytes() == vr) {
-            self.take::<2>()?;
-            self.take_four()?
-        } else {
-            u32::from(self.take_two()?)
-        };
-        Ok(Head {
-            tag,
-            length,
-            unknown: &vr == b"UN",
-        })
-    }
-
-    /// The bytes of a value of known length, which are passed over.
-    fn value(&mut self, head: &Head) -> std::result::Result<Range<usize>, String> {
-        let (left, (group, element)) = (self.bytes.len() - self.at, head.tag);
-        let what = match head.tag {
-            PIXEL_DATA => "PixelData".to_owned(),
-            _ => format!("element ({group:04x},{element:04x})"),
-        };
-        let length = head.length as usize;
-        if head.length == UNDEFINED || length > left {
-            return Err(format!(
-                "cut short: {what} claims {} bytes, {left} are left",
-                head.length
-            ));
-        }
-        self.at += length;
-        Ok(self.at - length..self.at)
-    }
-
-    /// Passes over a sequence without a length, and what is nested in it.
-    fn skip_sequence(&mut self, head: &Head, depth: usize) -> std::result::Result<(), String> {
-        if depth > MOST_NESTING {
-            return Err(format!("nested more than {MOST_NESTING} sequences deep"));
-        }
-        let explicit = self.explicit;
-        self.explicit &= !head.unknown;
-        loop {
-            let item = self.head()?;
-            match (item.tag, item.length) {
-                (SEQUENCE_END, _) => break,
-                (ITEM, UNDEFINED) => loop {
-                    let inner = self.head()?;
-                    match (inner.tag, inner.length) {
-                        (ITEM_END, _) => break,
-                        (_, UNDEFINED) => self.skip_sequence(&inner, depth + 1)?,
-                        _ => {
-                            self.value(&inner)?;
-                        }
-                    }
-                },
-                (ITEM, _) => {
-                    self.value(&item)?;
-                }
-                ((group, element), _) => {
-                    return Err(format!(
-                        "damaged: ({group:04x},{element:04x}) where an item should be"
-                    ));
-                }
-            }
-        }
-        self.explicit = explicit;
-        Ok(())
-    }
-
-    /// The pieces of compressed voxels, without the table of offsets before them.
-    fn fragments(&mut self) -> std::result::Result<Vec<Range<usize>>, String> {
-        let mut pieces = Vec::new();
-        loop {
-            let item = self.head().map_err(|e| format!("PixelData is {e}"))?;
-            match item.tag {
-                SEQUENCE_END => break,
-                ITEM => pieces.push(self.value(&Head {
-                    tag: PIXEL_DATA,
-                    ..item
-                })?),
-                _ => return Err("PixelData is damaged: a piece is missing".to_owned()),
-            }
-        }
-        if pieces.is_empty() {
-            return Err("PixelData has no piece".to_owned());
-        }
-        Ok(pieces.split_off(1))
-    }
 }

@@ -10,6 +10,7 @@ mod elements;
 mod pixels;
 mod series;
 mod slice;
+mod walk;
 
 use std::collections::VecDeque;
 use std::fs;

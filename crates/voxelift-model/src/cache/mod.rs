@@ -4,17 +4,22 @@
 //! runs may share the folder, and is never changed. Patches are read from it where they lie (positioned reads of the
 //! planes that a patch touches): what is read often stays in the system's page cache, and nothing in the process.
 
+mod content;
+mod stored;
+
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use voxelift_volume::appearance::{Appearance, CONTRAST};
+use voxelift_volume::appearance::Appearance;
 use voxelift_volume::files::write_atomically;
-use voxelift_volume::{Volume, VolumeError, nifti};
+use voxelift_volume::{Volume, VolumeError};
 
 use crate::error::{ModelError, Result};
+pub use content::content;
+pub(crate) use content::hexadecimal;
+use stored::{HEADER, MAGIC, SUM, is_as_written, read_at, stored, write};
 
 /// A prepared scan, before it is cached.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,62 +58,6 @@ enum Content {
     Memory(Arc<Prepared>),
     File { file: Arc<File>, path: PathBuf },
 }
-
-/// What a scan's file holds as one SHA-256 in hexadecimal digits: of a header and image pair both files, of a folder each file
-/// with its name.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn content(path: &Path) -> Result<String> {
-    let read = |e| VolumeError::io(path, "read", e);
-    let mut hash = Sha256::new();
-    if path.is_dir() {
-        let entries = fs::read_dir(path).map_err(read)?;
-        let mut files = entries
-            .map(|entry| Ok(entry.map_err(read)?.path()))
-            .collect::<Result<Vec<_>>>()?;
-        files.sort();
-        for file in files.iter().filter(|file| file.is_file()) {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            let length = fs::metadata(file).map_err(read)?.len();
-            hash.update(format!("{name} {length} "));
-            update(&mut hash, file)?;
-        }
-    } else {
-        update(&mut hash, path)?;
-        if let Some(other) = nifti::other_half(path) {
-            update(&mut hash, &other)?;
-        }
-    }
-    Ok(hexadecimal(&hash.finalize()))
-}
-
-/// Adds a file's bytes to a hash, a piece at a time.
-fn update(hash: &mut Sha256, path: &Path) -> Result<()> {
-    let read = |e| VolumeError::io(path, "read", e);
-    let mut file = File::open(path).map_err(read)?;
-    let mut piece = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut piece).map_err(read)? {
-            0 => return Ok(()),
-            n => hash.update(&piece[..n]),
-        }
-    }
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Changes with the layout of the files.
-const MAGIC: &[u8; 8] = b"vxlscan6";
-/// Magic, key, extent, spacing, factor, number of starts, appearance.
-const HEADER: usize = 8 + 32 + 3 * 8 + 3 * 8 + 8 + 8 + 8 * APPEARANCE;
-/// The SHA-256 of all that stands before it, at the end of the file.
-const SUM: usize = 32;
-/// Numbers of an appearance; none is as many that are no number.
-const APPEARANCE: usize = 4 + CONTRAST.len();
 
 impl Cache {
     /// In memory.
@@ -339,126 +288,6 @@ impl Block {
             }
         }
     }
-}
-
-/// Whether a file still ends in the hash of its content: a flipped bit would be trained on.
-fn is_as_written(file: &File, path: &Path, length: u64) -> Result<bool> {
-    let (mut hash, mut piece) = (Sha256::new(), vec![0; 1 << 18]);
-    let (mut at, end) = (0, length as usize - SUM);
-    while at < end {
-        let next = piece.len().min(end - at);
-        read_at(file, path, &mut piece[..next], at)?;
-        hash.update(&piece[..next]);
-        at += next;
-    }
-    let mut sum = [0; SUM];
-    read_at(file, path, &mut sum, end)?;
-    Ok(hash.finalize()[..] == sum)
-}
-
-/// Hashes what goes through it.
-struct Hashed<'a> {
-    out: &'a mut dyn Write,
-    hash: Sha256,
-}
-
-impl Write for Hashed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-fn write(out: &mut dyn Write, key: &[u8; 32], prepared: &Prepared) -> io::Result<()> {
-    let hash = Sha256::new();
-    let mut hashed = io::BufWriter::with_capacity(1 << 16, Hashed { out, hash });
-    write_content(&mut hashed, key, prepared)?;
-    let Hashed { out, hash } = hashed.into_inner().map_err(io::IntoInnerError::into_error)?;
-    out.write_all(&hash.finalize())
-}
-
-fn write_content(out: &mut dyn Write, key: &[u8; 32], prepared: &Prepared) -> io::Result<()> {
-    out.write_all(MAGIC)?;
-    out.write_all(key)?;
-    for n in prepared.volume.extent() {
-        out.write_all(&(n as u64).to_le_bytes())?;
-    }
-    for mm in prepared.volume.geometry().spacing_mm() {
-        out.write_all(&mm.to_le_bytes())?;
-    }
-    out.write_all(&f64::from(prepared.factor).to_le_bytes())?;
-    out.write_all(&(prepared.starts.len() as u64).to_le_bytes())?;
-    for number in numbers(prepared.appearance) {
-        out.write_all(&number.to_le_bytes())?;
-    }
-    for value in prepared.volume.data() {
-        out.write_all(&value.to_le_bytes())?;
-    }
-    for inside in &prepared.foreground {
-        out.write_all(&[u8::from(*inside)])?;
-    }
-    for start in &prepared.starts {
-        out.write_all(&start.to_le_bytes())?;
-    }
-    Ok(())
-}
-
-fn numbers(appearance: Option<Appearance>) -> [f64; APPEARANCE] {
-    appearance.map_or([f64::NAN; APPEARANCE], |seen| {
-        let [a, b, c, d, e] = seen.contrast;
-        let core_to_shell = seen.core_to_shell.unwrap_or(f64::NAN);
-        [
-            seen.foreground,
-            seen.foreground_ml,
-            seen.noise,
-            core_to_shell,
-            a,
-            b,
-            c,
-            d,
-            e,
-        ]
-    })
-}
-
-fn stored(numbers: [f64; APPEARANCE]) -> Option<Appearance> {
-    let [foreground, foreground_ml, noise, core_to_shell, contrast @ ..] = numbers;
-    (!foreground.is_nan()).then_some(Appearance {
-        foreground,
-        foreground_ml,
-        contrast,
-        noise,
-        core_to_shell: (!core_to_shell.is_nan()).then_some(core_to_shell),
-    })
-}
-
-fn read_at(file: &File, path: &Path, bytes: &mut [u8], offset: usize) -> Result<()> {
-    Ok(positioned(file, bytes, offset as u64)
-        .map_err(|e| VolumeError::io(path, "read the cached scan", e))?)
-}
-
-#[cfg(unix)]
-fn positioned(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn positioned(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            n => {
-                bytes = &mut bytes[n..];
-                offset += n as u64;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
