@@ -45,7 +45,7 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
 
 /// What went wrong, from the outermost context inwards, and the option that would allow it; a cause that has been said already is
 /// not said again.
-pub fn told(error: &anyhow::Error) -> String {
+pub fn message(error: &anyhow::Error) -> String {
     let said = |text: String, cause: &(dyn std::error::Error + 'static)| {
         let cause = cause.to_string();
         match text.as_str() {
@@ -136,9 +136,9 @@ mod tests {
             ),
         ];
         for (error, option) in errors {
-            assert!(told(&error).ends_with(option), "{}", told(&error));
+            assert!(message(&error).ends_with(option), "{}", message(&error));
         }
         let other: anyhow::Error = VolumeError::content("a", "b", "c").into();
-        assert!(!told(&other).contains("--"), "{}", told(&other));
+        assert!(!message(&other).contains("--"), "{}", message(&other));
     }
 }

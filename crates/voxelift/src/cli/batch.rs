@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use super::files::Job;
-use crate::failure::{Outcome, told};
+use crate::failure::{Outcome, message};
 use crate::terminal::{self, Terminal};
 
 /// Carries out each job, which returns what it made in words, and prints what became of it; `side_by_side` of them at
@@ -40,7 +40,7 @@ pub fn run(
                         continue;
                     };
                     if let Err(error) = &result {
-                        terminal.complain(told(error));
+                        terminal.complain(message(error));
                     }
                     let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
                     progress.0 += 1;
@@ -64,7 +64,7 @@ pub fn run(
     for (job, result) in jobs.iter().zip(&results) {
         let (output, result) = match result {
             Ok(made) => (job.output.display().to_string(), made.clone()),
-            Err(error) => ("none".to_owned(), format!("failed: {}", told(error))),
+            Err(error) => ("none".to_owned(), format!("failed: {}", message(error))),
         };
         table.add_row([job.input.display().to_string(), output, result]);
     }

@@ -7,7 +7,7 @@ use voxelift_volume::doctor::{examine, mend};
 
 use super::files;
 use super::options::ReadArguments;
-use crate::failure::{Outcome, told};
+use crate::failure::{Outcome, message};
 use crate::terminal;
 
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ pub fn run(arguments: &DoctorArguments) -> anyhow::Result<Outcome> {
             Ok(clean) => found |= !clean,
             Err(error) if arguments.files.len() == 1 => return Err(error),
             Err(error) => {
-                terminal::error(told(&error));
+                terminal::error(message(&error));
                 failed += 1;
             }
         }

@@ -77,7 +77,7 @@ pub fn run(arguments: &InitArguments, terminal: &Terminal) -> anyhow::Result<Out
     draft.notes.iter().for_each(|note| terminal.warn(note));
     draft.found.iter().for_each(|line| terminal.say(line));
     write_atomically(&path, arguments.force, |out| out.write_all(draft.text.as_bytes()))?;
-    let (config, folder) = (shown(&path), shown(&arguments.folder.join("run")));
+    let (config, folder) = (as_shell_word(&path), as_shell_word(&arguments.folder.join("run")));
     terminal::print(format!(
         "{}\nRead it, then look before you train:\n  voxelift train {config} --run {folder} --check\nTrain, or go on where it stopped:\n  \
          voxelift train {config} --run {folder}\n",
@@ -113,7 +113,7 @@ fn domains(arguments: &InitArguments) -> (Vec<String>, Vec<String>) {
 }
 
 /// A path as a shell takes it.
-fn shown(path: &Path) -> String {
+fn as_shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+=@%".contains(c);
     if text.chars().all(plain) {

@@ -30,7 +30,7 @@ use signal_hook::consts::SIGABRT;
 
 use voxelift_model::memory;
 
-use crate::failure::{Outcome, exit_code, told, usage};
+use crate::failure::{Outcome, exit_code, message, usage};
 use crate::terminal::{self, Terminal};
 
 /// Unpaired MRI super-resolution: train on your own scans, apply to NIfTI files, measure honestly.
@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
     match std::panic::catch_unwind(|| run(arguments)) {
         Ok(Ok(outcome)) => outcome.into(),
         Ok(Err(error)) => {
-            terminal::error(told(&error));
+            terminal::error(message(&error));
             exit_code(&error)
         }
         // The hook has said why.

@@ -175,7 +175,7 @@ impl Screen<'_> {
             Event::Note(note) => self.terminal.say(note),
             Event::Warning(warning) => self.terminal.warn(warning),
             Event::Record(record) => {
-                self.said(record);
+                self.print_record(record);
                 self.logged(record.step(), |events| match record {
                     Record::Step {
                         step,
@@ -231,7 +231,7 @@ impl Screen<'_> {
     }
 
     /// A record as progress or as a line.
-    fn said(&mut self, record: &Record) {
+    fn print_record(&mut self, record: &Record) {
         match record {
             Record::Step {
                 step, seconds, terms, ..

@@ -233,7 +233,7 @@ mod tests {
                "masked": {"psnr_db": psnr, "nrmse": nrmse}})
     }
 
-    fn told(pairs: Vec<Value>) -> Vec<(Verdict, String)> {
+    fn findings_of(pairs: Vec<Value>) -> Vec<(Verdict, String)> {
         let pairs = Pairs::read(json!({"pairs": pairs})).unwrap();
         let all = findings(&pairs, Some(0.25));
         all.into_iter()
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn good_and_bad_are_told_alike() {
-        let good = told(vec![
+        let good = findings_of(vec![
             pair("zero-fill", "a", 29.0, 0.2, [1.0, 0.9, 0.7, 0.6]),
             pair("model", "a", 30.0, 0.1, [1.0, 0.95, 0.8, 0.7]),
         ]);
@@ -261,7 +261,7 @@ mod tests {
             "{good:?}"
         );
         assert!(!good.iter().any(|(_, text)| text.contains("better in the mask")));
-        let bad = told(vec![
+        let bad = findings_of(vec![
             pair("zero-fill", "a", 29.0, 0.1, [1.0, 0.9, 0.7, 0.6]),
             pair("lanczos", "a", 28.9, 0.1, [1.0, 0.9, 0.7, 0.6]),
             pair("model", "a", 28.0, 0.2, [1.0, 0.7, 0.8, 0.7]),
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn one_subject_that_loses_is_no_gain() {
         let same = [1.0, 0.9, 0.7, 0.4];
-        let mixed = told(vec![
+        let mixed = findings_of(vec![
             pair("zero-fill", "a", 29.0, 0.2, same),
             pair("zero-fill", "b", 29.0, 0.2, same),
             pair("model", "a", 31.0, 0.1, same),
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn without_a_baseline_nothing_is_claimed() {
-        let alone = told(vec![pair("model", "a", 31.0, 0.1, [1.0, 0.9, 0.8, 0.7])]);
+        let alone = findings_of(vec![pair("model", "a", 31.0, 0.1, [1.0, 0.9, 0.8, 0.7])]);
         assert!(has(&alone, Verdict::Open, "No baseline"), "{alone:?}");
         assert!(alone.iter().all(|(verdict, _)| *verdict == Verdict::Open));
     }

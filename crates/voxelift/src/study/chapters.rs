@@ -41,7 +41,7 @@ pub fn chapters(table: &Table) -> Vec<Chapter> {
     let methods = table.methods.as_slice();
     let of_test = |test: &TestTable| {
         let head = &test.head;
-        let columns = shown(test);
+        let columns = quoted(test);
         let mut sheets = vec![scores(&columns, methods), differences(&columns, methods)];
         let listed_scores = columns.iter().filter(|score| is_listed(score));
         sheets.extend(listed_scores.map(|score| listed(score, methods)));
@@ -67,7 +67,7 @@ pub fn chapters(table: &Table) -> Vec<Chapter> {
 }
 
 /// The scores of a test set in the region that a table shows: the brain where a score has one, else the mask.
-pub fn shown(test: &TestTable) -> Vec<ScoreTable> {
+pub fn quoted(test: &TestTable) -> Vec<ScoreTable> {
     let has = |key: &str, region: &str| test.scores.iter().any(|s| s.key == key && s.region == region);
     let is_shown = |s: &&ScoreTable| match s.region.as_str() {
         "brain" | "set" => true,

@@ -4,10 +4,10 @@ mod cases;
 mod chapters;
 mod cost;
 mod definition;
-mod kept;
+mod pages;
 mod plan;
+mod scores;
 mod scoring;
-mod shown;
 mod table;
 mod training;
 
@@ -28,11 +28,11 @@ use voxelift_model::train;
 use voxelift_volume::cohort::Role;
 use voxelift_volume::files::write_atomically;
 
-use crate::failure::{Outcome, told};
+use crate::failure::{Outcome, message};
 use crate::terminal::Terminal;
 use cases::TestSet;
 use cost::Cost;
-use kept::Kept;
+use scores::Kept;
 use scoring::score;
 use table::{Scored, ScoredMethod, Table, TestHead, observations};
 
@@ -139,7 +139,7 @@ impl<'a> Grid<'a> {
                     if self.stopped() {
                         return Ok(Outcome::Interrupted);
                     }
-                    self.terminal.complain(told(&error));
+                    self.terminal.complain(message(&error));
                     failed += 1;
                 }
             }
@@ -326,15 +326,15 @@ impl<'a> Grid<'a> {
         let methods = self.scored()?;
         let heads: Vec<TestHead> = self.tests.iter().map(head).collect();
         let table = Table::new(&self.study.name, &methods, &heads);
-        let text = shown::markdown(&table);
+        let text = pages::markdown(&table);
         let json = serde_json::to_value(&table)?;
         let observed = heads
             .iter()
             .map(|test| (test.name.as_str(), observations(&methods, &test.name)));
         self.keep("table.md", text.as_bytes())?;
-        self.keep("table.csv", &shown::long_csv(observed)?)?;
+        self.keep("table.csv", &pages::long_csv(observed)?)?;
         self.keep("table.json", format!("{json}\n").as_bytes())?;
-        self.keep(PAGE, shown::html(&table, &self.study.text).as_bytes())?;
+        self.keep(PAGE, pages::html(&table, &self.study.text).as_bytes())?;
         Ok(text)
     }
 

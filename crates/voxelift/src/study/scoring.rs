@@ -12,7 +12,7 @@ use voxelift_volume::Volume;
 use voxelift_volume::metrics::{EVALUATION_BYTES, SetMember, set_scores};
 
 use super::cases::{Case, TestSet};
-use super::kept::{ScanScores, TestScores};
+use super::scores::{ScanScores, TestScores};
 use crate::terminal::Progress;
 
 /// Scores a method on every scan of a test set; none when asked to stop. A model twice: alone, and with what its scan

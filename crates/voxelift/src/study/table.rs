@@ -10,7 +10,7 @@ use voxelift_volume::metrics::{
 };
 
 use super::cost::Cost;
-use super::kept::TestScores;
+use super::scores::TestScores;
 
 /// One run of a method: a seed, or the only run of a baseline.
 #[derive(Clone, Debug)]
@@ -352,7 +352,7 @@ fn by_seed(each: &[Each]) -> Vec<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kept::ScanScores;
+    use super::super::scores::ScanScores;
     use super::*;
     use serde_json::json;
 

@@ -17,7 +17,7 @@ use self::dataset::RawScan;
 use super::files::{self, Found};
 use super::upscale::{self, MethodArgument, sidecar};
 use super::{Arguments, Command};
-use crate::failure::{Outcome, told, usage};
+use crate::failure::{Outcome, message, usage};
 use crate::terminal::{self, Terminal};
 
 /// A voxel is long along an axis where it is so many times as long as along the shortest.
@@ -131,7 +131,7 @@ pub fn run(arguments: &BidsArguments, terminal: &Terminal) -> anyhow::Result<Out
             .unwrap_or_else(|| anyhow::anyhow!("no scan was made finer")));
     }
     for error in &failed {
-        terminal.complain(told(error));
+        terminal.complain(message(error));
     }
     let participants: BTreeSet<&str> = published
         .iter()

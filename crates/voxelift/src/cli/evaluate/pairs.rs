@@ -19,7 +19,7 @@ use voxelift_volume::{VolumeError, scan};
 use super::super::files::Inputs;
 use super::table::{self, Row};
 use super::{PAIR_BYTES, Protocol, tell};
-use crate::failure::{Outcome, told};
+use crate::failure::{Outcome, message};
 use crate::terminal::{self, Terminal};
 
 /// The scored rows, each with its scores, and how the methods' images compare with the references as sets.
@@ -83,7 +83,7 @@ pub fn run(
                     }
                     scored.push((row, scores));
                 }
-                Err(error) => terminal.complain(format!("{image}: {}", told(&error))),
+                Err(error) => terminal.complain(format!("{image}: {}", message(&error))),
             }
         }
     }

@@ -348,11 +348,11 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::told;
+    use crate::failure::message;
 
     fn outputs(inputs: &[&str], out: &Path, force: bool) -> Result<Vec<PathBuf>, String> {
         let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
-        let jobs = jobs(&inputs, inputs.len() > 1, out, "_sr", force).map_err(|error| told(&error))?;
+        let jobs = jobs(&inputs, inputs.len() > 1, out, "_sr", force).map_err(|error| message(&error))?;
         Ok(jobs.into_iter().map(|job| job.output).collect())
     }
 

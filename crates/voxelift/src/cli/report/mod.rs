@@ -16,7 +16,7 @@ pub use evaluated::{covers, scan_behind};
 pub use trial::of_prepared;
 
 use super::files;
-use crate::failure::{Outcome, told, usage};
+use crate::failure::{Outcome, message, usage};
 use crate::report;
 use crate::study;
 use crate::terminal::{self, Terminal};
@@ -115,7 +115,7 @@ fn page(folder: &Path, terminal: &Terminal) -> anyhow::Result<String> {
     let trial = trial::of_run(&run, terminal).unwrap_or_else(|error| {
         terminal.warn(format!(
             "the page shows no new output of the model: {}",
-            told(&error)
+            message(&error)
         ));
         None
     });

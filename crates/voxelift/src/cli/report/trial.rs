@@ -120,7 +120,7 @@ fn of_heads(
             });
         }
         if exhibit.is_none() {
-            exhibit = Some(shown(resolver, head, name, [alone, sr], terminal)?);
+            exhibit = Some(exhibit_of(resolver, head, name, [alone, sr], terminal)?);
         }
     }
     Ok(exhibit.map(|exhibit| Trial {
@@ -129,7 +129,7 @@ fn of_heads(
     }))
 }
 
-fn shown(
+fn exhibit_of(
     resolver: &Resolver,
     head: &ValidationScan,
     name: String,

@@ -162,7 +162,7 @@ impl ValueEnum for MethodArgument {
 
 impl UpscaleArguments {
     /// Shows the outputs in a browser, where `--view` asks for it.
-    pub(super) fn shown(&self, jobs: Vec<Job>, terminal: &Terminal) -> anyhow::Result<()> {
+    pub(super) fn view_outputs(&self, jobs: Vec<Job>, terminal: &Terminal) -> anyhow::Result<()> {
         let outputs = jobs.into_iter().map(|job| job.output);
         let there: Vec<PathBuf> = outputs.filter(|output| self.view && output.is_file()).collect();
         if !there.is_empty() {

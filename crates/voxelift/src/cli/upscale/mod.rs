@@ -78,7 +78,7 @@ pub fn run_on(
     let method = arguments.method()?;
     if method == MethodArgument::SelfLearned {
         let outcome = self_learning::run(arguments, &protected, &jobs, batch, terminal)?;
-        arguments.shown(jobs, terminal)?;
+        arguments.view_outputs(jobs, terminal)?;
         return Ok(outcome);
     }
     let plan = Plan::new(arguments, method, terminal)?;
@@ -113,7 +113,7 @@ pub fn run_on(
     for notes in plan.upscaler.methods().notes() {
         terminal.say(format!("about the model: {notes}"));
     }
-    arguments.shown(jobs, terminal)?;
+    arguments.view_outputs(jobs, terminal)?;
     Ok(outcome)
 }
 

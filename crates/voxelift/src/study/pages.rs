@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::chapters::{Chapter, cell_of, chapters, compared, is_listed, shown, titled};
+use super::chapters::{Chapter, cell_of, chapters, compared, is_listed, quoted, titled};
 use super::table::{Observation, ScoreTable, Table};
 use crate::report::{Page, Spread, spreads};
 use crate::terminal;
@@ -38,7 +38,7 @@ pub fn html(table: &Table, definition: &str) -> String {
     for Chapter { title, sheets } in chapters(table) {
         page.heading(&title);
         if let Some(test) = tests.next() {
-            let charts: Vec<String> = shown(test)
+            let charts: Vec<String> = quoted(test)
                 .iter()
                 .filter(|score| is_listed(score))
                 .filter_map(|score| chart(score, table))
