@@ -147,7 +147,7 @@ mod tests {
             page.contains("NRMSE ↓</th><td>0.2000</td><td class=\"best\">0.1000</td>"),
             "{page}"
         );
-        // A person counts once, so there is no interval; two people have one, and a gain each.
+        // A subject counts once, so there is no interval; two subjects have one, and a gain each.
         assert!(!page.contains("<small>"));
         let page = html(
             &json!({"pairs": [pair("zero-fill", "a", 29.0, 0.2), pair("zero-fill", "b", 31.0, 0.2),

@@ -17,28 +17,28 @@ pub struct Exhibit {
     pub name: String,
     /// The scan itself, where it is known.
     pub lr: Option<Volume>,
-    /// What was made from it, the floor first and the answer last, on the truth's grid where there is one.
+    /// What was made from it, the baseline first and the output last, on the reference's grid where there is one.
     pub images: Vec<(String, Volume)>,
-    /// The truth, where it is known.
+    /// The reference, where it is known.
     pub hr: Option<Volume>,
-    /// What the answer holds beyond the scan's frequencies.
+    /// What the output holds beyond the scan's frequencies.
     pub added: Option<NullSpace>,
     /// How far images are from the scan, by their names.
     pub disagreements: Vec<(String, Disagreement)>,
-    /// The answer in tiles of another size.
+    /// The output in tiles of another size.
     pub tiles: Option<TileDifference>,
 }
 
-/// The same answer with two tile sizes: channel attention averages over a tile, so they differ.
+/// The same output with two tile sizes: channel attention averages over a tile, so they differ.
 #[derive(Clone, Debug)]
 pub struct TileDifference {
-    /// LR voxels along the tiles of the answer, and of the other one.
+    /// LR voxels along the tiles of the output, and of the other one.
     pub tiles: [usize; 2],
-    /// The other answer.
+    /// The other output.
     pub other: Volume,
-    /// `||other - answer|| / ||answer||`, over the mask of the scores.
+    /// `||other - output|| / ||output||`, over the mask of the scores.
     pub nrmse: f64,
-    /// PSNR of the answer and of the other one against the truth, in the mask.
+    /// PSNR of the output and of the other one against the reference, in the mask.
     pub psnr_db: [f64; 2],
 }
 

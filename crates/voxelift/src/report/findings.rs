@@ -63,7 +63,7 @@ fn gain(pairs: &Pairs, method: &str) -> Option<Finding> {
     let base = pairs.by_person(Score::Psnr, BASELINE.name(), Region::Headline);
     let gains: Vec<f64> = own
         .iter()
-        .filter_map(|(person, value)| Some(value - base.get(person)?))
+        .filter_map(|(subject, value)| Some(value - base.get(subject)?))
         .collect();
     let mean = gains.iter().sum::<f64>() / (!gains.is_empty()).then_some(gains.len() as f64)?;
     let better = gains.iter().filter(|gain| **gain > 0.0).count();
@@ -141,10 +141,12 @@ fn measured_band(pairs: &Pairs, method: &str, nyquist: f64) -> Option<Finding> {
             continue;
         };
         for [x, y] in own.into_iter().filter(|[x, _]| *x < nyquist) {
-            let Some(floor) = value_at(&base, x) else { continue };
-            (sum, count) = (sum + y - floor, count + 1.0);
-            if y - floor < worst.0 {
-                worst = (y - floor, x);
+            let Some(of_baseline) = value_at(&base, x) else {
+                continue;
+            };
+            (sum, count) = (sum + y - of_baseline, count + 1.0);
+            if y - of_baseline < worst.0 {
+                worst = (y - of_baseline, x);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Scored images, by method, person and head.
+//! Scored images, by method, subject and head.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +30,8 @@ impl Row {
         self.method.as_deref().unwrap_or("all")
     }
 
-    /// Whose head; an image without a subject is a person of its own.
-    pub fn person(&self) -> &str {
+    /// Whose head; an image without a subject is a subject of its own.
+    pub fn subject(&self) -> &str {
         let named = self.subject.as_deref().or(self.image.as_deref());
         named.unwrap_or_default()
     }
@@ -105,10 +105,10 @@ impl Pairs {
                 }
             }
         };
-        let people: Vec<&str> = self.people().map(|(person, _)| person).collect();
+        let subjects: Vec<&str> = self.subjects().map(|(subject, _)| subject).collect();
         vec![
             ("images", self.0.len().to_string()),
-            ("subjects", people.len().to_string()),
+            ("subjects", subjects.len().to_string()),
             (
                 "data range L",
                 common(&|scores| (!scores.data_range.is_nan()).then(|| plain(scores.data_range))),
@@ -179,21 +179,21 @@ impl Pairs {
     }
 
     /// People in the order of the pairs, each with the rows of their scans.
-    pub fn people(&self) -> impl Iterator<Item = (&str, Vec<&Row>)> {
-        let mut people: Vec<(&str, Vec<&Row>)> = Vec::new();
+    pub fn subjects(&self) -> impl Iterator<Item = (&str, Vec<&Row>)> {
+        let mut subjects: Vec<(&str, Vec<&Row>)> = Vec::new();
         for row in &self.0 {
-            match people.iter_mut().find(|(person, _)| *person == row.person()) {
+            match subjects.iter_mut().find(|(subject, _)| *subject == row.subject()) {
                 Some((_, rows)) => rows.push(row),
-                None => people.push((row.person(), vec![row])),
+                None => subjects.push((row.subject(), vec![row])),
             }
         }
-        people.into_iter()
+        subjects.into_iter()
     }
 
-    /// Heads with the rows that share a reference: a person scanned twice is two of them.
+    /// Heads with the rows that share a reference: a subject scanned twice is two of them.
     pub fn heads(&self) -> Vec<(String, Vec<&Row>)> {
         let mut heads: Vec<(String, Vec<&Row>)> = Vec::new();
-        for (person, rows) in self.people() {
+        for (subject, rows) in self.subjects() {
             let mut scans: Vec<(Option<&String>, Vec<&Row>)> = Vec::new();
             for row in rows {
                 match scans
@@ -204,7 +204,7 @@ impl Pairs {
                     None => scans.push((row.reference.as_ref(), vec![row])),
                 }
             }
-            let name = if person.is_empty() { "the image" } else { person };
+            let name = if subject.is_empty() { "the image" } else { subject };
             for (i, (_, rows)) in scans.into_iter().enumerate() {
                 let title = if i == 0 {
                     name.to_owned()
@@ -217,7 +217,7 @@ impl Pairs {
         heads
     }
 
-    /// A score of a method, one value a person.
+    /// A score of a method, one value a subject.
     pub fn by_person(&self, score: Score, method: &str, region: Region) -> BTreeMap<&str, f64> {
         let rows = self.0.iter().filter(|row| row.method() == method);
         by_subject(rows.filter_map(|row| {
@@ -227,14 +227,14 @@ impl Pairs {
                 Region::Dilated => &scores.masked,
                 Region::Whole => &scores.whole,
             };
-            Some((row.person(), score.of(of_region)?))
+            Some((row.subject(), score.of(of_region)?))
         }))
     }
 
-    /// A score of a method over people.
+    /// A score of a method over subjects.
     pub fn summary(&self, score: Score, method: &str, region: Region) -> Option<Summary> {
-        let people: Vec<f64> = self.by_person(score, method, region).into_values().collect();
-        summarize(&people, BOOTSTRAP_SEED)
+        let subjects: Vec<f64> = self.by_person(score, method, region).into_values().collect();
+        summarize(&subjects, BOOTSTRAP_SEED)
     }
 }
 

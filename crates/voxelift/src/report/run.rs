@@ -16,7 +16,7 @@ use super::page::Page;
 use super::pairs::Pairs;
 use super::scores::add_scores;
 
-/// The model of a run, applied to heads whose truth is known.
+/// The model of a run, applied to heads whose reference is known.
 #[derive(Clone, Debug)]
 pub struct Trial {
     /// One of the heads.
@@ -25,7 +25,7 @@ pub struct Trial {
     pub pairs: Pairs,
 }
 
-/// A page from a run folder: what was done, the curves, the scores with the floors, and the model's answer to validation
+/// A page from a run folder: what was done, the curves, the scores with the baselines, and the model's output for validation
 /// heads where they are at hand; without them the last preview.
 ///
 /// # Errors

@@ -97,14 +97,14 @@ fn against_baseline(page: &mut Page, pairs: &Pairs) {
     scores.retain(|score| Score::GAINS.contains(score));
     let mut rows = Vec::new();
     for method in methods {
-        for (person, _) in pairs.people() {
+        for (subject, _) in pairs.subjects() {
             let cells: Vec<Option<String>> = scores
                 .iter()
                 .map(|score| {
                     let of = |method| {
                         pairs
                             .by_person(*score, method, Region::Headline)
-                            .get(person)
+                            .get(subject)
                             .copied()
                     };
                     Some(format!(
@@ -119,7 +119,7 @@ fn against_baseline(page: &mut Page, pairs: &Pairs) {
                     .into_iter()
                     .map(|cell| cell.unwrap_or_else(|| "none".to_owned()));
                 rows.push(
-                    [person.to_owned(), method.to_owned()]
+                    [subject.to_owned(), method.to_owned()]
                         .into_iter()
                         .chain(cells)
                         .collect(),
@@ -159,10 +159,10 @@ fn every_image(page: &mut Page, pairs: &Pairs) {
     // Subject by subject, the best PSNR first.
     let mut rows: Vec<&Row> = pairs.rows().iter().collect();
     let psnr = |row: &Row| row.scores().headline().psnr_db;
-    rows.sort_by(|a, b| a.person().cmp(b.person()).then(psnr(b).total_cmp(&psnr(a))));
+    rows.sort_by(|a, b| a.subject().cmp(b.subject()).then(psnr(b).total_cmp(&psnr(a))));
     let mut best = Vec::new();
     let mut start = 0;
-    for of_one in rows.chunk_by(|a, b| a.person() == b.person()) {
+    for of_one in rows.chunk_by(|a, b| a.subject() == b.subject()) {
         for (x, score) in shown.iter().enumerate().filter(|_| of_one.len() > 1) {
             let values: Vec<Option<f64>> = of_one
                 .iter()
@@ -176,7 +176,7 @@ fn every_image(page: &mut Page, pairs: &Pairs) {
         let scores = shown
             .iter()
             .map(|score| score.format(score.of(row.scores().headline())));
-        [row.person().to_owned(), row.method().to_owned()]
+        [row.subject().to_owned(), row.method().to_owned()]
             .into_iter()
             .chain(scores)
             .collect()
@@ -212,7 +212,7 @@ fn tissue(page: &mut Page, pairs: &Pairs) {
                 shown(number(|class| class.volume_difference).map(|v| format!("{:+.1} %", 100.0 * v))),
             ]
         });
-        [row.person().to_owned(), row.method().to_owned()]
+        [row.subject().to_owned(), row.method().to_owned()]
             .into_iter()
             .chain(cells)
             .collect()
