@@ -94,7 +94,7 @@ fn the_files_of_a_run_are_named_in_one_room() {
         "previews",
     ]
     .map(|name| format!("\"{name}\""));
-    let named = code_but(&["voxelift-model/src/run.rs"])
+    let named = code_but(&["voxelift-model/src/run/"])
         .into_iter()
         .filter(|(_, code)| {
             let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
