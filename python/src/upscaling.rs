@@ -249,8 +249,10 @@ fn made(
     };
     let upscaler = Upscaler::new(methods, wishes).map_err(refused)?;
     let made_by = upscaler.acquisition(grid, &asked.protocol()).map_err(refused)?;
-    let is_blank = |volume: &&Volume| volume.data().iter().all(|v| *v == volume.data()[0]);
-    let first = scan.iter().find(|volume| !is_blank(volume)).or(scan.last());
+    let first = scan
+        .iter()
+        .find(|volume| volume.only_value().is_none())
+        .or(scan.last());
     let upscaling = upscaler
         .plan(grid, made_by, first, scan.len(), &mut |event| hearing.hear(event))
         .map_err(refused)?;

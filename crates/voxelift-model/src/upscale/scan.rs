@@ -149,7 +149,7 @@ impl<'a> Upscaling<'a> {
     /// When the method cannot take it, or the output is none that it can explain.
     pub fn run(&self, volume: &Volume, hear: &mut dyn FnMut(Event)) -> Result<Upscaled> {
         let (method, target, acquisition) = (self.choice.method, &self.choice.target, self.acquisition());
-        let blank = blank(volume);
+        let blank = volume.only_value();
         if let (Method::Model(model), Some(value), true) = (method, blank, self.frames > 1) {
             hear(Event::Warning(format!(
                 "is {value} everywhere, and so is its output"
@@ -229,10 +229,4 @@ fn work(upscaler: &Upscaler, choice: &Choice<'_>, input: &Geometry, grid: &Geome
         beside: extras.bytes(network.is_some()),
         network,
     }
-}
-
-/// The one value of a volume that has no other.
-pub(super) fn blank(volume: &Volume) -> Option<f32> {
-    let first = *volume.data().first()?;
-    volume.data().iter().all(|v| *v == first).then_some(first)
 }

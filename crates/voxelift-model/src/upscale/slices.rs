@@ -105,6 +105,11 @@ impl SliceUpscaler {
         frames == 1 && protocol.is_ok_and(|protocol| START_SCALES.contains(&protocol.scale))
     }
 
+    /// The grid that is asked for; none for voxels as long in each direction as in plane.
+    pub fn target(&self) -> Option<&Target> {
+        self.wishes.target.as_ref()
+    }
+
     /// Where it computes.
     pub fn device(&self) -> &Device {
         &self.device

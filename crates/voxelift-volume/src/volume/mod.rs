@@ -61,6 +61,12 @@ impl Volume {
         &mut self.data
     }
 
+    /// The one value of a volume that holds no other.
+    pub fn only_value(&self) -> Option<f32> {
+        let first = *self.data.first()?;
+        self.data.iter().all(|v| *v == first).then_some(first)
+    }
+
     /// The voxels themselves.
     pub fn into_data(self) -> Vec<f32> {
         self.data

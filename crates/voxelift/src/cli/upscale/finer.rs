@@ -212,8 +212,7 @@ fn first_with_contrast(
     let mut seen = Vec::new();
     for frame in frames {
         let frame = frame?;
-        let first = frame.data().first().copied();
-        let is_blank = frame.data().iter().all(|v| Some(*v) == first);
+        let is_blank = frame.only_value().is_some();
         seen.push(frame);
         if !is_blank {
             break;

@@ -209,13 +209,12 @@ impl Plan<'_> {
     /// What an output depends on.
     fn described(&self, job: &Job) -> anyhow::Result<Value> {
         let own = &self.arguments.learning;
-        let target = self.arguments.target()?;
         let model = self.arguments.model.as_deref();
         let start = (model.is_none() && self.upscaler.learning().starts()).then(Start::built_in);
         let start = start.map(Start::content);
         let mut how = json!({
             "method": "self",
-            "target": target.as_ref().map_or("isotropic".to_owned(), Target::to_string),
+            "target": self.upscaler.target().map_or("isotropic".to_owned(), Target::to_string),
             "acquired": self.arguments.acquired.to_string(),
             "model": model,
             "model_sha256": model.map(cache::content).transpose()?,
