@@ -5,15 +5,28 @@ use std::fs;
 /// What is in memory now.
 ///
 /// # Units
-/// Bytes; `None` where the system does not tell (it does on Linux).
+/// Bytes; `None` where the system does not tell.
+#[cfg(target_os = "linux")]
 pub fn resident() -> Option<u64> {
     status("VmRSS:")
+}
+
+/// What is in memory now.
+///
+/// # Units
+/// Bytes; `None` where the system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub fn resident() -> Option<u64> {
+    let process = sysinfo::get_current_pid().ok()?;
+    let mut system = sysinfo::System::new();
+    system.refresh_processes(sysinfo::ProcessesToUpdate::Some(&[process]), false);
+    system.process(process).map(sysinfo::Process::memory)
 }
 
 /// The most that has been in memory at once.
 ///
 /// # Units
-/// As [`resident`].
+/// Bytes; told on Linux only.
 pub fn peak() -> Option<u64> {
     status("VmHWM:")
 }
@@ -21,7 +34,7 @@ pub fn peak() -> Option<u64> {
 /// The most that another process, by its number, has had in memory at once.
 ///
 /// # Units
-/// As [`resident`]; `None` too once it has ended.
+/// Bytes; told on Linux only, and `None` too once it has ended.
 pub fn peak_of(process: u32) -> Option<u64> {
     field(&format!("/proc/{process}/status"), "VmHWM:")
 }
@@ -36,8 +49,20 @@ pub fn available() -> Option<u64> {
     bounds.into_iter().flatten().min()
 }
 
+#[cfg(target_os = "linux")]
 fn left_in_machine() -> Option<u64> {
     field("/proc/meminfo", "MemAvailable:")
+}
+
+#[cfg(not(target_os = "linux"))]
+fn left_in_machine() -> Option<u64> {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    match system.available_memory() {
+        // The macOS of some machines tells nothing.
+        0 => None,
+        bytes => Some(bytes),
+    }
 }
 
 /// What `ulimit -v` lets a process take, where it does not let it take all.

@@ -3,9 +3,9 @@
 //! Without a script, and in print, one slice of each plane of every volume stands side by side, with its sides, its scale
 //! and its colours.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::json;
 
-use super::base64::base64;
 use super::escape::escaped;
 use crate::picture::{Frame, Palette, Stacks, Window, bar_mm, short};
 
@@ -107,7 +107,7 @@ fn view(name: &str, frame: &Frame, png: &[u8]) -> String {
         1 => 0.0,
         slices => 100.0 * *begin as f64 / (slices - 1) as f64,
     };
-    let (plane, data) = (frame.plane.name(), base64(png));
+    let (plane, data) = (frame.plane.name(), BASE64_STANDARD.encode(png));
     let [left, right, top, bottom] = &frame.edges.letters;
     let across = *width as f64 * frame.pixel_mm;
     let long = bar_mm(across);

@@ -1,7 +1,6 @@
 //! Layer 12 · One self-contained page from a run or an evaluation.
 
 mod axis;
-mod base64;
 mod chart;
 mod compare;
 mod curves;

@@ -1,6 +1,7 @@
 //! A self-contained HTML page: no external address, light and dark, narrow, wide and in print.
 
-use super::base64::base64;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
 use super::compare::{Layer, SCRIPT, compare};
 use super::escape::escaped;
 use crate::picture::Stacks;
@@ -262,7 +263,7 @@ impl Page {
 
     /// A PNG picture, with one line on how to read it.
     pub fn picture(&mut self, png: &[u8], alternative: &str, how_to_read: &str) {
-        let (data, alternative) = (base64(png), escaped(alternative));
+        let (data, alternative) = (BASE64_STANDARD.encode(png), escaped(alternative));
         let picture = format!("<img src=\"data:image/png;base64,{data}\" alt=\"{alternative}\">");
         self.figure(
             &format!(
