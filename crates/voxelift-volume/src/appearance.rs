@@ -1,4 +1,18 @@
 //! Layer 3 · Appearance of a scan: contrast, noise and size, in the numbers that describe a model's range.
+//!
+//! ```
+//! use voxelift_volume::appearance::{Appearance, AppearanceRange};
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//!
+//! let scan = |seed| head(&PhantomConfig { seed, extent: [24; 3], spacing_mm: [7.0; 3] });
+//! let known = AppearanceRange::of([Appearance::of(&scan(1)?)?, Appearance::of(&scan(2)?)?]).expect("two scans");
+//! // A third head of the same contrast may be one of these; with dark tissue bright, and bright tissue dark, it may not.
+//! assert!(known.strange(&Appearance::of(&scan(3)?)?).is_empty());
+//! let other = scan(3)?.map(|value| if value > 0.0 { 120.0 - value } else { value });
+//! println!("{}", known.strange(&Appearance::of(&other)?).join("; "));
+//! assert!(!known.strange(&Appearance::of(&other)?).is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,19 @@
 //! Layer 5 · What is wrong with a scan's file, and the same scan in a file with nothing wrong in its header.
+//!
+//! ```no_run
+//! use voxelift_volume::doctor::{examine, mend};
+//! use voxelift_volume::nifti::ReadOptions;
+//!
+//! let (options, scan) = (ReadOptions::default(), "scan.nii.gz".as_ref());
+//! let findings = examine(scan, &options)?;
+//! if !findings.is_empty() {
+//!     println!("{}", findings.join("\n"));
+//!     // The same voxels in a new file whose header says the same everywhere; the words in it stay.
+//!     let (force, anonymise) = (false, false);
+//!     mend(scan, "mended.nii.gz".as_ref(), force, anonymise, &options)?;
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::path::Path;
 

@@ -1,4 +1,14 @@
 //! Layer 0 · Every way a volume or its file can be wrong, with the offending values.
+//!
+//! ```
+//! use voxelift_volume::{Scale, VolumeError};
+//!
+//! // What is wrong comes back as a value: which argument, what it was, what was expected.
+//! let error = Scale::parse("2,2").unwrap_err();
+//! assert!(matches!(&error, VolumeError::Argument { name: "scale", value, .. } if value == "2,2"));
+//! // As a message it is one line, ready to be shown.
+//! assert_eq!(error.to_string(), "scale = 2,2: expected one whole number or three, 1 to 16, as 2 or 2,2,1");
+//! ```
 
 use std::io;
 use std::path::{Path, PathBuf};

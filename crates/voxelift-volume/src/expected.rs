@@ -3,6 +3,23 @@
 //! The scan is degraded once more, by the factor that it is to be made finer by, and brought back to its own grid: by the method
 //! and by every baseline. The scan is the reference of that trial. What it says holds for the scan as far as structures of twice
 //! the size look like those that are wanted; it is measured and not guessed, on these intensities, this noise and this anatomy.
+//!
+//! ```
+//! use voxelift_volume::baseline::Baseline;
+//! use voxelift_volume::degrade::{Operator, Operators};
+//! use voxelift_volume::expected::Trial;
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//!
+//! let scan = head(&PhantomConfig { seed: 1, extent: [32; 3], spacing_mm: [5.0; 3] })?;
+//! let kspace = Operators::isotropic(Operator::KSpace);
+//! // The scan is to be made twice as fine, so the trial is a scan half as fine.
+//! let trial = Trial::of(&scan, [64; 3], scan.geometry().spacing_mm(), &kspace, false)?.expect("it can be tried");
+//! assert_eq!(trial.scan().extent(), [16; 3]);
+//! // A method makes of it what it can; this one gains nothing over the best baseline.
+//! let image = Baseline::Trilinear.apply(trial.scan(), trial.extent());
+//! assert!(trial.expected(&image)?.expect("a finite gain").gain_db < 0.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::baseline::Baseline;
 use crate::consistency::{NoiseLevel, soft_with};

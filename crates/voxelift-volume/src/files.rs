@@ -1,4 +1,17 @@
 //! Layer 1 · Files that appear whole or not at all.
+//!
+//! ```no_run
+//! use std::io::Write;
+//! use voxelift_volume::files::write_atomically;
+//!
+//! // Nothing is seen under the name until all of it is on the disk; where the file is there already, it stays and this fails.
+//! let force = false;
+//! write_atomically("scores.csv".as_ref(), force, |out| {
+//!     writeln!(out, "subject,psnr_db")?;
+//!     writeln!(out, "01,31.2")
+//! })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

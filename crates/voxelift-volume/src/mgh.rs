@@ -3,6 +3,17 @@
 //! The 284 bytes of the header are big-endian and place the volume by its centre (FreeSurfer, `mghRead`):
 //! `world_from_voxel = M diag(spacing)`, with `c_ras` at index `extent / 2`. What follows the voxels (timing, then tags,
 //! among them the command lines that made the file) is not carried, but for the repetition time.
+//!
+//! ```no_run
+//! use voxelift_volume::mgh;
+//! use voxelift_volume::nifti::ReadOptions;
+//!
+//! let path = "subjects/01/mri/T1.mgz".as_ref();
+//! assert!(mgh::is_name(path));
+//! let image = mgh::open(path, &ReadOptions::default())?.into_image()?;
+//! println!("{:?}", image.volume()?.geometry().spacing_mm());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::path::Path;
 

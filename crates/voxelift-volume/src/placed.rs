@@ -1,4 +1,18 @@
 //! Layer 4 · A scan on the finer grid that it is wanted on, and what of that grid's frequencies it holds.
+//!
+//! ```
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//! use voxelift_volume::placed::{place, resolved_mm, thick_axes, unmeasured};
+//!
+//! // A scan of thick slices, on the grid that is as fine across the slices as within them.
+//! let scan = head(&PhantomConfig { seed: 1, extent: [20, 20, 5], spacing_mm: [8.0, 8.0, 32.0] })?;
+//! assert_eq!(thick_axes(scan.geometry().spacing_mm()), [false, false, true]);
+//! let placed = place(&scan, [20; 3]);
+//! assert_eq!(placed.geometry().spacing_mm(), [8.0; 3]);
+//! // Three quarters of the frequencies across the slices were not measured.
+//! assert_eq!(unmeasured(resolved_mm(&scan), [8.0; 3]), [0.0, 0.0, 0.75]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::kspace::zero_fill;
 use crate::resample::{Interpolation, resize};

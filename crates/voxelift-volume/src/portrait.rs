@@ -1,4 +1,16 @@
 //! Layer 4 · Portrait of a scan: the few numbers by which to judge whether two domains can be trained on together.
+//!
+//! ```
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//! use voxelift_volume::portrait::Portrait;
+//!
+//! let of = |seed| Portrait::of(&head(&PhantomConfig { seed, extent: [24; 3], spacing_mm: [7.0; 3] }).expect("a head"));
+//! let (first, second) = (of(1)?, of(2)?);
+//! assert_eq!(first.field_of_view_mm, [168.0; 3]);
+//! // Two subjects in one contrast: medians that lie close together over the peak.
+//! assert!((first.appearance.contrast[2] - second.appearance.contrast[2]).abs() < 0.1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::appearance::Appearance;
 use crate::error::Result;

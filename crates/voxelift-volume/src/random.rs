@@ -1,4 +1,15 @@
 //! Layer 0 · Random streams: reproducible draws addressed by a seed and a stream number.
+//!
+//! ```
+//! use voxelift_volume::random::Stream;
+//!
+//! let noise = Stream::new(7, 0).normal_pair();
+//! // The same seed and number draw the same again, another number something else.
+//! assert_eq!(Stream::new(7, 0).normal_pair(), noise);
+//! assert_ne!(Stream::new(7, 1).normal_pair(), noise);
+//! // A subject drawn from a pool of twelve.
+//! assert!(Stream::new(7, 2).below(12) < 12);
+//! ```
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

@@ -3,6 +3,21 @@
 //! A scanner that acquires fewer frequencies than its grid could hold fills the rest with zeros (or interpolates), and
 //! the header says the grid's spacing alone. The mean power of a head's lines falls about as `f^-4` up to the noise;
 //! at the edge of what was acquired it falls off a cliff.
+//!
+//! ```
+//! use voxelift_volume::kspace::{truncate, zero_fill};
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//! use voxelift_volume::resolution::resolution;
+//!
+//! // A scan of voxels of 5 mm along x, which its scanner brought to 2.5 mm.
+//! let fine = head(&PhantomConfig { seed: 1, extent: [64; 3], spacing_mm: [2.5; 3] })?;
+//! let scan = zero_fill(&truncate(&fine, [32, 64, 64]), [64; 3]);
+//! let [x, y, z] = resolution(&scan);
+//! assert_eq!(x.spacing_mm, 2.5);
+//! assert!(x.is_interpolated() && !y.is_interpolated() && !z.is_interpolated());
+//! assert!((x.present_mm.expect("enough voxels to judge") - 5.0).abs() < 0.75);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::intensity::Mask;
 use crate::kspace::mean_power;

@@ -1,4 +1,15 @@
 //! Layer 4 · Any file or folder that holds a scan: NIfTI, MGH, or a DICOM series.
+//!
+//! ```no_run
+//! use voxelift_volume::nifti::ReadOptions;
+//! use voxelift_volume::{scan, words};
+//!
+//! // A file or a folder, whatever it is stored as; warnings say what is odd about it.
+//! let image = scan::read("sub-01_T1w.mgz".as_ref(), &ReadOptions::default())?;
+//! println!("{}", image.warnings.join("; "));
+//! println!("{}", words::grid(image.volume()?.geometry()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::path::Path;
 

@@ -1,4 +1,20 @@
 //! Layer 5 · What the JSON files beside a scan say of how it was made, by the names and keys of BIDS.
+//!
+//! ```
+//! use std::path::Path;
+//! use voxelift_volume::Geometry;
+//! use voxelift_volume::nifti::Header;
+//! use voxelift_volume::sidecars::{named, protocol};
+//!
+//! let scan = Path::new("sub-01_acq-thick_T2w.nii.gz");
+//! let (entities, suffix) = named(scan).expect("a name of BIDS");
+//! assert_eq!((entities[0].1.as_str(), suffix.as_str()), ("01", "T2w"));
+//! // The keys of the JSON files beside a scan, and the slice axis of its header; here there is the header alone.
+//! let mut header = Header::new(&Geometry::axis_aligned([64, 64, 12], [3.0, 3.0, 6.0]));
+//! header.dim_info = 3 << 4;
+//! let protocol = protocol(scan, &header);
+//! assert_eq!((protocol.axis, protocol.thickness_mm), (Some(2), None));
+//! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};

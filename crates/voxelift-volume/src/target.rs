@@ -1,4 +1,19 @@
 //! Layer 5 · The finer grid that is asked for, and how a finer volume comes onto it.
+//!
+//! ```
+//! use voxelift_volume::Geometry;
+//! use voxelift_volume::target::Target;
+//!
+//! let scan = Geometry::axis_aligned([32, 32, 8], [1.0, 1.0, 4.0]);
+//! let grid = Target::Spacing([1.0; 3]).grid(&scan)?;
+//! assert_eq!(grid.extent, [32; 3]);
+//! // The field of view is kept to its outer edges.
+//! assert_eq!(grid.world([-0.5; 3]), scan.world([-0.5; 3]));
+//! assert_eq!(grid.world([31.5; 3]), scan.world([31.5, 31.5, 7.5]));
+//! // No axis is made coarser.
+//! assert!(Target::Spacing([2.0, 2.0, 1.0]).grid(&scan).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 

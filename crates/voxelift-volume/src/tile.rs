@@ -1,4 +1,22 @@
 //! Layer 3 · Overlapping tiles, weights summing to one.
+//!
+//! ```
+//! use voxelift_volume::Scale;
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//! use voxelift_volume::tile::TilePlan;
+//!
+//! let scan = head(&PhantomConfig { seed: 1, extent: [16; 3], spacing_mm: [10.0; 3] })?;
+//! let plan = TilePlan::new(scan.extent(), [8; 3], [2; 3])?;
+//! assert_eq!(plan.count(), 27);
+//! let mut blend = plan.blend(Scale::isotropic(1));
+//! for tile in plan.tiles() {
+//!     // Here a network would make something of the tile. Left as they are, tiles give back the scan without a seam.
+//!     blend.add(&tile, scan.crop(tile.start, tile.extent).data());
+//! }
+//! let whole = blend.finish(scan.geometry().clone());
+//! assert!(whole.data().iter().zip(scan.data()).all(|(a, b)| (a - b).abs() < 1e-3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::f64::consts::FRAC_PI_2;
 

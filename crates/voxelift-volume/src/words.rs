@@ -1,4 +1,15 @@
 //! Layer 2 · How grids, sizes and counts are written for readers.
+//!
+//! ```
+//! use voxelift_volume::{Geometry, words};
+//!
+//! let grid = Geometry::axis_aligned([182, 218, 36], [1.0, 1.0, 4.5]);
+//! assert_eq!(words::grid(&grid), "182 x 218 x 36 voxels of 1 x 1 x 4.5 mm");
+//! // x runs to the right, y to the front, z upwards.
+//! assert_eq!(words::orientation(&grid), "RAS");
+//! assert_eq!(words::counted(1, "scan"), "1 scan");
+//! assert_eq!(words::counted(3, "scan"), "3 scans");
+//! ```
 
 use crate::volume::Geometry;
 

@@ -1,6 +1,19 @@
 //! Layer 5 · Audit of one super-resolved scan: what of it was measured, what was added, and how sure the model is of that.
 //!
 //! No reference is needed, and none is replaced: what the members of an ensemble agree on may still not be there.
+//!
+//! ```
+//! use voxelift_volume::audit::NullSpace;
+//! use voxelift_volume::kspace::{truncate, zero_fill};
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//!
+//! let reference = head(&PhantomConfig { seed: 1, extent: [24; 3], spacing_mm: [7.0; 3] })?;
+//! let zero_filled = zero_fill(&truncate(&reference, [12; 3]), [24; 3]);
+//! // Zero-filling adds nothing to what was measured; the reference holds more than that.
+//! assert!(NullSpace::of(&zero_filled, [12; 3]).energy < 1e-9);
+//! assert!(NullSpace::of(&reference, [12; 3]).energy > 1e-3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod ensemble;
 

@@ -2,6 +2,22 @@
 //!
 //! Heads differ, their mean spectra hardly do: the operator whose output has the LR scans' mean log power along
 //! each axis is the one that made them, or near it, although no subject was scanned twice.
+//!
+//! ```
+//! use voxelift_volume::Scale;
+//! use voxelift_volume::calibration::calibrate;
+//! use voxelift_volume::degrade::{Degradation, Operator};
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//!
+//! let scan = |seed| head(&PhantomConfig { seed, extent: [64; 3], spacing_mm: [2.8; 3] });
+//! let (operator, scale) = (Operator::Gaussian { sigma: 0.5 }, Scale::isotropic(2));
+//! // HR scans of one subject, LR scans of another, and nobody who was scanned twice.
+//! let lr = Degradation::new(operator, scale).apply(&scan(2)?, 1)?;
+//! let found = calibrate(&[scan(1)?], &[lr], scale)?;
+//! println!("{} {}", found.best.operator, found.best.noise);
+//! assert!(found.best.operator.0.iter().all(|o| matches!(o, Operator::Gaussian { .. })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod family;
 mod spectrum;

@@ -1,4 +1,17 @@
 //! Layer 3 · Subject -> role: a subject belongs to one role only, however many scans there are.
+//!
+//! ```
+//! use voxelift_volume::cohort::{Cohort, Role};
+//!
+//! let mut cohort = Cohort::new();
+//! cohort.add_file(Role::Hr, "hr/sub-01_T1w.nii.gz".as_ref())?;
+//! cohort.add_file(Role::Lr, "lr/sub-02_T1w.nii.gz".as_ref())?;
+//! assert_eq!(cohort.subjects(Role::Hr).len(), 1);
+//! // A second scan of a subject that is trained on cannot be one to test on.
+//! let error = cohort.add_file(Role::Test, "test/sub-01_run-2_T1w.nii.gz".as_ref()).unwrap_err();
+//! assert!(error.to_string().contains("in two roles"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod subject;
 

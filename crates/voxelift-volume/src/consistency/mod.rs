@@ -37,6 +37,23 @@
 //! Limits: all of it means something only where the scan was made by A. Hard puts the scan's noise and artefacts back
 //! with its signal. Soft takes the errors of scan and image for independent; an image that a network made from the
 //! scan shares some of its noise, so that E is too small and the image keeps more than its share.
+//!
+//! ```
+//! use voxelift_volume::consistency::{hard, residual};
+//! use voxelift_volume::degrade::{Operator, Operators};
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//! use voxelift_volume::resample::{Interpolation, resize};
+//!
+//! let reference = head(&PhantomConfig { seed: 1, extent: [24; 3], spacing_mm: [7.0; 3] })?;
+//! let kspace = Operators::isotropic(Operator::KSpace);
+//! let scan = kspace.apply(&reference, [12; 3]);
+//! // An image that would not have been measured as the scan, and the nearest one that would.
+//! let image = resize(&scan, [24; 3], Interpolation::Trilinear);
+//! let consistent = hard(&image, &scan, &kspace)?;
+//! assert!(residual(&image, &scan, &kspace)? > 0.01);
+//! assert!(residual(&consistent, &scan, &kspace)? < 1e-5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod acquired;
 mod disagreement;

@@ -1,4 +1,16 @@
 //! Layer 3 · HR volume -> LR acquisition: steps in documented order.
+//!
+//! ```
+//! use voxelift_volume::{Scale, degrade::{Degradation, Operator}, phantom::{PhantomConfig, head}};
+//!
+//! let hr = head(&PhantomConfig { seed: 1, extent: [16; 3], spacing_mm: [10.0; 3] })?;
+//! // Half the resolution along each axis, as a scanner would measure it, with noise of 2 % of the signal that a seed draws.
+//! let degradation = Degradation { noise: 0.02, ..Degradation::new(Operator::KSpace, Scale::isotropic(2)) };
+//! let degraded = degradation.apply(&hr, 1)?;
+//! assert_eq!(degraded.geometry(), &hr.geometry().with_extent([8; 3]));
+//! assert!(degradation.apply(&hr, 1)? == degraded && degradation.apply(&hr, 2)? != degraded);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod effects;
 mod operator;

@@ -5,6 +5,19 @@
 //!
 //! Only what places and scales the voxels is taken from a file. Nothing that names a person, a place or a time is stored:
 //! the header is a new one.
+//!
+//! ```no_run
+//! use voxelift_volume::nifti::ReadOptions;
+//! use voxelift_volume::{dicom, words};
+//!
+//! // The header is known at once; volumes are read one after another, when they are asked for.
+//! let frames = dicom::open("series".as_ref(), &ReadOptions::default())?;
+//! println!("{}", words::grid(&frames.header.geometry()));
+//! for volume in frames {
+//!     println!("{:?}", volume?.extent());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod elements;
 mod pixels;

@@ -1,4 +1,22 @@
 //! Layer 2 · What a scan's zero, scale and foreground are: normalisation with an exact inverse; the range of an output.
+//!
+//! ```
+//! use voxelift_volume::intensity::{Mask, Normalization, explained};
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//!
+//! let scan = head(&PhantomConfig { seed: 1, extent: [16; 3], spacing_mm: [10.0; 3] })?;
+//! // Networks see a scan whose brightest tissue is about 1; what they make of it goes back to the scan's own units.
+//! let scale = Normalization::of(&scan)?;
+//! let seen = scale.apply(scan.clone());
+//! assert!(scale.highest(&seen) < 1.5);
+//! let back = scale.invert(seen);
+//! assert!(back.data().iter().zip(scan.data()).all(|(a, b)| (a - b).abs() <= 1e-4));
+//! // No voxel of it leaves the range of the scan by more than the scan can explain.
+//! assert_eq!(explained(&back, &scan)?.beyond, 0);
+//! // The head fills a part of the volume.
+//! assert!((500..3000).contains(&Mask::foreground(&scan).count()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod background;
 mod guard;

@@ -2,6 +2,22 @@
 //!
 //! [`evaluate`] computes them all; the families can be computed one by one on a [`Pair`]. Everything is summed in f64 and
 //! in a fixed order, so the numbers do not depend on the number of threads.
+//!
+//! ```
+//! use voxelift_volume::metrics::{EvaluateOptions, Score, evaluate};
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//!
+//! let reference = head(&PhantomConfig { seed: 1, extent: [16; 3], spacing_mm: [10.0; 3] })?;
+//! // An image that is wrong by a hundredth of the reference's range everywhere.
+//! let (low, high) = reference.data().iter().fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
+//! let image = reference.clone().map(|value| value + 0.01 * (high - low));
+//! let scores = evaluate(&reference, &image, None, &EvaluateOptions::default())?;
+//! let psnr = Score::Psnr.of(&scores.whole).expect("a finite score");
+//! assert!((psnr - 40.0).abs() < 1e-3);
+//! // An offset is all there is between the two, and a match of the intensities removes it.
+//! assert!(scores.whole.matched.psnr_db > 100.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod evaluate;
 mod fidelity;

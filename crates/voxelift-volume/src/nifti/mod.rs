@@ -3,6 +3,29 @@
 //! NIfTI-1 and NIfTI-2 in every container, byte order and scalar type ([`read`]), and out again with the
 //! header carried along ([`write()`]); files of several volumes one volume at a time ([`open`], [`write_frames`]). Nothing in a file is used before it is checked: `parse` has the
 //! header's fields, `stored` the bytes and their end.
+//!
+//! ```no_run
+//! use voxelift_volume::nifti::{self, NiftiImage, ReadOptions, WriteOptions};
+//!
+//! // One volume, with what its header says beside the voxels; what is odd about the file is in `warnings`.
+//! let image = nifti::read("scan.nii.gz".as_ref(), &ReadOptions::default())?;
+//! println!("{:?} {:?}", image.volume()?.extent(), image.warnings);
+//! // The same header around other voxels, as a new file: whole or not at all, and never over another one.
+//! let brighter = image.volume()?.clone().map(|value| 2.0 * value);
+//! let image = NiftiImage { frames: vec![brighter], ..image };
+//! nifti::write("brighter.nii.gz".as_ref(), &image, &WriteOptions::default())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! ```
+//! use voxelift_volume::nifti::NiftiImage;
+//! use voxelift_volume::{Geometry, Volume};
+//!
+//! // A volume that comes from no file gets a header of its own, which places it where it lies.
+//! let volume = Volume::filled(1.0, Geometry::axis_aligned([4, 4, 2], [1.0, 1.0, 3.0]));
+//! let image = NiftiImage::from_volume(volume.clone());
+//! assert_eq!(image.header.geometry(), *volume.geometry());
+//! ```
 
 mod compose;
 mod encoder;

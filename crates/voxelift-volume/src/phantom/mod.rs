@@ -2,6 +2,23 @@
 //!
 //! A head is a formula (`anatomy`), sampled twice along each axis inside every voxel with boundaries spread over
 //! a sample, so that partial volumes are right and nothing is drawn at the grid's own resolution.
+//!
+//! ```
+//! use voxelift_volume::phantom::{PhantomConfig, Tissue, head, tissues};
+//!
+//! let config = PhantomConfig { seed: 1, extent: [16; 3], spacing_mm: [10.0; 3] };
+//! let (scan, labels) = (head(&config)?, tissues(&config)?);
+//! assert_eq!(scan.geometry(), labels.geometry());
+//! let mean = |tissue: Tissue| {
+//!     let of = scan.data().iter().zip(labels.data()).filter(|(_, label)| **label == tissue as u8 as f32);
+//!     let (sum, count) = of.fold((0.0, 0.0), |(sum, count), (value, _)| (sum + value, count + 1.0));
+//!     sum / count
+//! };
+//! // T1-weighted: white matter is brighter than grey matter, and outside the head is nothing.
+//! assert!(mean(Tissue::White) > mean(Tissue::Grey));
+//! assert_eq!(mean(Tissue::Background), 0.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod anatomy;
 mod cerebellum;

@@ -3,6 +3,22 @@
 //! Voxel `k` of `m` over a line of `n` lies at index `(n/m)(k + 1/2) - 1/2`: the outer edges stay. Interpolation
 //! goes up or sideways ([`resize`], [`resample_like`]); fewer voxels need a kernel that averages
 //! ([`cubic_down`], [`box_down`], [`gaussian_down`]).
+//!
+//! ```
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//! use voxelift_volume::resample::{Interpolation, box_down, resample_like, resize};
+//!
+//! let scan = head(&PhantomConfig { seed: 1, extent: [16; 3], spacing_mm: [10.0; 3] })?;
+//! let finer = resize(&scan, [32; 3], Interpolation::CubicBSpline);
+//! assert_eq!(finer.geometry().world([-0.5; 3]), scan.geometry().world([-0.5; 3]));
+//! // On the grid of another volume: the same values at the same places.
+//! let like = resample_like(&scan, finer.geometry(), Interpolation::CubicBSpline);
+//! assert!(like.data().iter().zip(finer.data()).all(|(a, b)| (a - b).abs() < 1e-3));
+//! // Fewer voxels are means over those that they cover, so the mean of all stays.
+//! let mean = |v: &voxelift_volume::Volume| v.data().iter().sum::<f32>() / v.data().len() as f32;
+//! assert!((mean(&box_down(&scan, [8; 3])) - mean(&scan)).abs() < 1e-3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod down;
 mod edge;

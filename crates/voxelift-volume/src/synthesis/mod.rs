@@ -3,6 +3,20 @@
 //! Label maps are painted as in SynthSeg (Billot et al., Medical Image Analysis 2023): each tissue gets a random intensity and
 //! a random texture. Lesions, gaps and vessels of random intensity are laid over them, so that a network that learns from such
 //! images learns to show what it is given and not what a head usually looks like.
+//!
+//! ```
+//! use voxelift_volume::phantom::{PhantomConfig, tissues};
+//! use voxelift_volume::synthesis::SynthesisConfig;
+//!
+//! let labels = tissues(&PhantomConfig { seed: 1, extent: [16; 3], spacing_mm: [10.0; 3] })?;
+//! // Scans of one head in two contrasts that no scanner has, cut to the box that holds the head.
+//! let config = SynthesisConfig::default();
+//! let (first, second) = (config.scan(&labels, 1)?, config.scan(&labels, 2)?);
+//! assert_ne!(first.data(), second.data());
+//! assert_eq!(config.scan(&labels, 1)?, first);
+//! assert!((0..3).all(|axis| first.extent()[axis] <= labels.extent()[axis]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod paint;
 mod remap;

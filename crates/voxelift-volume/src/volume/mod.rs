@@ -1,4 +1,18 @@
 //! Layer 1 · A volume: f32 voxels, x fastest, with their place in the world.
+//!
+//! ```
+//! use voxelift_volume::{Geometry, Volume};
+//!
+//! let mut scan = Volume::filled(0.0, Geometry::axis_aligned([4, 4, 2], [1.0, 1.0, 3.0]));
+//! let middle = scan.index([2, 1, 0]);
+//! scan.data_mut()[middle] = 5.0;
+//! assert_eq!((middle, scan.at([2, 1, 0])), (6, 5.0));
+//! // Twice as many voxels over the same field of view: its outer edge stays, the centre of the first voxel moves.
+//! let (coarse, fine) = (scan.geometry(), scan.geometry().with_extent([8, 8, 4]));
+//! assert_eq!(fine.spacing_mm(), [0.5, 0.5, 1.5]);
+//! assert_eq!(fine.world([-0.5; 3]), coarse.world([-0.5; 3]));
+//! assert_eq!(fine.world([0.0; 3]), [-0.25, -0.25, -0.75]);
+//! ```
 
 mod geometry;
 mod turn;
