@@ -1,4 +1,19 @@
 //! Layer 4 · Random acquisitions: how a scan of any spacing may have come about.
+//!
+//! ```
+//! use voxelift_model::acquisition::AcquisitionConfig;
+//! use voxelift_volume::Geometry;
+//! use voxelift_volume::random::Stream;
+//!
+//! let grid = Geometry::axis_aligned([96; 3], [1.0; 3]);
+//! // One that may be coarser along z alone is one of thick slices.
+//! let drawn = AcquisitionConfig::default().drawn(&grid, [false, false, true], &mut Stream::new(1, 0));
+//! println!("{drawn}");
+//! let [x, y, z] = drawn.lr_extent(&grid)?;
+//! assert_eq!([x, y], [96; 2]);
+//! assert!((16..=48).contains(&z));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 use voxelift_volume::Geometry;

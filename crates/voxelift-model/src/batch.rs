@@ -1,4 +1,18 @@
 //! Layer 4 · Volumes <-> Tensor<5>: a volume's voxels in file order are the tensor's memory.
+//!
+//! ```
+//! use voxelift_model::batch::{tensor_to_voxels, volume_to_tensor};
+//! use voxelift_model::device::DeviceChoice;
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//!
+//! let scan = head(&PhantomConfig { seed: 1, extent: [12, 14, 16], spacing_mm: [12.0; 3] })?;
+//! let (device, _) = DeviceChoice::Cpu.open()?;
+//! let tensor = volume_to_tensor(&scan, &device);
+//! // One patch of one channel; axes in the order of memory, so z comes first.
+//! assert_eq!(tensor.dims(), [1, 1, 16, 14, 12]);
+//! assert_eq!(tensor_to_voxels(tensor), scan.data());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use burn::tensor::{Device, Tensor, TensorData};
 use voxelift_volume::Volume;

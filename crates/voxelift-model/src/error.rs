@@ -1,4 +1,15 @@
 //! Layer 0 · Every way a configuration, a model file or a run can be wrong.
+//!
+//! ```
+//! use std::path::Path;
+//! use voxelift_model::config::Config;
+//!
+//! // A key that there is not is refused before any data is read; the message is one line that names the key and its line.
+//! let error = Config::from_text("stepz = 100", "my.toml", Path::new("."), &[]).unwrap_err();
+//! assert!(error.is_configuration());
+//! assert!(error.to_string().contains("stepz"));
+//! assert_eq!(error.to_string().lines().count(), 1);
+//! ```
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,17 @@
 //! Layer 0 · How much memory this process takes, where the system tells.
+//!
+//! ```
+//! use voxelift_model::memory::{available, expect_room, side_by_side};
+//!
+//! // Ask before the work is begun, where the system tells what is left.
+//! if let Some(left) = available() {
+//!     let error = expect_room("a scan of the whole body", left.saturating_mul(4)).unwrap_err();
+//!     println!("{error}");
+//!     assert!(error.needed > error.left);
+//! }
+//! // Work as large as that goes on alone.
+//! assert_eq!(side_by_side(u64::MAX), 1);
+//! ```
 
 use std::fs;
 

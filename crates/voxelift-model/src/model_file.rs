@@ -1,4 +1,19 @@
 //! Layer 8 · The exported model: safetensors + card.
+//!
+//! ```
+//! use voxelift_model::device::DeviceChoice;
+//! use voxelift_model::model_file::ModelFile;
+//!
+//! // `ModelFile::open` reads a file of yours; this one is in the program. Its card says what it is.
+//! let file = ModelFile::built_in();
+//! let card = file.card()?;
+//! println!("{}", card.notes);
+//! assert_eq!(card.scale, [2; 3]);
+//! assert!(!card.hr_scans.is_empty() && !card.self_test.is_empty());
+//! let (generator, _) = file.generator(&DeviceChoice::Cpu.open()?.0)?;
+//! assert_eq!(generator.scale(), [2; 3]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,4 +1,24 @@
 //! Layer 6 · Adam with a global gradient norm, its moments kept by parameter name.
+//!
+//! ```
+//! use burn::tensor::Tensor;
+//! use voxelift_model::device::DeviceChoice;
+//! use voxelift_model::layers::{Init, Linear};
+//! use voxelift_model::optimizer::{Adam, OptimizerConfig};
+//! use voxelift_model::parameters::take_gradients;
+//!
+//! let device = DeviceChoice::Cpu.open()?.0.autodiff();
+//! let mut layer = Linear::new(3, 1, &mut Init::new(1, "example"), &device);
+//! let loss = |layer: &Linear| (layer.forward(Tensor::ones([1, 3], &device)) - 4.0).square().mean();
+//! let before = loss(&layer).into_scalar::<f32>();
+//! let (mut adam, config) = (Adam::default(), OptimizerConfig { learning_rate: 0.05, ..OptimizerConfig::default() });
+//! for step in 0..80 {
+//!     let gradients = take_gradients(&layer, &mut loss(&layer).backward());
+//!     layer = adam.step(layer, gradients, config.rate(step, 80), &config);
+//! }
+//! assert!(loss(&layer).into_scalar::<f32>() < 0.5 * before);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,21 @@
 //!
 //! Names follow the module tree (`encoder.convs.0.weight`) and are those of the model file. Everything is kept
 //! in name order, so that a sum or a file never depends on how a module was built.
+//!
+//! ```
+//! use voxelift_model::device::DeviceChoice;
+//! use voxelift_model::networks::{Generator, GeneratorConfig};
+//! use voxelift_model::parameters::{average, values};
+//!
+//! let (device, _) = DeviceChoice::Cpu.open()?;
+//! let (old, live) = (GeneratorConfig::tiny().init(1, &device), GeneratorConfig::tiny().init(2, &device));
+//! // The first weight of a layer, by the name that it has in a model file.
+//! let first = |network: &Generator| values(network)["encoder.convs.0.weight"].as_slice::<f32>().expect("f32")[0];
+//! let expected = 0.9 * first(&old) + 0.1 * first(&live);
+//! let mean = average(old, &live, 0.9);
+//! assert!((first(&mean) - expected).abs() < 1e-6);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,20 @@
 //! Layer 10 · How good the image of a method is: the one place where training, studies, reports and `evaluate` score.
+//!
+//! ```
+//! use voxelift_model::scoring::{Case, Method};
+//! use voxelift_volume::baseline::Baseline;
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//!
+//! let reference = head(&PhantomConfig { seed: 1, extent: [24; 3], spacing_mm: [7.0; 3] })?;
+//! let scan = voxelift_volume::kspace::truncate(&reference, [12; 3]);
+//! let case = Case::of(&reference, &scan);
+//! let psnr_db = |baseline| -> Result<f64, Box<dyn std::error::Error>> {
+//!     let image = Method::Baseline(baseline).apply(&scan, reference.extent(), &reference)?;
+//!     Ok(case.score(&image)?.scores.headline().psnr_db)
+//! };
+//! assert!(psnr_db(Baseline::ZeroFill)? > psnr_db(Baseline::Trilinear)? + 1.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::collections::BTreeMap;
 

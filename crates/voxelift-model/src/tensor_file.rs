@@ -1,4 +1,18 @@
 //! Layer 6 · Named tensors and one JSON value <-> a safetensors file, the same bytes for the same content.
+//!
+//! ```no_run
+//! use std::collections::BTreeMap;
+//! use burn::tensor::TensorData;
+//! use voxelift_model::tensor_file::{Format, read, write};
+//!
+//! let path = "bias.safetensors".as_ref();
+//! let tensors = BTreeMap::from([("bias".to_owned(), TensorData::new(vec![0.5_f32, 2.0], [2]))]);
+//! // The value beside the tensors is anything that can be JSON.
+//! write(path, &tensors, Format::F16, &"made by hand".to_owned())?;
+//! let (back, words): (_, String) = read(path)?;
+//! assert_eq!((back, words.as_str()), (tensors, "made by hand"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

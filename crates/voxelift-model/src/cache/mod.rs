@@ -3,6 +3,23 @@
 //! A cached scan is one file, named by the hash of everything that made it. It appears whole or not at all, so that
 //! runs may share the folder, and is never changed. Patches are read from it where they lie (positioned reads of the
 //! planes that a patch touches): what is read often stays in the system's page cache, and nothing in the process.
+//!
+//! ```
+//! use voxelift_model::cache::{Block, Cache, Prepared};
+//! use voxelift_volume::intensity::{Mask, Normalization};
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//!
+//! let scan = head(&PhantomConfig { seed: 1, extent: [16; 3], spacing_mm: [10.0; 3] })?;
+//! let (factor, foreground) = (Normalization::of(&scan)?.factor, Mask::foreground(&scan).data().to_vec());
+//! let prepared = Prepared { volume: scan.clone(), foreground, starts: Vec::new(), factor, appearance: None };
+//! // With `Cache::folder` a second run finds there what the first one prepared; the description says what it depends on.
+//! let cached = Cache::memory().scan("phantom 1, 16 voxels of 10 mm", || Ok(prepared))?;
+//! let mut patch = Vec::new();
+//! cached.voxels(Block { start: [4; 3], extent: [8, 8, 2] }, cached.factor(), &mut patch)?;
+//! assert_eq!(patch.len(), 128);
+//! assert_eq!(patch[0], scan.at([4; 3]) / factor);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod content;
 mod stored;

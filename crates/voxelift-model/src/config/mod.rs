@@ -1,4 +1,22 @@
 //! Layer 7 · The configuration of a run: nests the parts' configs; TOML and `key=value` overrides, checked or refused.
+//!
+//! ```
+//! use std::path::Path;
+//! use voxelift_model::config::{Config, Mode};
+//!
+//! let text = r#"
+//! mode = "supervised"
+//! steps = 200
+//! data = { hr = ["scans/hr/*.nii.gz"], source_operator = "kspace" }
+//! "#;
+//! // Values that are set beside the text come last; what is not named has its default.
+//! let resolved = Config::from_text(text, "my.toml", Path::new("."), &["steps=300".to_owned()])?;
+//! assert_eq!((resolved.config.mode, resolved.config.steps), (Mode::Supervised, 300));
+//! // What a key cannot be is refused, with what it can be.
+//! let error = Config::from_text(text, "my.toml", Path::new("."), &["patch.size=0".to_owned()]).unwrap_err();
+//! assert!(error.to_string().starts_with("configuration: patch.size = 0: expected "));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod data;
 mod placed;

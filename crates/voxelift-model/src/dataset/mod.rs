@@ -1,4 +1,27 @@
 //! Layer 5 · Draws patches, reproducibly from (seed, step).
+//!
+//! ```
+//! use voxelift_model::cache::{CachedScan, Prepared};
+//! use voxelift_model::dataset::{AugmentationConfig, Dataset, PatchConfig, Scan, SourcePair, starts};
+//! use voxelift_volume::{Scale, Volume, intensity::Mask, kspace::truncate, phantom};
+//!
+//! let hr = phantom::head(&phantom::PhantomConfig { seed: 1, extent: [24; 3], spacing_mm: [7.0; 3] })?;
+//! let (lr, patch) = (truncate(&hr, [12; 3]), PatchConfig { size: 6, batch: 2, ..PatchConfig::default() });
+//! let places = starts("01", lr.extent(), Mask::foreground(&lr).data(), &patch)?;
+//! let scan = |volume: Volume, starts| {
+//!     let foreground = Mask::foreground(&volume).data().to_vec();
+//!     let prepared = Prepared { volume, foreground, starts, factor: 100.0, appearance: None };
+//!     Scan { subject: "01".to_owned(), cached: CachedScan::in_memory(prepared) }
+//! };
+//! // Patches start where a patch of the LR scan holds enough of the head; the HR scan's follow them.
+//! let pair = SourcePair { hr: scan(hr, Vec::new()), lr: scan(lr, places), noise: 0.0, unmeasured: None };
+//! let dataset = Dataset::new(vec![pair], Vec::new(), Scale::isotropic(2), patch, AugmentationConfig::default(), 1);
+//! // Two LR patches and their HR ones, twice as long; the same whenever this step is asked for.
+//! # let (device, _) = voxelift_model::device::DeviceChoice::Cpu.open()?;
+//! let batch = dataset.batch(0, &device)?;
+//! assert_eq!((batch.lr_source.dims(), batch.hr_source.dims()), ([2, 1, 6, 6, 6], [2, 1, 12, 12, 12]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod augmentation;
 mod starts;

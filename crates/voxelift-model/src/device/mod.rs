@@ -1,4 +1,16 @@
 //! Layer 4 · DeviceChoice -> burn Device; the only room naming a backend.
+//!
+//! ```
+//! use voxelift_model::device::{DeviceChoice, Gpu};
+//!
+//! // `Auto` is the first GPU that works, or the CPU; the words are for the user.
+//! let (device, words) = DeviceChoice::Auto.open()?;
+//! println!("computing on {words}: {device:?}");
+//! // As people write it.
+//! assert_eq!("cuda:1".parse::<DeviceChoice>()?, DeviceChoice::Gpu(Gpu::Cuda, 1));
+//! assert!("tpu".parse::<DeviceChoice>().is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod computing;
 mod gpu;

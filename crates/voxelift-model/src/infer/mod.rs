@@ -1,4 +1,20 @@
 //! Layer 9 · SuperResolver: Volume -> Volume by tiles.
+//!
+//! ```
+//! use voxelift_model::device::DeviceChoice;
+//! use voxelift_model::infer::{SuperResolver, UpscaleOptions};
+//! use voxelift_model::model_file::ModelFile;
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//!
+//! let scan = head(&PhantomConfig { seed: 1, extent: [12; 3], spacing_mm: [12.0; 3] })?;
+//! let (resolver, _) = SuperResolver::of(&ModelFile::built_in(), DeviceChoice::Cpu.open()?.0)?;
+//! let finer = resolver.upscale(&scan, &UpscaleOptions::default(), &mut |done, of| println!("{done} of {of}"))?;
+//! // On a grid of twice as many voxels over the same field of view, in the scan's own units.
+//! assert_eq!(finer.geometry(), &scan.geometry().with_extent([24; 3]));
+//! let mean = |v: &voxelift_volume::Volume| v.data().iter().sum::<f32>() / v.data().len() as f32;
+//! assert!((mean(&finer) / mean(&scan) - 1.0).abs() < 0.1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod expected;
 mod placed;

@@ -1,6 +1,18 @@
 //! Layer 9 · A model as an ONNX file, for programs that run such files.
 //!
 //! The file holds the network alone: what stands around it (intensities, tiles, geometry, data consistency) is `upscale`'s.
+//!
+//! ```
+//! use voxelift_model::model_file::ModelFile;
+//! use voxelift_model::onnx::export;
+//!
+//! let bytes = export(&ModelFile::built_in())?;
+//! // The input and the output that a program finds in the file, by their names; the same model gives the same bytes.
+//! let holds = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+//! assert!(holds(b"lr") && holds(b"sr") && holds(b"voxelift"));
+//! assert_eq!(export(&ModelFile::built_in())?, bytes);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod graph;
 mod proto;

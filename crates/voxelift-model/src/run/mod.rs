@@ -1,4 +1,19 @@
 //! Layer 7 · RunDir and records: the only room that knows a run folder's file names.
+//!
+//! ```no_run
+//! use voxelift_model::run::{Record, RunDir};
+//!
+//! // What a training has left behind, or has written so far.
+//! let run = RunDir::open("runs/first".as_ref())?;
+//! for record in run.records()? {
+//!     if let Record::Validation { step, scores } = record {
+//!         let [psnr_db, ssim] = scores["sr"].headline();
+//!         println!("step {step}: {psnr_db:.2} dB, SSIM {ssim:.3}");
+//!     }
+//! }
+//! println!("{}", run.model().display());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod record;
 

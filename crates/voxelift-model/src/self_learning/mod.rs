@@ -4,6 +4,24 @@
 //! a thick slice would show of it can be computed: pairs to learn from. Across the slices only the coarse image is known:
 //! there what was learned is applied. No pair shows the same place, so this is unpaired learning with one subject
 //! (SMORE: Zhao et al., IEEE TMI 2021; ECLARE: Remedios et al., 2024).
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//! use voxelift_model::device::DeviceChoice;
+//! use voxelift_model::self_learning::{Learned, LearningConfig, Length, SliceProtocol, apply, gaussian, learn};
+//! use voxelift_volume::phantom::{PhantomConfig, head};
+//!
+//! // Slices four times as thick as the voxels within them; two steps teach hardly anything, but show the way.
+//! let scan = head(&PhantomConfig { seed: 1, extent: [24, 24, 6], spacing_mm: [7.0, 7.0, 28.0] })?;
+//! let protocol = SliceProtocol::new(scan.geometry(), gaussian(1.0), "stated".to_owned())?;
+//! let config = LearningConfig { length: Length::Steps(2), batch: 2, ..LearningConfig::default() };
+//! let ((device, _), stop) = (DeviceChoice::Cpu.open()?, AtomicBool::new(false));
+//! let learned = learn(&scan, &protocol, &config, None, &device, &stop, &mut |_| Ok(()))?;
+//! let Learned::Done(model) = learned else { unreachable!("nobody asked to stop") };
+//! let finer = apply(&model.network, &scan, &protocol, &device, &mut |_, _| Ok(()))?.image;
+//! assert_eq!(finer.geometry().spacing_mm(), [7.0; 3]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod application;
 mod config;

@@ -1,4 +1,23 @@
 //! Layer 11 · The training loop: data in, records out, a model at the end.
+//!
+//! ```
+//! use std::path::Path;
+//! use voxelift_model::config::Config;
+//! use voxelift_model::device::DeviceChoice;
+//! use voxelift_model::train::{prepare, timed_steps};
+//!
+//! let text = r#"
+//! mode = "supervised"
+//! data = { hr = ["phantom:1"], source_operator = "kspace", phantom = { extent = [32, 36, 32], spacing_mm = 4.8 } }
+//! patch = { size = 8, batch = 2 }
+//! network = { n_feats = 4, n_resgroups = 1, n_resblocks = 1 }
+//! "#;
+//! let config = Config::from_text(text, "example", Path::new("."), &[])?.config;
+//! let prepared = prepare(&config, &mut |note| println!("{note}"))?;
+//! // How long steps take, before `train` takes as many as `steps` says, into a run folder.
+//! assert_eq!(timed_steps(&config, &prepared, &DeviceChoice::Cpu.open()?.0, 2)?.len(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod checkpoint;
 mod data;
