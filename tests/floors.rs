@@ -2,7 +2,7 @@
 //!
 //! A room is a file directly under `src/`, or a folder there with a `mod.rs`; its first line says
 //! `//! Layer N · ...`. Files inside one folder room may import one another; rooms of one layer may not.
-//! `lib.rs` and `main.rs` are the doors, not rooms.
+//! `lib.rs` and `main.rs` are the doors, not rooms. A room that others may enter (`pub mod`) shows an example of its use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -89,10 +89,70 @@ fn the_files_of_a_room_import_in_no_circle() {
 }
 
 #[test]
+fn every_public_room_shows_an_example() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let door = fs::read_to_string(src.join("lib.rs")).expect("a readable lib.rs");
+    let public: Vec<&str> = door
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
+    // The other crates let nobody into their rooms.
+    let libraries = ["voxelift-volume", "voxelift-model"].map(Some);
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).file_name();
+    let is_library = libraries.contains(&package.and_then(|name| name.to_str()));
+    assert_eq!(is_library, !public.is_empty(), "the public rooms of {package:?}");
+    let without = public.into_iter().filter(|room| {
+        let file = src.join(format!("{room}.rs"));
+        let head = if file.is_file() {
+            file
+        } else {
+            src.join(room).join("mod.rs")
+        };
+        let text = fs::read_to_string(&head).unwrap_or_else(|e| panic!("{}: {e}", head.display()));
+        !shows_code(&text)
+    });
+    let without: Vec<&str> = without.collect();
+    assert!(
+        without.is_empty(),
+        "no example in the documentation of {without:?}"
+    );
+}
+
+#[test]
+fn only_a_block_that_is_compiled_is_an_example() {
+    let shown = |mark: &str| {
+        shows_code(&format!(
+            "//! Layer 1 · A\n//!\n//! ```{mark}\n//! f();\n//! ```\nmod a;\n"
+        ))
+    };
+    assert!(shown("") && shown("no_run") && shown("rust"));
+    assert!(!shown("text") && !shown("toml") && !shown("ignore"));
+    // A block that ends is none that begins, nor is one without code or one beside the code.
+    assert!(!shows_code("//! ```text\n//! x\n//! ```\n\n//! y\n"));
+    assert!(!shows_code("//! ```\n//! // f();\n//! ```\n"));
+    assert!(!shows_code("//! A\nmod a;\n/// ```\n/// f();\n/// ```\n"));
+}
+
+/// Whether the documentation of a file (`//!`) holds a block of Rust that is compiled.
+fn shows_code(text: &str) -> bool {
+    let (mut within, mut compiled) = (false, false);
+    for line in text.lines().filter_map(|line| line.strip_prefix("//!")) {
+        let line = line.trim();
+        if let Some(mark) = line.strip_prefix("```") {
+            within = !within;
+            compiled = within && ["", "rust", "no_run"].contains(&mark);
+        } else if compiled && !line.is_empty() && !line.starts_with("//") && !line.starts_with('#') {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
 fn a_group_of_imports_is_seen() {
-    let text = "// crate::a\nuse crate::b;\nuse crate::{c, d::{e, f},\n    g};\nlet x = crate::h::i();\n";
+    let text = "//! use crate::a;\n// crate::a\n/// use crate::a;\nuse crate::b;\nuse crate::{c, d::{e, f},\n    g};\nlet x = crate::h::i();\n";
     let seen: Vec<(usize, String)> = imports(text, "crate::");
-    let expected = [(2, "b"), (3, "c"), (3, "d"), (4, "g"), (5, "h")];
+    let expected = [(4, "b"), (5, "c"), (5, "d"), (6, "g"), (7, "h")];
     assert_eq!(seen, expected.map(|(line, name)| (line, name.to_owned())));
 }
 
