@@ -1,11 +1,13 @@
 """Times our convolution, inference and training step and PyTorch's, alternating, and prints the ratios.
 
     cargo build --release --workspace --benches
-    python scripts/reference/bench_pytorch.py [--threads 2] [--rounds 9] [--only TEXT] [--json FILE] [--memory] [--best]
+    python scripts/reference/bench_pytorch.py [--threads 2] [--rounds 9] [--only TEXT] [--json FILE] [--memory] [--best [--compile]] [--avx2]
 
-`--best` compares with the strongest of several settings: PyTorch as it comes, with channels last, both in bf16 (autocast), and, where
-it is installed, OpenVINO in f32 and bf16 for what it can load (forward passes); ours in f32 and in bf16. Each round times all of
-them, one after the other; the peer is the setting with the least median in its format. `--memory` prints instead what a case adds to the most memory that a fresh process of either side ever held.
+`--best` compares with the strongest of several settings: PyTorch as it comes, with channels last, both in bf16 (autocast), with `--compile` both through `torch.compile` too (it needs a C++
+compiler; not the training step), and, where they are installed, OpenVINO in f32 and bf16 and onnxruntime in f32 (forward passes); ours
+in f32 and in bf16. Each round times all of
+them, one after the other; the peer is the setting with the least median in its format. `--avx2` holds every side to AVX2, as on an older
+processor. `--memory` prints instead what a case adds to the most memory that a fresh process of either side ever held.
 
 Each round runs a case for a moment on either side, so that both meet the same disturbance; the figure is the median
 over the rounds. With one thread both sides count processor time, which other work on the machine disturbs
@@ -14,6 +16,7 @@ less. PyTorch runs with oneDNN in its default layout. Needs PyTorch only.
 
 import argparse
 import glob
+import io
 import json
 import os
 import resource
@@ -21,6 +24,10 @@ import statistics
 import subprocess
 import sys
 import time
+
+if "--avx2" in sys.argv:
+    # Read by PyTorch, oneDNN and OpenVINO when they are loaded.
+    os.environ |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2"}
 
 import torch
 from torch import nn
@@ -84,7 +91,7 @@ def tiled(net, x):
     return total / weight
 
 
-def work(kind, mode, batch, channels_in, channels_out, size, channels_last=False, bf16=False):
+def work(kind, mode, batch, channels_in, channels_out, size, channels_last=False, bf16=False, compiled=False):
     """What one run of a case does."""
     format = {4: torch.channels_last, 5: torch.channels_last_3d}
     autocast = lambda: torch.autocast("cpu", torch.bfloat16, enabled=bf16)
@@ -110,6 +117,8 @@ def work(kind, mode, batch, channels_in, channels_out, size, channels_last=False
     if channels_last:
         net, x = net.to(memory_format=format[x.ndim]), x.contiguous(memory_format=format[x.ndim])
     x.requires_grad_(both)
+    if compiled:
+        net = torch.compile(net)
 
     def forward():
         with torch.no_grad(), autocast():
@@ -125,23 +134,54 @@ def work(kind, mode, batch, channels_in, channels_out, size, channels_last=False
     return both_ways if both else forward
 
 
+def loaded(case):
+    """The network of a forward case, and what it is given: for a volume a tile of it."""
+    kind, _, batch, channels_in, channels_out, size = case
+    if kind == "volume":
+        return Generator(channels_in, GROUPS, BLOCKS, min(TILE, size)).eval(), torch.randn(1, 1, *[min(TILE, size)] * 3)
+    net = module(kind, channels_in, channels_out).eval()
+    return net, torch.randn(batch, channels_in, *[size] * (2 if kind == "plane" else 3))
+
+
+def once_by(infer, case, x):
+    """One run of a case by a program that infers what lies in NumPy."""
+    if case[0] != "volume":
+        array = x.numpy()
+        return lambda: infer(array)
+    volume = torch.randn(1, 1, *[case[-1]] * 3)
+    return lambda: tiled(lambda tile: torch.from_numpy(infer(tile.contiguous().numpy())), volume)
+
+
 def in_openvino(case, threads, bf16):
-    """The forward pass in OpenVINO; nothing where it does not load the case, or is not there."""
-    kind, mode, batch, channels_in, channels_out, size = case
-    if mode != "forward" or kind == "volume":
-        return None
+    """The forward pass in OpenVINO; nothing where it is not there."""
     try:
         import openvino
     except ImportError:
         return None
-    space = [size] * (2 if kind == "plane" else 3)
-    x = torch.randn(batch, channels_in, *space)
-    net = module(kind, channels_in, channels_out).eval()
-    model = openvino.convert_model(net, example_input=x)
+    if case[1] != "forward":
+        return None
+    net, x = loaded(case)
+    model = openvino.convert_model(net, example_input=x, input=[list(x.shape)])
     hints = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
-    compiled = openvino.Core().compile_model(model, "CPU", hints)
-    request, x = compiled.create_infer_request(), x.numpy()
-    return lambda: request.infer([x])
+    request = openvino.Core().compile_model(model, "CPU", hints).create_infer_request()
+    return once_by(lambda array: request.infer([array])[0], case, x)
+
+
+def in_onnxruntime(case, threads):
+    """The forward pass in onnxruntime, in f32; nothing where it is not there."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    if case[1] != "forward":
+        return None
+    net, x = loaded(case)
+    file = io.BytesIO()
+    torch.onnx.export(net, (x,), file, input_names=["x"], **({"dynamo": False} if torch.__version__ >= "2.6" else {}))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    return once_by(lambda array: session.run(None, {"x": array})[0], case, x)
 
 
 def best(cases, args, ours):
@@ -154,9 +194,11 @@ def best(cases, args, ours):
             for last in (False, True):
                 label = f"torch{' channels last' if last else ''}"
                 sides[label, bf16] = work(*case, channels_last=last, bf16=bf16)
-            other = in_openvino(case, args.threads, bf16)
-            if other:
-                sides["openvino", bf16] = other
+                if args.compile and case[0] not in ("step", "twin"):
+                    sides[f"{label} compiled", bf16] = work(*case, channels_last=last, bf16=bf16, compiled=True)
+            sides["openvino", bf16] = in_openvino(case, args.threads, bf16)
+        sides["onnxruntime", False] = in_onnxruntime(case, args.threads)
+        sides = {key: once for key, once in sides.items() if once}
         for once in sides.values():
             once()
         times = {key: [] for key in [*sides, ("ours", False), ("ours", True)]}
@@ -197,8 +239,10 @@ def find_bench():
 class Ours:
     """Our side, a case a line."""
 
-    def __init__(self, threads):
+    def __init__(self, threads, avx2=False):
         self.process = subprocess.Popen([find_bench()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if avx2:
+            self.ask("without avx512")
         self.ask(f"pool {threads}")
 
     def ask(self, line):
@@ -232,6 +276,8 @@ def main():
     parser.add_argument("--json")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--best", action="store_true")
+    parser.add_argument("--avx2", action="store_true")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -246,7 +292,7 @@ def main():
             once()
         print(most_memory() - before)
         return None
-    ours = Ours(args.threads)
+    ours = Ours(args.threads, args.avx2)
     peak = ours.ask("peak") / 1e9
     print(f"{torch.__version__=} threads {args.threads}, rounds {args.rounds}, FMA peak {peak:.0f} GFLOP/s")
     print(f"{'case':34} {'ours ms':>9} {'torch ms':>9} {'ratio':>6}")

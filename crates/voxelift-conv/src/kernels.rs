@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::contracts::{CorrelateFn, GatherFn, ProductsFn, Rounding, ScatterFn, SpreadFn, SweepFn};
 #[cfg(target_arch = "x86_64")]
@@ -78,13 +79,22 @@ pub(crate) struct Kernels {
     pub spin: unsafe fn(usize) -> f32,
 }
 
+/// Whether [`without_avx512`] was called.
+static WITHOUT_AVX512: AtomicBool = AtomicBool::new(false);
+
+/// From here on the process computes as on a processor without AVX-512, to be measured as such; results differ in their last bits.
+/// To be called before anything computes: work that goes on keeps the instructions that it began with.
+pub fn without_avx512() {
+    WITHOUT_AVX512.store(true, Ordering::Relaxed);
+}
+
 impl Kernels {
     /// The widest instruction set of this processor.
     pub fn best() -> &'static Kernels {
         Self::available()[0]
     }
 
-    /// Every instruction set that this processor can run, widest first.
+    /// Every instruction set that this processor can run and [`without_avx512`] leaves, widest first.
     pub fn available() -> &'static [&'static Kernels] {
         #[cfg(not(target_arch = "x86_64"))]
         static PORTABLE_ONLY: [&Kernels; 1] = [&PORTABLE];
@@ -92,7 +102,9 @@ impl Kernels {
         {
             static FROM_BF16: [&Kernels; 4] = [&AVX512_BF16, &AVX512, &AVX2, &PORTABLE];
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && !WITHOUT_AVX512.load(Ordering::Relaxed);
             let bf16 = is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw");
             let first = match (avx2, avx512, bf16) {
                 (true, true, true) => 0,

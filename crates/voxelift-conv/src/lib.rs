@@ -58,6 +58,7 @@ mod winograd;
 mod tests;
 
 pub use activation::{Activation, Affine};
+pub use kernels::without_avx512;
 pub use norm::Statistics;
 pub use ops::{conv3d, conv3d_add, conv3d_shuffle, conv3d_upsample, normalised, rcab, voxel_shuffle};
 pub use peak::fma_peak;

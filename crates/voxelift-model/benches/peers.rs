@@ -6,8 +6,8 @@
 //! `<conv|rcab|body|volume|step|twin> <forward|both> <batch> <channels in> <channels out> <size>`; `both` is forward
 //! and backward from the sum, with gradients of input and weights. `volume` super-resolves one by tiles; `step` and
 //! `twin` are the training step of `configs/small.toml` and of its supervised twin, whatever the sizes. `plane` is a convolution of
-//! 3x3 taps on images of this size, as self-learning has it. `precision bf16` computes what follows in bf16. `pool N` sets
-//! the number of threads; with one thread the replies are seconds of processor time, which a busy machine disturbs
+//! 3x3 taps on images of this size, as self-learning has it. `precision bf16` computes what follows in bf16; `without avx512`,
+//! as the first line, computes as a processor without it would. `pool N` sets the number of threads; with one thread the replies are seconds of processor time, which a busy machine disturbs
 //! less.
 
 use std::io::{BufRead, Write};
@@ -17,7 +17,7 @@ use std::path::Path;
 
 use burn::Tensor;
 use burn::tensor::{Device, Distribution};
-use voxelift_conv::{Activation, Affine, conv3d, conv3d_add, fma_peak, rcab};
+use voxelift_conv::{Activation, Affine, conv3d, conv3d_add, fma_peak, rcab, without_avx512};
 use voxelift_model::batch::{TargetBatch, UnpairedBatch};
 use voxelift_model::config::Config;
 use voxelift_model::device::{Precision, computing_in};
@@ -279,6 +279,10 @@ fn main() -> std::io::Result<()> {
                     .num_threads(threads)
                     .build()
                     .expect("a thread pool");
+                0.0
+            }
+            Some(("without", "avx512")) => {
+                without_avx512();
                 0.0
             }
             Some(("precision", name)) => {

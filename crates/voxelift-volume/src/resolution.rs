@@ -68,11 +68,11 @@ pub fn resolution(volume: &Volume) -> [AxisResolution; 3] {
     let spacing = volume.geometry().spacing_mm();
     let windowed = windowed(volume);
     std::array::from_fn(|axis| {
-        let head = windowed.as_ref().filter(|w| w.extent()[axis] >= SHORTEST_LINE);
+        let cropped = windowed.as_ref().filter(|w| w.extent()[axis] >= SHORTEST_LINE);
         AxisResolution {
             spacing_mm: spacing[axis],
-            present_mm: head.map(|head| {
-                let edge = edge(&mean_power(head, axis), head.extent()[axis]);
+            present_mm: cropped.map(|cropped| {
+                let edge = edge(&mean_power(cropped, axis), cropped.extent()[axis]);
                 spacing[axis] * 0.5 / edge
             }),
         }
@@ -92,23 +92,24 @@ fn windowed(volume: &Volume) -> Option<Volume> {
         .zip(mask.data())
         .all(|(v, inside)| *inside == (*v != 0.0));
     let (start, extent) = mask_box(&mask);
-    let mut head = volume.crop(start, extent);
+    let mut cropped = volume.crop(start, extent);
     let window = if stripped {
-        soft(&head)
+        soft(&cropped)
     } else {
-        vec![1.0; head.data().len()]
+        vec![1.0; cropped.data().len()]
     };
     let weight: f64 = window.iter().map(|w| f64::from(*w)).sum();
     if weight <= 0.0 {
         return None;
     }
     let product = |(v, w): (&f32, &f32)| f64::from(*v) * f64::from(*w);
-    let mean = (head.data().iter().zip(&window).map(product).sum::<f64>() / weight) as f32;
-    head.data_mut()
+    let mean = (cropped.data().iter().zip(&window).map(product).sum::<f64>() / weight) as f32;
+    cropped
+        .data_mut()
         .iter_mut()
         .zip(&window)
         .for_each(|(v, w)| *v = (*v - mean) * w);
-    Some(head)
+    Some(cropped)
 }
 
 /// First voxel and extent of the box around the mask.
@@ -124,14 +125,14 @@ fn mask_box(mask: &Mask) -> ([usize; 3], [usize; 3]) {
 }
 
 /// 0 outside and at the edge of the non-zero voxels, rising smoothly to 1 some ten voxels within.
-fn soft(head: &Volume) -> Vec<f32> {
-    let mut window: Vec<f32> = head
+fn soft(cropped: &Volume) -> Vec<f32> {
+    let mut window: Vec<f32> = cropped
         .data()
         .iter()
         .map(|v| f32::from(u8::from(*v != 0.0)))
         .collect();
     for _ in 0..3 {
-        let mut extent = head.extent();
+        let mut extent = cropped.extent();
         // Three passes turn the axes back to where they were.
         for _ in 0..3 {
             let n = extent[2];

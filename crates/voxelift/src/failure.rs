@@ -46,7 +46,7 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
 /// What went wrong, from the outermost context inwards, and the option that would allow it; a cause that has been said already is
 /// not said again.
 pub fn message(error: &anyhow::Error) -> String {
-    let said = |text: String, cause: &(dyn std::error::Error + 'static)| {
+    let join = |text: String, cause: &(dyn std::error::Error + 'static)| {
         let cause = cause.to_string();
         match text.as_str() {
             "" => cause,
@@ -54,7 +54,7 @@ pub fn message(error: &anyhow::Error) -> String {
             before => format!("{before}: {cause}"),
         }
     };
-    let words = error.chain().fold(String::new(), said);
+    let words = error.chain().fold(String::new(), join);
     match error.chain().find_map(option) {
         Some(option) => format!("{words} ({option})"),
         None => words,

@@ -55,12 +55,12 @@ impl Calibrated {
 /// the slices with the degraded one in plane finds profiles 0.2 to 0.3 too thin: lines in plane were averaged over the
 /// slices' thickness, lines across were not.)
 pub fn calibrate(scan: &Volume, protocol: &SliceProtocol) -> Option<Calibrated> {
-    let head = boxed(scan);
-    if head.extent()[protocol.axis] < FEWEST_SLICES {
+    let cropped = boxed(scan);
+    if cropped.extent()[protocol.axis] < FEWEST_SLICES {
         return None;
     }
     let fine = protocol.in_plane().map(|axis| {
-        let fine = at_fine_size(&head, protocol, axis, Interpolation::CubicBSpline);
+        let fine = at_fine_size(&cropped, protocol, axis, Interpolation::CubicBSpline);
         let mut extent = fine.extent();
         extent[axis] = extent[axis] / protocol.scale * protocol.scale;
         (axis, fine.crop([0; 3], extent))

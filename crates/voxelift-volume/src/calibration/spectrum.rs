@@ -23,7 +23,7 @@ impl Powers {
     pub(super) fn of(volume: &Volume) -> Result<Self> {
         let bright = brightness(volume)?;
         let (start, extent) = head_box(volume, 0.1 * bright);
-        let head = volume.crop(start, extent);
+        let cropped = volume.crop(start, extent);
         let mut powers = [[0.0; BANDS]; 3];
         for (axis, (world, _)) in volume.geometry().canonical_axes().into_iter().enumerate() {
             if volume.extent()[axis] == 1 {
@@ -36,7 +36,7 @@ impl Powers {
                     format!("at least {SHORTEST_LINE} along each axis; name the operator instead of auto");
                 return Err(VolumeError::content("head to calibrate with", value, expected));
             }
-            powers[world] = banded(&mean_power(&head, axis), extent[axis]);
+            powers[world] = banded(&mean_power(&cropped, axis), extent[axis]);
             powers[world]
                 .iter_mut()
                 .for_each(|p| *p /= f64::from(bright).powi(2));

@@ -72,18 +72,18 @@ pub fn run(arguments: &ViewArguments, terminal: &Terminal) -> anyhow::Result<Out
 /// The files, each with what belongs to it.
 fn gallery(paths: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Gallery> {
     let mut gallery = Gallery::default();
-    let mut told: Vec<PathBuf> = Vec::new();
+    let mut added: Vec<PathBuf> = Vec::new();
     for path in paths {
         let volume = first_volume(path, terminal)?;
         let name = scan::stem(path);
         if let Some((source, scan)) = scan_behind(path) {
-            if !paths.contains(&source) && !told.contains(&source) {
+            if !paths.contains(&source) && !added.contains(&source) {
                 gallery.add(
                     &format!("{} (scan)", scan::stem(&source)),
                     Kind::Image,
                     scan.clone(),
                 )?;
-                told.push(source);
+                added.push(source);
             }
             if covers(&scan, &volume) {
                 let baseline = Baseline::ZeroFill.apply(&scan, volume.extent());

@@ -131,7 +131,7 @@ fn worse_scores(pairs: &Pairs, method: &str) -> Option<Finding> {
 /// What happened to frequencies that the scan measured.
 fn measured_band(pairs: &Pairs, method: &str, nyquist: f64) -> Option<Finding> {
     let (mut sum, mut count, mut worst) = (0.0, 0.0, (0.0, 0.0));
-    for (_, rows) in pairs.heads() {
+    for (_, rows) in pairs.scans() {
         let of = |name: &str| {
             rows.iter()
                 .find(|row| row.method() == name)
@@ -243,8 +243,10 @@ mod tests {
             .collect()
     }
 
-    fn has(told: &[(Verdict, String)], verdict: Verdict, words: &str) -> bool {
-        told.iter().any(|(v, text)| *v == verdict && text.contains(words))
+    fn has(findings: &[(Verdict, String)], verdict: Verdict, words: &str) -> bool {
+        findings
+            .iter()
+            .any(|(v, text)| *v == verdict && text.contains(words))
     }
 
     #[test]

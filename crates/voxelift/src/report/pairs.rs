@@ -190,31 +190,31 @@ impl Pairs {
         subjects.into_iter()
     }
 
-    /// Heads with the rows that share a reference: a subject scanned twice is two of them.
-    pub fn heads(&self) -> Vec<(String, Vec<&Row>)> {
-        let mut heads: Vec<(String, Vec<&Row>)> = Vec::new();
+    /// Scans, each a reference with the rows that share it: a subject scanned twice is two of them.
+    pub fn scans(&self) -> Vec<(String, Vec<&Row>)> {
+        let mut scans: Vec<(String, Vec<&Row>)> = Vec::new();
         for (subject, rows) in self.subjects() {
-            let mut scans: Vec<(Option<&String>, Vec<&Row>)> = Vec::new();
+            let mut of_subject: Vec<(Option<&String>, Vec<&Row>)> = Vec::new();
             for row in rows {
-                match scans
+                match of_subject
                     .iter_mut()
                     .find(|(reference, _)| *reference == row.reference.as_ref())
                 {
                     Some((_, rows)) => rows.push(row),
-                    None => scans.push((row.reference.as_ref(), vec![row])),
+                    None => of_subject.push((row.reference.as_ref(), vec![row])),
                 }
             }
             let name = if subject.is_empty() { "the image" } else { subject };
-            for (i, (_, rows)) in scans.into_iter().enumerate() {
+            for (i, (_, rows)) in of_subject.into_iter().enumerate() {
                 let title = if i == 0 {
                     name.to_owned()
                 } else {
                     format!("{name}, scan {}", i + 1)
                 };
-                heads.push((title, rows));
+                scans.push((title, rows));
             }
         }
-        heads
+        scans
     }
 
     /// A score of a method, one value a subject.

@@ -79,19 +79,19 @@ pub fn add_shells(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
         };
         chart.html()
     };
-    let heads = pairs.heads();
+    let scans = pairs.scans();
     let mut charts = Vec::new();
-    if heads.len() > 1 {
+    if scans.len() > 1 {
         let methods = pairs.methods();
         let means: Vec<Series> = methods
             .into_iter()
             .filter_map(|method| mean_curve(method, pairs))
             .collect();
         if !means.is_empty() {
-            charts.push(drawn(&format!("mean over {} scans", heads.len()), &means));
+            charts.push(drawn(&format!("mean over {} scans", scans.len()), &means));
         }
     }
-    for (title, rows) in heads.iter().take(MOST_CURVES) {
+    for (title, rows) in scans.iter().take(MOST_CURVES) {
         let one = |row: &&Row| {
             Some(Series {
                 name: row.method().to_owned(),
@@ -114,7 +114,7 @@ pub fn add_shells(page: &mut Page, pairs: &Pairs, lr_nyquist: Option<f64>) {
     } else {
         "The LR Nyquist frequency is not marked: the scan behind the images is not known. "
     };
-    let bands = if heads.len() > 1 {
+    let bands = if scans.len() > 1 {
         " Bands reach from the least to the greatest of all scans."
     } else {
         ""

@@ -170,10 +170,10 @@ mod tests {
             rounds += 1;
             read += damaged(10_000, 1 + rounds);
         }
-        let said = format!(
+        let line = format!(
             "{} damaged tables in {seconds} s, {read} read, none a panic\n",
             10_000 * rounds
         );
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes());
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
     }
 }

@@ -96,7 +96,7 @@ impl Plan {
         if self.anonymise {
             header.anonymise();
         }
-        // Labels that cannot be carried are told before the work begins.
+        // Labels that cannot be carried are refused before the work begins.
         let labels = self
             .labels
             .as_ref()
@@ -136,18 +136,18 @@ impl Plan {
             let learn = if upscaling.slices_may_teach() { LEARN } else { "" };
             format!("{why}{learn}")
         });
-        let mut told = vec![words::grid(upscaling.grid())];
-        told.extend(because.as_ref().map(|why| format!("made by {why}")));
-        told.extend(gain::in_words(&upscaling, &name, terminal));
-        told.extend(
+        let mut lines = vec![words::grid(upscaling.grid())];
+        lines.extend(because.as_ref().map(|why| format!("made by {why}")));
+        lines.extend(gain::in_words(&upscaling, &name, terminal));
+        lines.extend(
             upscaling
                 .acquisition()
                 .map(|made_by| format!("acquired: {made_by}")),
         );
         let agreements = found.iter().filter_map(|upscaled| upscaled.consistency.as_ref());
-        told.extend(agreements.map(ToString::to_string));
+        lines.extend(agreements.map(ToString::to_string));
         if let Some(audit) = found.iter_mut().find_map(|upscaled| upscaled.audit.take()) {
-            told.push(audit.to_string());
+            lines.push(audit.to_string());
             let place = Place {
                 target: upscaling.target(),
                 grid: upscaling.grid(),
@@ -181,7 +181,7 @@ impl Plan {
             let agreements = found.iter().filter_map(|upscaled| upscaled.consistency.as_ref());
             claim.done(&written, &agreements.map(|one| json!(one)).collect::<Vec<_>>())?;
         }
-        Ok(Some(told.join("\n")))
+        Ok(Some(lines.join("\n")))
     }
 
     /// Whose turn the output is, where it has a sidecar.

@@ -16,21 +16,18 @@ pub(super) const CHOSEN: &str = "the built-in network for thick slices; --method
      mostly gains more";
 
 /// The built-in network for slices, for scans of thick slices that nobody named a method for.
-pub struct BuiltInForSlices<'a> {
-    plan: Plan<'a>,
+pub struct BuiltInForSlices {
+    plan: Plan,
     /// One scan at a time: each takes all threads.
     turn: Mutex<()>,
 }
 
-impl<'a> BuiltInForSlices<'a> {
+impl BuiltInForSlices {
     /// Where the arguments leave the choice, and ask for nothing that the network for slices does not do.
     ///
     /// # Errors
     /// When the device is not there.
-    pub fn where_it_may(
-        arguments: &'a UpscaleArguments,
-        terminal: &Terminal,
-    ) -> anyhow::Result<Option<Self>> {
+    pub fn where_it_may(arguments: &UpscaleArguments, terminal: &Terminal) -> anyhow::Result<Option<Self>> {
         let soft = arguments.consistency.is_none_or(|mode| mode.0 == Mode::Soft);
         let plain = soft && !arguments.ensemble && !arguments.audit && arguments.tile.is_none();
         if !arguments.leaves_the_choice() || !plain {

@@ -4,13 +4,18 @@ mod arguments;
 mod built_in;
 mod scan;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
-use voxelift_model::self_learning::{Length, SelfModel};
+use voxelift_model::cache;
+use voxelift_model::device::Precision;
+use voxelift_model::self_learning::{Length, SelfModel, Start};
 use voxelift_model::upscale::{SliceUpscaler, SliceWishes};
 use voxelift_volume::nifti::{ReadOptions, WriteOptions};
+use voxelift_volume::target::Target;
 
 use super::super::batch;
 use super::super::files::{self, Inputs, Job};
@@ -19,16 +24,27 @@ use super::refusal::in_options;
 use crate::failure::{Outcome, usage};
 use crate::terminal::Terminal;
 pub use arguments::SelfArguments;
+use arguments::Time;
 pub use built_in::BuiltInForSlices;
 
 /// What does not depend on the scan.
-struct Plan<'a> {
-    arguments: &'a UpscaleArguments,
+struct Plan {
     upscaler: SliceUpscaler,
     /// Whether nobody asked for this method: then the built-in network is applied as it is.
     chosen: bool,
     /// Learned before, in place of learning now.
     model: Option<SelfModel>,
+    /// Where to keep what is learned now.
+    keep_model: Option<PathBuf>,
+    /// Whether to go on from the state of an interrupted call.
+    resume: bool,
+    /// Whether to write a map of how far the two orientations agree.
+    orientations: bool,
+    labels: Option<PathBuf>,
+    like: Option<PathBuf>,
+    anonymise: bool,
+    /// What every output depends on beside its scan and those files, as its sidecar says it.
+    asked: Value,
     read: ReadOptions,
     write: WriteOptions,
     stop: Arc<AtomicBool>,
@@ -89,7 +105,7 @@ pub fn run(
 ///
 /// # Errors
 /// When the device or a file is not there.
-fn plan<'a>(arguments: &'a UpscaleArguments, chosen: bool, terminal: &Terminal) -> anyhow::Result<Plan<'a>> {
+fn plan(arguments: &UpscaleArguments, chosen: bool, terminal: &Terminal) -> anyhow::Result<Plan> {
     let computing = arguments.computing();
     terminal.detail(format!("networks for slices on {}", computing.open()?.1));
     let mut learning = arguments.learning.config();
@@ -114,14 +130,51 @@ fn plan<'a>(arguments: &'a UpscaleArguments, chosen: bool, terminal: &Terminal) 
         .map(|path| SelfModel::read(path, upscaler.device()))
         .transpose()?;
     Ok(Plan {
-        arguments,
+        asked: asked(arguments, &upscaler, chosen)?,
         upscaler,
         chosen,
         model,
+        keep_model: arguments.learning.keep_model.clone(),
+        resume: arguments.learning.resume,
+        orientations: arguments.audit,
+        labels: arguments.labels.clone(),
+        like: arguments.like.clone(),
+        anonymise: arguments.write.anonymise,
         read,
         write: arguments.write.options(&[]),
         stop: Arc::new(AtomicBool::new(false)),
     })
+}
+
+/// What every output depends on beside its scan, as its sidecar says it.
+///
+/// # Errors
+/// When the model's file cannot be read.
+fn asked(arguments: &UpscaleArguments, upscaler: &SliceUpscaler, chosen: bool) -> anyhow::Result<Value> {
+    let own = &arguments.learning;
+    let model = arguments.model.as_deref();
+    let start = (model.is_none() && upscaler.learning().starts()).then(Start::built_in);
+    let mut asked = json!({
+        "method": "self",
+        "target": upscaler.target().map_or("isotropic".to_owned(), Target::to_string),
+        "acquired": arguments.acquired.to_string(),
+        "model": model,
+        "model_sha256": model.map(cache::content).transpose()?,
+        "asked_for": {
+            "steps": if chosen { Some(0) } else { own.steps },
+            "budget_s": own.budget.map(|Time(budget)| budget.as_secs_f64()),
+            "seed": own.seed,
+            "start_sha256": start.map(Start::content),
+            "allow_no_gain": own.allow_no_gain,
+        },
+    });
+    if arguments.precision != Precision::F32 {
+        asked["precision"] = json!(arguments.precision.name());
+    }
+    if arguments.write.anonymise {
+        asked["anonymise"] = json!(true);
+    }
+    Ok(asked)
 }
 
 /// What became of a scan.

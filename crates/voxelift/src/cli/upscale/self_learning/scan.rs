@@ -4,15 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use voxelift_model::cache;
-use voxelift_model::device::Precision;
-use voxelift_model::self_learning::{
-    Keeping, Learned, SELF_TEST_LIMIT, SelfModel, Start, state_key, thick_axis,
-};
+use voxelift_model::self_learning::{Keeping, Learned, SELF_TEST_LIMIT, SelfModel, state_key, thick_axis};
 use voxelift_model::upscale::{ByNetwork, SliceUpscaling, gains};
 use voxelift_volume::nifti::{OutputType, WriteOptions};
 use voxelift_volume::scan;
-use voxelift_volume::target::Target;
 use voxelift_volume::{Volume, sidecars, words};
 
 use super::super::super::files::{self, Inputs, Job};
@@ -20,7 +15,6 @@ use super::super::hearing::hearing;
 use super::super::refusal::in_options;
 use super::super::sidecar::Turn;
 use super::super::{labels, sidecar};
-use super::arguments::Time;
 use super::built_in::CHOSEN;
 use super::{Made, Plan};
 use crate::terminal::Terminal;
@@ -41,11 +35,11 @@ impl Beside {
     }
 }
 
-impl Plan<'_> {
+impl Plan {
     pub(super) fn refuse_existing(&self, job: &Job, protected: &Inputs) -> anyhow::Result<()> {
         let force = self.write.force;
         sidecar::refuse_existing(&job.output, force)?;
-        if self.arguments.audit {
+        if self.orientations {
             files::check_output_beside(&Beside::of(&job.output).orientations, protected, force)?;
         }
         Ok(())
@@ -67,7 +61,7 @@ impl Plan<'_> {
             inputs: vec![job.input.clone()],
             ..self.write.clone()
         };
-        let alone = match self.arguments.audit {
+        let alone = match self.orientations {
             true => vec![beside.orientations.clone()],
             false => Vec::new(),
         };
@@ -85,7 +79,7 @@ impl Plan<'_> {
         let first = frames.next().context("a scan without a volume")??;
         let count = scan.header.frames();
         anyhow::ensure!(
-            !self.arguments.audit || count == 1,
+            !self.orientations || count == 1,
             "{input}: holds {count} volumes; --audit looks at one"
         );
         let name = job.name();
@@ -102,11 +96,10 @@ impl Plan<'_> {
             .map_err(in_options)
             .with_context(|| input.clone())?;
         let mut header = upscaling.header(&scan.header);
-        if self.arguments.write.anonymise {
+        if self.anonymise {
             header.anonymise();
         }
         let labels = self
-            .arguments
             .labels
             .as_ref()
             .map(|path| labels::on_grid(path, &header, &self.read, terminal))
@@ -147,7 +140,7 @@ impl Plan<'_> {
         });
         files::write(&job.output, &header, finer, &write, terminal)?;
         if let Some(labels) = labels {
-            let anonymise = self.arguments.write.anonymise;
+            let anonymise = self.anonymise;
             written.push(labels::write(labels, &job.output, &write, anonymise, terminal)?);
         }
         if let Some(map) = map {
@@ -159,12 +152,12 @@ impl Plan<'_> {
             written.push(beside.orientations.clone());
         }
         let protocol = upscaling.protocol();
-        let mut told = vec![words::grid(upscaling.grid())];
+        let mut lines = vec![words::grid(upscaling.grid())];
         if self.chosen && !replaced {
-            told.push(CHOSEN.to_owned());
+            lines.push(CHOSEN.to_owned());
             claim.add("chosen", json!(CHOSEN));
         }
-        told.push(format!(
+        lines.push(format!(
             "slices {} mm apart along {}, {} fine ones each; acquired by {} ({})",
             words::number(protocol.distance_mm),
             ["x", "y", "z"][protocol.axis],
@@ -172,12 +165,12 @@ impl Plan<'_> {
             protocol.operator,
             protocol.because
         ));
-        told.extend(model.card.self_test.as_ref().map(|test| test.in_words()));
+        lines.extend(model.card.self_test.as_ref().map(|test| test.in_words()));
         if let Some(agreement) = found
             .first()
             .and_then(|found| found["orientations_differ"].as_f64())
         {
-            told.push(format!(
+            lines.push(format!(
                 "the two orientations differ by {:.2} % of the foreground's peak (rms of half the difference)",
                 100.0 * agreement
             ));
@@ -203,46 +196,20 @@ impl Plan<'_> {
         claim.add("frames", json!(found));
         claim.done(&written, &[])?;
         let _ = std::fs::remove_file(&beside.state);
-        Ok(Made::Written(told.join("\n")))
+        Ok(Made::Written(lines.join("\n")))
     }
 
     /// What an output depends on.
     fn described(&self, job: &Job) -> anyhow::Result<Value> {
-        let own = &self.arguments.learning;
-        let model = self.arguments.model.as_deref();
-        let start = (model.is_none() && self.upscaler.learning().starts()).then(Start::built_in);
-        let start = start.map(Start::content);
-        let mut how = json!({
-            "method": "self",
-            "target": self.upscaler.target().map_or("isotropic".to_owned(), Target::to_string),
-            "acquired": self.arguments.acquired.to_string(),
-            "model": model,
-            "model_sha256": model.map(cache::content).transpose()?,
-            "asked_for": {
-                "steps": own.steps,
-                "budget_s": own.budget.map(|Time(budget)| budget.as_secs_f64()),
-                "seed": own.seed,
-                "start_sha256": start,
-                "allow_no_gain": own.allow_no_gain,
-            },
-        });
-        if self.chosen {
-            how["asked_for"]["steps"] = json!(0);
-        }
-        if self.arguments.precision != Precision::F32 {
-            how["precision"] = json!(self.arguments.precision.name());
-        }
-        if self.arguments.write.anonymise {
-            how["anonymise"] = json!(true);
-        }
+        let mut how = self.asked.clone();
         // Sidecars may change while the scan stays.
         let (header, _) = scan::read_header(&job.input)?;
         let stated = sidecars::protocol(&job.input, &header);
         if stated.thickness_mm.is_some() || stated.distance_mm.is_some() {
             how["slices"] = json!({"thickness_mm": stated.thickness_mm, "distance_mm": stated.distance_mm});
         }
-        let beside = [&self.arguments.labels, &self.arguments.like];
-        sidecar::of_files(how, job, &self.read, &self.write, self.arguments.audit, beside)
+        let beside = [&self.labels, &self.like];
+        sidecar::of_files(how, job, &self.read, &self.write, self.orientations, beside)
     }
 
     /// What was learned, now or before; nothing when interrupted.
@@ -257,8 +224,8 @@ impl Plan<'_> {
         if let Some(model) = &self.model {
             return Ok(Some(model.clone()));
         }
-        let resume = self.arguments.learning.resume && state.is_file();
-        if self.arguments.learning.resume && !resume {
+        let resume = self.resume && state.is_file();
+        if self.resume && !resume {
             terminal.say(format!("{}: nothing to resume; beginning", state.display()));
         }
         files::make_parent(state)?;
@@ -283,7 +250,7 @@ impl Plan<'_> {
             }
             Learned::Done(mut model) => {
                 model.card.scan = name.into_owned();
-                if let Some(path) = &self.arguments.learning.keep_model {
+                if let Some(path) = &self.keep_model {
                     files::make_parent(path)?;
                     model.write(path)?;
                 }
