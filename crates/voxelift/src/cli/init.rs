@@ -2,18 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
 use voxelift_model::device::{Device, DeviceChoice};
 use voxelift_model::error::ModelError;
 use voxelift_model::train::{DraftOptions, draft};
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::{Scale, VolumeError};
 
-use super::files;
+use super::{files, stop};
 use crate::failure::Outcome;
 use crate::terminal::{self, Terminal};
 
@@ -46,10 +43,7 @@ pub struct InitArguments {
 pub fn run(arguments: &InitArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let path = arguments.folder.join("train.toml");
     files::refuse_existing(&path, arguments.force)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
+    let stop = stop::on_request()?;
     let (hr, lr) = domains(arguments);
     let options = DraftOptions {
         hr,

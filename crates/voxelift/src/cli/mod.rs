@@ -14,6 +14,7 @@ mod init;
 mod options;
 mod report;
 mod shell;
+mod stop;
 mod study;
 mod train;
 mod upscale;

@@ -1,13 +1,11 @@
 //! `voxelift study`: a grid of runs, resumable run by run, and one table.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use voxelift_model::device::DeviceChoice;
 
+use super::stop;
 use crate::failure::Outcome;
 use crate::study::{Grid, Shard, Study, Trainer};
 use crate::terminal::{self, Terminal};
@@ -39,10 +37,7 @@ pub struct StudyArguments {
 /// When the study is refused, or no run of it can be finished.
 pub fn run(arguments: &StudyArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let study = Study::load(&arguments.study, &arguments.set)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGUSR1] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
+    let stop = stop::on_request_or_warning()?;
     let grid = Grid::new(&study, &arguments.out, terminal, &stop)?;
     let outcome = if arguments.tables {
         Outcome::Done

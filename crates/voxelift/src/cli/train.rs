@@ -2,11 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use voxelift_model::config::{Config, Mode};
 use voxelift_model::device::{Device, DeviceChoice, Precision};
 use voxelift_model::error::{ModelError, Result};
@@ -18,7 +16,7 @@ use voxelift_volume::baseline::Baseline;
 use voxelift_volume::files::write_atomically;
 use voxelift_volume::words::counted;
 
-use super::report;
+use super::{report, stop};
 
 use crate::failure::Outcome;
 use crate::picture::comparison;
@@ -63,10 +61,7 @@ pub fn run(arguments: &TrainArguments, terminal: &Terminal) -> anyhow::Result<Ou
     let config = resolved.config;
     let place = Place::open(arguments.device, config.precision, terminal)?;
     // Listened to from here on: a signal while the scans are read must not lose the run either.
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGUSR1] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
+    let stop = stop::on_request_or_warning()?;
     let begun = RunDir::open(&arguments.run).and_then(|run| run.list_checkpoints());
     let fresh = begun.map_or(true, |checkpoints| checkpoints.is_empty());
     let mut say = |note| terminal.say(note);

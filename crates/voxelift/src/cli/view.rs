@@ -2,20 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
 use voxelift_volume::Volume;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::nifti::ReadOptions;
 use voxelift_volume::scan;
 
-use super::files;
 use super::report::{covers, scan_behind};
 use super::upscale::AuditFiles;
+use super::{files, stop};
 use crate::failure::Outcome;
 use crate::terminal::{self, Terminal};
 use crate::view::{Gallery, Kind, Server};
@@ -49,10 +46,7 @@ impl ViewArguments {
 /// # Errors
 /// When a file cannot be read, or the port is taken.
 pub fn run(arguments: &ViewArguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
+    let stop = stop::on_request()?;
     let gallery = gallery(&arguments.files, terminal)?;
     let shown = gallery.len();
     let server = Server::new(gallery, arguments.port)

@@ -1,11 +1,10 @@
 //! A run is trained by a process of its own: its memory is its own, and what goes wrong there stays there.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::memory;
 
@@ -15,6 +14,17 @@ use crate::failure::Outcome;
 
 /// Between two looks at the process.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Asks a process to keep its state and end. It may have ended in this moment, and from a terminal it has heard it already.
+#[cfg(unix)]
+fn end(child: &Child) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let _ = kill_process(Pid::from_child(child), Signal::TERM);
+}
+
+/// Nothing: what asks a program to end on Windows comes from its terminal, and reaches every process there.
+#[cfg(not(unix))]
+fn end(_child: &Child) {}
 
 /// How runs are trained.
 #[derive(Clone, Debug)]
@@ -51,8 +61,7 @@ impl Trainer {
                 break status;
             }
             if stop.load(Ordering::Relaxed) && !asked {
-                // It may have ended in this moment, and from a terminal it has heard it already.
-                let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+                end(&child);
                 asked = true;
             }
             std::thread::sleep(LOOK_EVERY);

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use voxelift_model::cache;
 use voxelift_model::device::Precision;
 use voxelift_model::self_learning::{Length, SelfModel, Start};
@@ -19,6 +18,7 @@ use voxelift_volume::target::Target;
 
 use super::super::batch;
 use super::super::files::{self, Inputs, Job};
+use super::super::stop;
 use super::UpscaleArguments;
 use super::refusal::in_options;
 use crate::failure::{Outcome, usage};
@@ -70,10 +70,10 @@ pub fn run(
     if let Some(path) = &own.keep_model {
         files::refuse_existing(path, arguments.write.force)?;
     }
-    let plan = plan(arguments, false, terminal)?;
-    for signal in [SIGINT, SIGTERM, SIGUSR1] {
-        signal_hook::flag::register(signal, Arc::clone(&plan.stop))?;
-    }
+    let plan = Plan {
+        stop: stop::on_request_or_warning()?,
+        ..plan(arguments, false, terminal)?
+    };
     if !in_batch {
         jobs.iter()
             .try_for_each(|job| plan.refuse_existing(job, protected))?;
