@@ -236,3 +236,17 @@ def test_the_notebook_runs(tmp_path):
     ran = os.environ.get("VOXELIFT_NOTEBOOK")
     if ran:
         nbformat.write(notebook, ran)
+
+
+def test_a_nipype_node_runs_the_program(scan, tmp_path, monkeypatch):
+    interfaces = pytest.importorskip("voxelift.nipype", exc_type=ImportError)
+    monkeypatch.setattr(interfaces.Upscale, "_cmd", f"{PROGRAM} upscale")
+    monkeypatch.chdir(tmp_path)
+    node = interfaces.Upscale(in_file=str(scan), method="cubic", spacing=[1.25, 1.25, 2.5], consistency="soft", acquired="kspace")
+    assert node.cmdline.endswith("--spacing 1.25,1.25,2.5") and "-o " in node.cmdline, node.cmdline
+    outputs = node.run().outputs
+    assert Path(outputs.out_file).name == "scan_sr.nii.gz"
+    assert json.loads(Path(outputs.sidecar).read_text())["method"] == "cubic"
+    by_hand = tmp_path / "by-hand.nii.gz"
+    program("upscale", scan, "-o", by_hand, "--method", "cubic", "--spacing", "1.25,1.25,2.5", "--consistency", "soft", "--acquired", "kspace")
+    assert np.array_equal(nibabel.load(outputs.out_file).get_fdata(), nibabel.load(by_hand).get_fdata())
