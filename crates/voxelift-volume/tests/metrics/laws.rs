@@ -451,3 +451,33 @@ fn a_mask_lands_nearest_in_the_world_or_is_refused() {
         24 * 27 * 22
     );
 }
+
+#[test]
+fn the_brain_alone_has_the_scores_that_it_has_beside_the_others() {
+    let (reference, image, mask) = volumes(EXTENT, [1.0; 3]);
+    let alone = EvaluateOptions {
+        detail: Detail::Brain,
+        measured_spacing_mm: Some([2.0; 3]),
+        ..EvaluateOptions::default()
+    };
+    let full = EvaluateOptions {
+        detail: Detail::Full,
+        ..alone.clone()
+    };
+    for mask in [None, Some(&mask)] {
+        let [alone, full] =
+            [&alone, &full].map(|options| evaluate(&reference, &image, mask, options).unwrap());
+        let brain = alone.brain.clone().expect("scores of the brain");
+        assert!(
+            brain.fsim.is_some() && brain.fsc.is_some() && brain.hfen.is_some(),
+            "{brain:?}"
+        );
+        assert_eq!(alone.brain, full.brain, "{mask:?}");
+        assert_eq!(
+            (&alone.brain_mask, alone.brain_voxels),
+            (&full.brain_mask, full.brain_voxels)
+        );
+        assert_eq!(alone.whole.psnr_db, full.whole.psnr_db);
+        assert_eq!(alone.whole.fsim, None, "not computed");
+    }
+}

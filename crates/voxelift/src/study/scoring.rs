@@ -9,7 +9,7 @@ use serde_json::Value;
 use voxelift_model::memory;
 use voxelift_model::scoring::{self, Method};
 use voxelift_volume::Volume;
-use voxelift_volume::metrics::{EVALUATION_BYTES, SetMember, set_scores};
+use voxelift_volume::metrics::{Detail, EVALUATION_BYTES, EvaluateOptions, SetMember, set_scores};
 
 use super::cases::{Case, TestSet};
 use super::scores::{ScanScores, TestScores};
@@ -61,10 +61,15 @@ pub fn score(
                 .par_drain(..)
                 .map(|(index, case, images)| {
                     let scan = &test.scans[index];
+                    let case_of = scoring::Case::of(&case.reference, &case.lr);
                     let of = scoring::Case {
+                        options: EvaluateOptions {
+                            detail: Detail::Brain,
+                            ..case_of.options
+                        },
                         measured: test.is_truncated().then_some(&case.lr),
                         classes: &case.classes,
-                        ..scoring::Case::of(&case.reference, &case.lr)
+                        ..case_of
                     };
                     let scored = images.into_iter().map(|(image, seconds)| {
                         let scores = of.score(&image).with_context(|| scan.name.clone())?;
