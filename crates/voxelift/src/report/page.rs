@@ -3,7 +3,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use super::compare::{Layer, SCRIPT, compare};
-use super::escape::escaped;
+use super::escape::{escaped, prose};
 use crate::picture::Stacks;
 
 /// Which way something points.
@@ -57,7 +57,7 @@ impl Page {
         let body = format!(
             "<h1>{}</h1>\n<p class=\"lead\">{}</p>\n",
             escaped(title),
-            escaped(lead)
+            prose(lead)
         );
         Self {
             title: title.to_owned(),
@@ -105,7 +105,7 @@ impl Page {
 
     /// A paragraph.
     pub fn paragraph(&mut self, text: &str) {
-        self.body.push_str(&format!("<p>{}</p>\n", escaped(text)));
+        self.body.push_str(&format!("<p>{}</p>\n", prose(text)));
     }
 
     /// What the reader should look into; nothing where there is nothing.
@@ -124,7 +124,7 @@ impl Page {
         }
         let items: String = lines
             .iter()
-            .map(|line| format!("<li>{}</li>", escaped(line)))
+            .map(|line| format!("<li>{}</li>", prose(line)))
             .collect();
         let name = self.named(&format!("{heading}: {}", self.place()));
         self.body.push_str(&format!(
@@ -144,7 +144,7 @@ impl Page {
                 };
                 format!(
                     "<li class=\"{class}\"><b>{word}</b> {}</li>\n",
-                    escaped(&finding.text)
+                    prose(&finding.text)
                 )
             })
             .collect();
@@ -276,7 +276,7 @@ impl Page {
     fn figure(&mut self, content: &str, how_to_read: &str) {
         let caption = format!(
             "<figcaption><b>How to read this:</b> {}</figcaption>",
-            escaped(how_to_read)
+            prose(how_to_read)
         );
         self.body
             .push_str(&format!("<figure>{content}{caption}</figure>\n"));
