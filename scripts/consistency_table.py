@@ -1,11 +1,11 @@
-"""The table of `docs/results.md` on data consistency: scans truncated in k-space, baselines, the model without and with it.
+"""The table of `docs/record.md` on data consistency: scans truncated in k-space, baselines, the model without and with it.
 
 Needs numpy, nibabel and a built `voxelift`. Give the folder of the development data and one to work in:
 
     scripts/consistency_table.py --data ../shared/data --work /tmp/consistency --voxelift target/release/voxelift
 
 For each scan: `degrade` (k-space 2x2x2, or --operator; with --noise a fraction of the peak), `upscale` by each method, `evaluate` in the
-mask of the voxels above 5 % of the reference's maximum. "stated" is the default with `--acquired` the operator that made the scan. Prints a Markdown table, and for each scan the scores and the shells
+mask of the voxels above 5 % of the reference's maximum. "default" is the command without any option, "stated" the same with `--acquired` the operator that made the scan. Prints a Markdown table, and for each scan the scores and the shells
 of the measured band in which the model stays behind the best baseline, and by how much. What is there already is kept.
 """
 
@@ -59,11 +59,11 @@ def scores(a, name):
         if not image.exists():
             how = ["--method", method]
             if method in ("off", "soft", "hard"):
-                how = ["--allow-out-of-range", "--consistency", method]
+                how = ["--method", "model", "--allow-out-of-range", "--consistency", method]
             if method == "default":
-                how = ["--allow-out-of-range"]
+                how = []
             if method == "stated":
-                how = ["--allow-out-of-range", "--acquired", a.operator]
+                how = ["--acquired", a.operator]
             run(a.voxelift, "-q", "upscale", lr, "-o", image, *how)
         if not record.exists():
             run(a.voxelift, "-q", "evaluate", "--reference", hr, "--image", image, "--mask", mask, "--json", record)
