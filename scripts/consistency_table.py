@@ -5,7 +5,7 @@ Needs numpy, nibabel and a built `voxelift`. Give the folder of the development 
     scripts/consistency_table.py --data ../shared/data --work /tmp/consistency --voxelift target/release/voxelift
 
 For each scan: `degrade` (k-space 2x2x2, or --operator; with --noise a fraction of the peak), `upscale` by each method, `evaluate` in the
-mask of the voxels above 5 % of the reference's maximum. "default" is the command without any option, "stated" the same with `--acquired` the operator that made the scan. Prints a Markdown table, and for each scan the scores and the shells
+mask of the voxels above 5 % of the reference's maximum. "default" is the command with nothing but the scale (its voxels would be of 1 mm), "stated" the same with `--acquired` the operator that made the scan. Prints a Markdown table, and for each scan the scores and the shells
 of the measured band in which the model stays behind the best baseline, and by how much. What is there already is kept.
 """
 
@@ -61,9 +61,9 @@ def scores(a, name):
             if method in ("off", "soft", "hard"):
                 how = ["--method", "model", "--allow-out-of-range", "--consistency", method]
             if method == "default":
-                how = []
+                how = ["--scale", "2"]
             if method == "stated":
-                how = ["--acquired", a.operator]
+                how = ["--scale", "2", "--acquired", a.operator]
             run(a.voxelift, "-q", "upscale", lr, "-o", image, *how)
         if not record.exists():
             run(a.voxelift, "-q", "evaluate", "--reference", hr, "--image", image, "--mask", mask, "--json", record)
