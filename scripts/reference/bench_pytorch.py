@@ -6,8 +6,8 @@
 `--best` compares with the strongest of several settings: PyTorch as it comes, with channels last, both in bf16 (autocast), with `--compile` both through `torch.compile` too (it needs a C++
 compiler; not the training step), and, where they are installed, OpenVINO in f32 and bf16 and onnxruntime in f32 (forward passes); ours
 in f32 and in bf16. Each round times all of
-them, one after the other; the peer is the setting with the least median in its format. `--avx2` holds every side to AVX2, as on an older
-processor. `--memory` prints instead what a case adds to the most memory that a fresh process of either side ever held.
+them, one after the other; the peer is the setting with the least median in its format. `--avx2` holds ours and PyTorch to AVX2, as on an older
+processor; OpenVINO and onnxruntime, which do not let themselves be held so, are left out then. `--memory` prints instead what a case adds to the most memory that a fresh process of either side ever held.
 
 Each round runs a case for a moment on either side, so that both meet the same disturbance; the figure is the median
 over the rounds. With one thread both sides count processor time, which other work on the machine disturbs
@@ -196,8 +196,8 @@ def best(cases, args, ours):
                 sides[label, bf16] = work(*case, channels_last=last, bf16=bf16)
                 if args.compile and case[0] not in ("step", "twin"):
                     sides[f"{label} compiled", bf16] = work(*case, channels_last=last, bf16=bf16, compiled=True)
-            sides["openvino", bf16] = in_openvino(case, args.threads, bf16)
-        sides["onnxruntime", False] = in_onnxruntime(case, args.threads)
+            sides["openvino", bf16] = None if args.avx2 else in_openvino(case, args.threads, bf16)
+        sides["onnxruntime", False] = None if args.avx2 else in_onnxruntime(case, args.threads)
         sides = {key: once for key, once in sides.items() if once}
         for once in sides.values():
             once()

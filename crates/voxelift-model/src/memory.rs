@@ -72,7 +72,7 @@ fn left_in_machine() -> Option<u64> {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     match system.available_memory() {
-        // The macOS of some machines tells nothing.
+        // No answer: `sysinfo` gives 0 where it cannot tell.
         0 => None,
         bytes => Some(bytes),
     }

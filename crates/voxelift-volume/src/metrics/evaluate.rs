@@ -39,8 +39,8 @@ pub struct EvaluateOptions {
 pub enum Detail {
     /// Fidelity and structure, in about a second a head: for validation during training.
     Headline,
-    /// Every family but the tissues, over the brain or the mask given alone, in a third of the time: what studies quote. Over the whole
-    /// volume fidelity and structure.
+    /// Every family but the tissues, over the brain or the mask given alone: what studies quote. Over the whole volume fidelity and structure
+    /// only, which saves up to two of three passes of the costly families.
     Brain,
     /// Every family.
     #[default]
