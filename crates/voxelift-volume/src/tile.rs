@@ -25,9 +25,9 @@ use rayon::prelude::*;
 use crate::error::{Result, VolumeError};
 use crate::volume::{Geometry, Scale, Volume};
 
-/// How a volume is cut into overlapping tiles of one size: along each axis as many as needed, evenly spread, the
-/// first at the low end and the last at the high end. An axis shorter than a tile gets one tile of its own
-/// length.
+/// How a volume is cut into overlapping tiles of one size: along each axis as many as needed, as short as their number
+/// allows, evenly spread, the first at the low end and the last at the high end. An axis shorter than a tile gets one tile of
+/// its own length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TilePlan {
     extent: [usize; 3],
@@ -48,8 +48,7 @@ pub struct Tile {
 }
 
 impl TilePlan {
-    /// Tiles of `tile` voxels (less along an axis that has fewer) that share at least `overlap` voxels with the
-    /// next one.
+    /// As few tiles of at most `tile` voxels as share at least `overlap` voxels with the next one.
     ///
     /// # Errors
     /// Unless `overlap < tile` on each axis.
@@ -65,11 +64,11 @@ impl TilePlan {
             let expected = format!("expected more than the overlap of {} voxels", overlap[a]);
             return Err(VolumeError::argument("tile", tile[a], expected));
         }
-        let starts = std::array::from_fn(|a| starts(extent[a], tile[a], overlap[a]));
+        let tile = std::array::from_fn(|a| shortest(extent[a], tile[a], overlap[a]));
         Ok(Self {
             extent,
-            tile: std::array::from_fn(|a| tile[a].min(extent[a])),
-            starts,
+            tile,
+            starts: std::array::from_fn(|a| starts(extent[a], tile[a], overlap[a])),
         })
     }
 
@@ -190,14 +189,23 @@ impl Blend {
     }
 }
 
+/// How many tiles lie along an axis, less one.
+fn steps(extent: usize, tile: usize, overlap: usize) -> usize {
+    extent.saturating_sub(tile).div_ceil(tile - overlap)
+}
+
+/// The length, even where it can be, of the shortest tiles that are no more along an axis than tiles of `tile` voxels.
+fn shortest(extent: usize, tile: usize, overlap: usize) -> usize {
+    let steps = steps(extent, tile, overlap);
+    let shortest = (extent + steps * overlap).div_ceil(steps + 1);
+    shortest.next_multiple_of(2).min(tile).min(extent)
+}
+
 /// Where the tiles of an axis start: evenly spread, rounded.
 fn starts(extent: usize, tile: usize, overlap: usize) -> Vec<usize> {
-    let Some(room) = extent.checked_sub(tile).filter(|room| *room > 0) else {
-        return vec![0];
-    };
-    let steps = room.div_ceil(tile - overlap);
+    let (steps, room) = (steps(extent, tile, overlap), extent.saturating_sub(tile));
     (0..=steps)
-        .map(|i| (2 * i * room + steps) / (2 * steps))
+        .map(|i| (2 * i * room + steps) / (2 * steps).max(1))
         .collect()
 }
 
@@ -307,6 +315,15 @@ mod tests {
         for (got, expected) in volume.data().iter().zip([0.0, 0.0, rise, 1.0 - rise, 1.0, 1.0]) {
             assert!((got - expected).abs() < 1e-6, "{:?}", volume.data());
         }
+    }
+
+    #[test]
+    fn tiles_are_as_short_as_their_number_allows() {
+        let plan = TilePlan::new([80, 99, 82], [48; 3], [12; 3]).unwrap();
+        assert_eq!((plan.count(), plan.tile_extent()), (12, [46, 42, 48]));
+        // No longer than asked for, nor than the volume, even where it could be.
+        let plan = TilePlan::new([9, 14, 3], [7, 20, 3], [5, 0, 2]).unwrap();
+        assert_eq!((plan.count(), plan.tile_extent()), (2, [7, 14, 3]));
     }
 
     #[test]

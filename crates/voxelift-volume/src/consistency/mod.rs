@@ -83,11 +83,7 @@ pub const SEEN: f64 = 1e-2;
 /// # Errors
 /// As [`check_field_of_view`]: unless both cover the same field of view and the image is at least as fine.
 pub fn hard(image: &Volume, scan: &Volume, operators: &Operators) -> Result<Volume> {
-    check_field_of_view(image, scan)?;
-    let sampling = sampling(image.extent(), scan.extent(), operators);
-    let mut difference = sampling.coefficients(&difference_of(scan, &sampling.measured(image)));
-    weigh(&mut difference, &sampling, scan.extent(), |_, _| 1.0);
-    Ok(corrected(image, scan, &sampling, difference))
+    Ok(Comparison::of(image, scan, operators)?.hard())
 }
 
 /// An image pulled towards its scan, and by how much.
@@ -119,37 +115,7 @@ pub fn soft_with(
     operators: &Operators,
     noise: NoiseLevel,
 ) -> Result<Softened> {
-    check_field_of_view(image, scan)?;
-    let extent = scan.extent();
-    let sampling = sampling(image.extent(), extent, operators);
-    let mut difference = sampling.coefficients(&difference_of(scan, &sampling.measured(image)));
-    let shells = ShellGrid::of_frequencies(sampling.frequencies(), scan.geometry().spacing_mm());
-    let mut sums = vec![Shell::default(); shells.count()];
-    for (i, value) in difference.data().iter().enumerate() {
-        let bin = Coefficients::bin(extent, i);
-        let gain = sampling.gain(bin);
-        if gain >= SEEN {
-            sums[shells.shell(bin)].add(value.norm_sqr(), gain);
-        }
-    }
-    let errors: Vec<f64> = sums.iter().map(|shell| shell.error(noise.power)).collect();
-    let (mut total, mut count) = (0.0, 0.0);
-    weigh(&mut difference, &sampling, extent, |bin, gain| {
-        let signal = gain * errors[shells.shell(bin)];
-        let weight = if signal > 0.0 {
-            signal / (signal + noise.power)
-        } else {
-            0.0
-        };
-        total += weight;
-        count += 1.0;
-        weight
-    });
-    Ok(Softened {
-        image: corrected(image, scan, &sampling, difference),
-        noise,
-        weight: if count > 0.0 { total / count } else { 0.0 },
-    })
+    Ok(Comparison::of(image, scan, operators)?.soft(noise))
 }
 
 /// How far an image is from the scan that it was made from: `||A x - y|| / ||y||` over the frequencies that the scan
@@ -158,19 +124,7 @@ pub fn soft_with(
 /// # Errors
 /// As [`hard`].
 pub fn residual(image: &Volume, scan: &Volume, operators: &Operators) -> Result<f64> {
-    check_field_of_view(image, scan)?;
-    let extent = scan.extent();
-    let sampling = sampling(image.extent(), extent, operators);
-    let difference = sampling.coefficients(&difference_of(scan, &sampling.measured(image)));
-    let measured = sampling.coefficients(scan);
-    let (mut error, mut total) = (0.0, 0.0);
-    for (i, (d, y)) in difference.data().iter().zip(measured.data()).enumerate() {
-        if sampling.gain(Coefficients::bin(extent, i)) >= SEEN {
-            error += d.norm_sqr();
-            total += y.norm_sqr();
-        }
-    }
-    Ok((error / total).sqrt())
+    Ok(Comparison::of(image, scan, operators)?.residual())
 }
 
 /// `A x`: the image as `operators` would have measured it on a grid of `extent` voxels, by the transfer functions alone.
@@ -189,6 +143,108 @@ pub fn measured(image: &Volume, extent: [usize; 3], operators: &Operators) -> Vo
 pub fn unmeasured(image: &Volume, measured: [usize; 3]) -> Volume {
     let held = zero_fill(&truncate(image, measured), image.extent());
     difference_of(image, &held)
+}
+
+/// `y - A x`, of which all is made here.
+struct Comparison<'a> {
+    image: &'a Volume,
+    scan: &'a Volume,
+    sampling: Sampling,
+    difference: Coefficients,
+}
+
+impl<'a> Comparison<'a> {
+    fn of(image: &'a Volume, scan: &'a Volume, operators: &Operators) -> Result<Self> {
+        check_field_of_view(image, scan)?;
+        let sampling = sampling(image.extent(), scan.extent(), operators);
+        let difference = sampling.coefficients(&difference_of(scan, &sampling.measured(image)));
+        Ok(Self {
+            image,
+            scan,
+            sampling,
+            difference,
+        })
+    }
+
+    /// The frequencies that the scan holds: each with its place among the coefficients and `g`.
+    fn held(&self) -> impl Iterator<Item = (usize, [usize; 3], f64)> {
+        (0..self.difference.data().len()).filter_map(|i| {
+            let bin = Coefficients::bin(self.scan.extent(), i);
+            let gain = self.sampling.gain(bin);
+            (gain >= SEEN).then_some((i, bin, gain))
+        })
+    }
+
+    /// See [`residual`].
+    fn residual(&self) -> f64 {
+        let measured = self.sampling.coefficients(self.scan);
+        let (mut error, mut total) = (0.0, 0.0);
+        for (i, ..) in self.held() {
+            error += self.difference.data()[i].norm_sqr();
+            total += measured.data()[i].norm_sqr();
+        }
+        (error / total).sqrt()
+    }
+
+    /// See [`hard`].
+    fn hard(self) -> Volume {
+        self.corrected(|_, _| 1.0)
+    }
+
+    /// See [`soft`].
+    fn soft(self, noise: NoiseLevel) -> Softened {
+        let shells =
+            ShellGrid::of_frequencies(self.sampling.frequencies(), self.scan.geometry().spacing_mm());
+        let mut sums = vec![Shell::default(); shells.count()];
+        for (i, bin, gain) in self.held() {
+            sums[shells.shell(bin)].add(self.difference.data()[i].norm_sqr(), gain);
+        }
+        let errors: Vec<f64> = sums.iter().map(|shell| shell.error(noise.power)).collect();
+        let (mut total, mut count) = (0.0, 0.0);
+        let image = self.corrected(|bin, gain| {
+            let signal = gain * errors[shells.shell(bin)];
+            let weight = if signal > 0.0 {
+                signal / (signal + noise.power)
+            } else {
+                0.0
+            };
+            total += weight;
+            count += 1.0;
+            weight
+        });
+        Softened {
+            image,
+            noise,
+            weight: if count > 0.0 { total / count } else { 0.0 },
+        }
+    }
+
+    /// The image and `weight(bin, g) / g` of what the scan holds and the image does not.
+    fn corrected(self, mut weight: impl FnMut([usize; 3], f64) -> f64) -> Volume {
+        let Self {
+            image,
+            scan,
+            sampling,
+            mut difference,
+        } = self;
+        for (i, value) in difference.data_mut().iter_mut().enumerate() {
+            let bin = Coefficients::bin(scan.extent(), i);
+            let gain = sampling.gain(bin);
+            *value *= if gain >= SEEN {
+                weight(bin, gain) / gain
+            } else {
+                0.0
+            };
+        }
+        let correction = sampling.spread(&sampling.volume(difference, scan));
+        let mut image = image.clone();
+        image
+            .data_mut()
+            .iter_mut()
+            .zip(correction.data())
+            .for_each(|(v, more)| *v += more);
+        image
+    }
 }
 
 /// What a shell of frequencies shows of `y - A x`.
@@ -233,35 +289,6 @@ fn sampling(fine: [usize; 3], coarse: [usize; 3], Operators(operators): &Operato
         response: &responses[a],
     });
     Sampling::new(fine, coarse, axes)
-}
-
-/// Multiplies what the scan holds by `weight(bin, g) / g`, and what it does not hold by 0.
-fn weigh(
-    difference: &mut Coefficients,
-    sampling: &Sampling,
-    extent: [usize; 3],
-    mut weight: impl FnMut([usize; 3], f64) -> f64,
-) {
-    for (i, value) in difference.data_mut().iter_mut().enumerate() {
-        let bin = Coefficients::bin(extent, i);
-        let gain = sampling.gain(bin);
-        *value *= if gain >= SEEN {
-            weight(bin, gain) / gain
-        } else {
-            0.0
-        };
-    }
-}
-
-fn corrected(image: &Volume, scan: &Volume, sampling: &Sampling, difference: Coefficients) -> Volume {
-    let correction = sampling.spread(&sampling.volume(difference, scan));
-    let mut image = image.clone();
-    image
-        .data_mut()
-        .iter_mut()
-        .zip(correction.data())
-        .for_each(|(v, more)| *v += more);
-    image
 }
 
 fn difference_of(left: &Volume, right: &Volume) -> Volume {

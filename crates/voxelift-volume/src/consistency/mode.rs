@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Acquisition, NoiseLevel, hard, residual, soft};
+use super::{Acquisition, Comparison, NoiseLevel, residual};
 use crate::error::Result;
 use crate::volume::Volume;
 
@@ -62,19 +62,23 @@ impl Mode {
         scan: &Volume,
         acquisition: &Acquisition,
     ) -> Result<(Volume, Option<Agreement>)> {
+        if self == Self::Off {
+            return Ok((image, None));
+        }
         let operators = &acquisition.operators;
+        let comparison = Comparison::of(&image, scan, operators)?;
+        let residual_before = comparison.residual();
         let (consistent, noise, weight) = match self {
-            Self::Off => return Ok((image, None)),
-            Self::Hard => (hard(&image, scan, operators)?, None, None),
+            Self::Off | Self::Hard => (comparison.hard(), None, None),
             Self::Soft => {
-                let softened = soft(&image, scan, operators)?;
+                let softened = comparison.soft(NoiseLevel::of(scan));
                 (softened.image, Some(softened.noise), Some(softened.weight))
             }
         };
         let agreement = Agreement {
             mode: self,
             operator: operators.to_string(),
-            residual_before: residual(&image, scan, operators)?,
+            residual_before,
             residual_after: residual(&consistent, scan, operators)?,
             noise,
             weight,
