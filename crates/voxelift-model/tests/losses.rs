@@ -266,7 +266,7 @@ fn a_patch_is_measured_as_its_volume_is() {
         let expected = scan.crop(start, [side; 3]);
         let tensor = |v: &Volume| voxelift_model::batch::volume_to_tensor(v, &device());
         let acquired = Measurement::new(&operators, [side; 3], [scale; 3], &device());
-        let found = scalar(measurement(tensor(&patch), tensor(&expected), &acquired));
+        let found = scalar(measurement(acquired.of(tensor(&patch)), tensor(&expected)));
         let size = scalar(tensor(&expected).abs().mean());
         assert!(found < tolerance * size, "{operator}: {found} of {size}");
     }
@@ -274,7 +274,9 @@ fn a_patch_is_measured_as_its_volume_is() {
     let acquired = Measurement::new(&operators, [6, 7, 8], [2, 1, 2], &device());
     let scan = formula([1, 1, 6, 7, 8], "scan", 1.0);
     let image = formula([1, 1, 12, 7, 16], "image", 1.0);
-    check_gradient("measurement", image, |x| measurement(x, scan.clone(), &acquired));
+    check_gradient("measurement", image, |x| {
+        measurement(acquired.of(x), scan.clone())
+    });
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct DataConfig {
     pub leave_out: bool,
     /// Share of the HR subjects that is used, in the order of `hr`; never fewer than one subject.
     pub hr_fraction: f64,
+    /// Share of each HR scan that patches are drawn from: the middle of its patches along z. For studies of scarcity.
+    pub hr_slab: f64,
     /// Subjects who were scanned more than once, each as `name+name`.
     pub people: Vec<String>,
     /// The known operator `A_s` that makes `X_s` of `Y_s`; of a list each is drawn as often as it stands there.
@@ -73,6 +75,7 @@ impl Default for DataConfig {
             test_degrade: Vec::new(),
             leave_out: true,
             hr_fraction: 1.0,
+            hr_slab: 1.0,
             people: Vec::new(),
             source_operator: SourceOperator::default(),
             source_shift: 0.0,

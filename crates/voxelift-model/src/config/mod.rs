@@ -390,6 +390,7 @@ impl Config {
             ("schedule.ema_decay", self.schedule.ema_decay),
             ("patch.min_foreground", self.patch.min_foreground),
             ("data.hr_fraction", self.data.hr_fraction),
+            ("data.hr_slab", self.data.hr_slab),
         ] {
             if !(0.0..=1.0).contains(&share) {
                 return wrong(key, &share, "expected a share between 0 and 1");
@@ -402,12 +403,17 @@ impl Config {
                 "expected a weight of it or of loss.null_space above 0: the supervised twin has no other term",
             );
         }
-        if self.loss.measurement > 0.0 && !self.data.source_operator.is_one() {
-            return wrong(
-                "loss.measurement",
-                &self.loss.measurement,
-                "expected 0 unless data.source_operator is one operator or \"auto\": the output is compared with its scan through it",
-            );
+        for (key, weight) in [
+            ("loss.measurement", self.loss.measurement),
+            ("loss.measurement_contrastive", self.loss.measurement_contrastive),
+        ] {
+            if weight > 0.0 && !self.data.source_operator.is_one() {
+                return wrong(
+                    key,
+                    &weight,
+                    "expected 0 unless data.source_operator is one operator or \"auto\": the output is compared with its scan through it",
+                );
+            }
         }
         // The supervised twin has no contrastive term that would want negatives.
         let negatives = if self.mode == Mode::Unpaired {

@@ -56,7 +56,9 @@ pub struct LossConfig {
     pub null_space: f64,
     /// L1 between the output as it would have been measured and its scan: `|A(Y_t) - X_t|`, A the known operator.
     pub measurement: f64,
-    /// Temperature of both contrastive losses.
+    /// The output as it would have been measured against its scan, in features, against the rest of the batch: `J(p(E(A(Y_t))), p(E(X_t)))`.
+    pub measurement_contrastive: f64,
+    /// Temperature of the contrastive losses.
     pub temperature: f64,
     /// Let the contrastive losses' target side take gradient too.
     pub symmetric: bool,
@@ -84,6 +86,7 @@ impl Default for LossConfig {
             identity: 0.0,
             null_space: 0.0,
             measurement: 0.0,
+            measurement_contrastive: 0.0,
             temperature: 0.5,
             symmetric: false,
             embed_crop: true,
@@ -95,7 +98,7 @@ impl Default for LossConfig {
 
 impl LossConfig {
     /// Every weight by its key, in the method's order.
-    pub fn weights(&self) -> [(&'static str, f64); 13] {
+    pub fn weights(&self) -> [(&'static str, f64); 14] {
         [
             ("reconstruction", self.reconstruction),
             ("restoration", self.restoration),
@@ -110,6 +113,7 @@ impl LossConfig {
             ("identity", self.identity),
             ("null_space", self.null_space),
             ("measurement", self.measurement),
+            ("measurement_contrastive", self.measurement_contrastive),
         ]
     }
 

@@ -54,16 +54,16 @@ pub fn null_space(image: Tensor<5>, reference: Tensor<5>, scale: [usize; 3]) -> 
     ordered_mean(high_pass(image - reference, scale).abs())
 }
 
-/// `mean |A(image) - scan|` over the voxels that lie at least [`Measurement::margin`] from the patch's faces.
+/// `mean |A(image) - scan|` over the voxels that lie at least [`Measurement::margin`] from the patch's faces; `as_measured` is `A(image)`.
 ///
 /// # Shapes
 ///
-/// `image [N, 1, sz Z, sy Y, sx X]`, `scan [N, 1, Z, Y, X]` -> `[1]`.
+/// Both `[N, 1, Z, Y, X]` -> `[1]`.
 ///
 /// # Differs from the paper
 ///
 /// None of the paper's terms compares the output `Y_t` with its own scan.
-pub fn measurement(image: Tensor<5>, scan: Tensor<5>, acquired: &Measurement) -> Tensor<1> {
+pub fn measurement(as_measured: Tensor<5>, scan: Tensor<5>) -> Tensor<1> {
     let inner = |x: Tensor<5>| {
         (2..5).fold(x, |x, axis| {
             let n = x.dims()[axis];
@@ -71,5 +71,5 @@ pub fn measurement(image: Tensor<5>, scan: Tensor<5>, acquired: &Measurement) ->
             x.narrow(axis, margin, n - 2 * margin)
         })
     };
-    l1(inner(acquired.of(image)), inner(scan))
+    l1(inner(as_measured), inner(scan))
 }

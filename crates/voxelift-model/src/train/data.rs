@@ -127,8 +127,13 @@ pub(super) fn prepare(
                 ..degradation
             };
             let seed = seed_of(config, Role::Hr, first + version);
-            let lr_kept = cache.scan(&described(&identity, config, &clean, seed), || {
-                with_starts(&scan.subject, clean.apply(whole.volume()?, seed)?, config)
+            let mut description = described(&identity, config, &clean, seed);
+            if data.hr_slab < 1.0 {
+                description += &format!(", slab of {}", data.hr_slab);
+            }
+            let lr_kept = cache.scan(&description, || {
+                let prepared = with_starts(&scan.subject, clean.apply(whole.volume()?, seed)?, config)?;
+                Ok(within_slab(prepared, data.hr_slab))
             })?;
             let of = |cached| Scan {
                 subject: scan.subject.clone(),
@@ -312,6 +317,25 @@ fn with_starts(subject: &str, volume: Volume, config: &Config) -> Result<cache::
     Ok(prepared)
 }
 
+/// The places of the patches in the middle of the scan along z alone: this share of its slices that patches start in.
+fn within_slab(mut prepared: cache::Prepared, share: f64) -> cache::Prepared {
+    let [nx, ny, _] = prepared.volume.extent();
+    let slice = |start: &u32| *start as usize / (nx * ny);
+    // They come in the order of their slices.
+    if let (Some(first), Some(last)) = (
+        prepared.starts.first().map(slice),
+        prepared.starts.last().map(slice),
+    ) {
+        let all = last + 1 - first;
+        let kept = ((all as f64 * share).round() as usize).clamp(1, all);
+        let from = first + (all - kept) / 2;
+        prepared
+            .starts
+            .retain(|start| (from..from + kept).contains(&slice(start)));
+    }
+    prepared
+}
+
 /// An LR scan as training sees it: as it is, or simulated.
 fn load_lr(scan: &Source, index: usize, config: &Config, note: &mut dyn FnMut(String)) -> Result<Volume> {
     let volume = scan.load(&config.data, note)?;
@@ -386,4 +410,31 @@ fn spacing_range(lr: &[Scan], pairs: &[SourcePair]) -> [[f64; 2]; 3] {
         }
     }
     range
+}
+
+#[cfg(test)]
+mod tests {
+    use voxelift_volume::Geometry;
+
+    use super::*;
+
+    #[test]
+    fn a_slab_holds_the_middle_slices_that_patches_start_in() {
+        let volume = Volume::filled(1.0, Geometry::axis_aligned([4, 4, 12], [1.0; 3]));
+        // Two places in each of the slices 1 to 10.
+        let starts: Vec<u32> = (1..=10).flat_map(|z| [16 * z, 16 * z + 5]).collect();
+        let slices = |share: f64| {
+            let prepared = prepared_scan(volume.clone(), 1.0, starts.clone()).expect("a volume");
+            let kept = within_slab(prepared, share).starts;
+            assert!(kept.is_sorted());
+            (
+                kept.len(),
+                kept.first().map(|s| s / 16),
+                kept.last().map(|s| s / 16),
+            )
+        };
+        assert_eq!(slices(1.0), (20, Some(1), Some(10)));
+        assert_eq!(slices(0.4), (8, Some(4), Some(7)));
+        assert_eq!(slices(0.0), (2, Some(5), Some(5)));
+    }
 }

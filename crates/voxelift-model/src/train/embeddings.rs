@@ -58,6 +58,28 @@ impl Embeddings {
         (source + target) * 0.5
     }
 
+    /// `J(p(E(A(Y_t))), p(E(X_t)))`, `E` held constant.
+    ///
+    /// # Shapes
+    ///
+    /// Both `[N, 1, Z, Y, X]` -> `[1]`.
+    pub(super) fn measurement_loss(
+        &self,
+        networks: &GeneratorSide,
+        as_measured: Tensor<5>,
+        scan: Tensor<5>,
+        loss: &LossConfig,
+    ) -> Tensor<1> {
+        let head = networks
+            .feature_projection
+            .as_ref()
+            .expect("a head for a term with a weight");
+        let encoder = networks.generator.encoder.valid();
+        let positions = self.positions(self.map);
+        let embed = |image: Tensor<5>| head.forward(encoder.forward(image), &positions);
+        contrastive(embed(as_measured), embed(scan), loss.temperature, loss.symmetric)
+    }
+
     /// The mean cosines of `p(F_st)` with `p(F_s)` of the same place and of different places, without gradients; for the
     /// watch. `None` without a feature contrastive term.
     pub(super) fn cosines(&self, networks: &GeneratorSide, batch: &UnpairedBatch) -> Option<[f64; 2]> {

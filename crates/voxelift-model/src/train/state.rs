@@ -69,7 +69,11 @@ impl TrainState {
             networks: GeneratorSide {
                 generator: network.init(config.seed, &live),
                 lr_decoder: unpaired.then(|| LrDecoder::new(&network, config.seed, &live)),
-                feature_projection: head(config.loss.feature_contrastive, "projection.feature", patch),
+                feature_projection: head(
+                    config.loss.feature_contrastive + config.loss.measurement_contrastive,
+                    "projection.feature",
+                    patch,
+                ),
                 reconstruction_projection: head(
                     config.loss.reconstruction_contrastive,
                     "projection.reconstruction",

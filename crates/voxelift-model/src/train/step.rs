@@ -218,11 +218,12 @@ fn unpaired(
         loss,
     );
     // `Y_t`, the output itself; made once for the terms that look at it.
-    let sr_target = (loss.measurement > 0.0 || loss.adversarial_target * strength > 0.0).then(|| {
+    let contrasted = loss.measurement_contrastive * strength;
+    let sr_target = (loss.measurement + contrasted + loss.adversarial_target * strength > 0.0).then(|| {
         let generator = &live.generator;
         generator.decode(views.feat_target.clone(), target.lr_target.clone())
     });
-    if let (Some(sr_target), true) = (&sr_target, loss.measurement > 0.0) {
+    if let (Some(sr_target), true) = (&sr_target, loss.measurement + contrasted > 0.0) {
         let (scan, generator) = (target.lr_target.clone(), &live.generator);
         let [_, _, z, y, x] = scan.dims();
         let operators = target
@@ -230,8 +231,15 @@ fn unpaired(
             .as_ref()
             .expect("one operator, as the configuration was checked");
         let acquired = Measurement::new(operators, [z, y, x], generator.scale(), &scan.device());
-        let value = measurement(sr_target.clone(), scan, &acquired);
-        objective.add("measurement", loss.measurement, value);
+        let as_measured = acquired.of(sr_target.clone());
+        if loss.measurement > 0.0 {
+            let value = measurement(as_measured.clone(), scan.clone());
+            objective.add("measurement", loss.measurement, value);
+        }
+        if contrasted > 0.0 {
+            let value = Embeddings::new(state.step, config).measurement_loss(live, as_measured, scan, loss);
+            objective.add("measurement_contrastive", contrasted, value);
+        }
     }
     if loss.restoration > 0.0 {
         let (rec, lr) = (views.lr_target_rec.clone(), target.lr_target.clone());

@@ -42,6 +42,12 @@ fn values_that_mean_nothing_are_refused() {
     assert!(refusal(&["loss.cycle=-1"]).contains("cycle = -1"));
     assert!(refusal(&["data.hr=[]"]).contains("data.hr"));
     assert!(refusal(&["data.hr_fraction=1.5"]).contains("1.5"));
+    assert!(refusal(&["data.hr_slab=1.5"]).contains("1.5"));
+    let several = [
+        "loss.measurement_contrastive=0.1",
+        "data.source_operator=[\"kspace\",\"box\"]",
+    ];
+    assert!(refusal(&several).contains("one operator"));
     assert!(refusal(&["data.source_operator=\"blur\""]).contains("source_operator"));
 }
 

@@ -10,7 +10,7 @@ use voxelift_volume::random::Stream;
 
 use super::tiny;
 
-const WEIGHTS: [&str; 12] = [
+const WEIGHTS: [&str; 13] = [
     "reconstruction",
     "restoration",
     "cycle",
@@ -23,6 +23,7 @@ const WEIGHTS: [&str; 12] = [
     "identity",
     "null_space",
     "measurement",
+    "measurement_contrastive",
 ];
 
 /// The networks that `term`, alone, moves.
@@ -71,7 +72,7 @@ fn names(names: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn routed_terms_move_the_networks_of_the_table_and_no_other() {
-    let table: [(&str, &[&str]); 12] = [
+    let table: [(&str, &[&str]); 13] = [
         ("reconstruction", &["encoder", "sr_decoder"]),
         ("restoration", &["encoder", "lr_decoder"]),
         ("cycle", &["encoder", "lr_decoder", "sr_decoder"]),
@@ -87,6 +88,10 @@ fn routed_terms_move_the_networks_of_the_table_and_no_other() {
         ("identity", &["lr_decoder"]),
         ("null_space", &["encoder", "sr_decoder"]),
         ("measurement", &["encoder", "sr_decoder"]),
+        (
+            "measurement_contrastive",
+            &["encoder", "feature_projection", "sr_decoder"],
+        ),
     ];
     for (term, expected) in table {
         assert_eq!(moved(term, &[]), names(expected), "{term}");
