@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::self_learning::{
-    Event, Keeping, Learned, LearningConfig, Length, SelfModel, SliceProtocol, apply, baseline, calibrate,
-    gaussian, learn, state_key,
+    Event, Keeping, Learned, LearningConfig, Length, Lesson, SelfModel, SliceProtocol, apply, baseline,
+    calibrate, gaussian, learn,
 };
 use voxelift_volume::Volume;
 use voxelift_volume::degrade::{Operator, Operators};
@@ -60,7 +60,16 @@ fn psnr_db(reference: &Volume, image: &Volume) -> f64 {
 fn learned(scan: &Volume, protocol: &SliceProtocol, config: &LearningConfig) -> SelfModel {
     let (device, _) = DeviceChoice::Cpu.open().expect("the CPU");
     let stop = AtomicBool::new(false);
-    match learn(scan, protocol, config, None, &device, &stop, &mut |_| Ok(())).expect("learned") {
+    match learn(
+        &Lesson::of(scan, protocol),
+        config,
+        None,
+        &device,
+        &stop,
+        &mut |_| Ok(()),
+    )
+    .expect("learned")
+    {
         Learned::Done(model) => *model,
         Learned::Interrupted { .. } => panic!("nobody asked to stop"),
     }
@@ -95,7 +104,7 @@ fn the_same_steps_give_the_same_bytes_interrupted_or_not() {
     let (device, _) = DeviceChoice::Cpu.open().expect("the CPU");
     let mut keeping = Keeping {
         path: folder.path().join("state.safetensors"),
-        key: state_key(&scan, &protocol, &config),
+        key: Lesson::of(&scan, &protocol).key(&config),
         resume: false,
     };
     let stop = AtomicBool::new(false);
@@ -106,8 +115,7 @@ fn the_same_steps_give_the_same_bytes_interrupted_or_not() {
         Ok(())
     };
     let half = learn(
-        &scan,
-        &protocol,
+        &Lesson::of(&scan, &protocol),
         &config,
         Some(&keeping),
         &device,
@@ -122,19 +130,14 @@ fn the_same_steps_give_the_same_bytes_interrupted_or_not() {
     stop.store(false, Ordering::Relaxed);
     keeping.resume = true;
     let other = Keeping {
-        key: state_key(
-            &scan,
-            &protocol,
-            &LearningConfig {
-                seed: 1,
-                ..config.clone()
-            },
-        ),
+        key: Lesson::of(&scan, &protocol).key(&LearningConfig {
+            seed: 1,
+            ..config.clone()
+        }),
         ..keeping.clone()
     };
     let refused = learn(
-        &scan,
-        &protocol,
+        &Lesson::of(&scan, &protocol),
         &config,
         Some(&other),
         &device,
@@ -143,8 +146,7 @@ fn the_same_steps_give_the_same_bytes_interrupted_or_not() {
     );
     assert!(refused.unwrap_err().to_string().contains("another scan"));
     let rest = learn(
-        &scan,
-        &protocol,
+        &Lesson::of(&scan, &protocol),
         &config,
         Some(&keeping),
         &device,
@@ -211,5 +213,24 @@ fn the_orientations_of_a_shifted_scan_differ_as_those_of_the_scan() {
     assert!(
         as_it_is > 0.0 && (shifted / as_it_is - 1.0).abs() < 0.01,
         "{as_it_is} {shifted}"
+    );
+}
+
+#[test]
+fn what_another_scan_teaches_is_shown_as_this_one_was_made() {
+    let (_, _, protocol) = scanned(2);
+    // Slices across x, 2 mm in plane where fine slices of the other are 2.5 mm apart.
+    let other = voxelift_volume::Geometry::axis_aligned([8, 80, 80], [9.0, 2.0, 2.0]);
+    let taught = protocol.taught_by(&other).expect("finer in plane");
+    assert_eq!((taught.axis, taught.in_plane_mm), (0, [2.0, 2.0]));
+    assert_eq!(
+        (taught.scale, taught.distance_mm, taught.operator),
+        (protocol.scale, protocol.distance_mm, protocol.operator)
+    );
+    let coarse = voxelift_volume::Geometry::axis_aligned([80, 80, 8], [2.8, 2.0, 9.0]);
+    let refusal = protocol.taught_by(&coarse).expect_err("too coarse").to_string();
+    assert!(
+        refusal.contains("2.800 mm") && refusal.contains("2.750 mm"),
+        "{refusal}"
     );
 }

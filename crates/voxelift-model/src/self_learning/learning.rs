@@ -17,7 +17,7 @@ use super::model::{SelfCard, SelfModel};
 use super::network::{NetworkConfig, SliceNetwork};
 use super::protocol::SliceProtocol;
 use super::self_test::{held_out, self_test};
-use super::source::Source;
+use super::source::{Source, Sources};
 use super::start::Start;
 use super::training::State;
 use crate::cache::hexadecimal;
@@ -56,19 +56,68 @@ pub struct Keeping {
     pub resume: bool,
 }
 
-/// What a state belongs to: the scan, its protocol, and all of the configuration but the length.
-pub fn state_key(scan: &Volume, protocol: &SliceProtocol, config: &LearningConfig) -> String {
-    let config = LearningConfig {
-        length: Length::Steps(0),
-        ..config.clone()
-    };
-    let mut hash = Sha256::new();
-    for value in scan.data() {
-        hash.update(value.to_le_bytes());
+/// What is learned from: a scan, and others that are learned from with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Lesson<'a> {
+    /// The scan that is to be made finer.
+    pub scan: &'a Volume,
+    /// How its slices were made.
+    pub protocol: &'a SliceProtocol,
+    /// Other scans of thick slices, whose slices teach it too: of the same subject in another contrast, say.
+    pub others: &'a [Volume],
+}
+
+impl<'a> Lesson<'a> {
+    /// A scan that is learned from alone.
+    pub fn of(scan: &'a Volume, protocol: &'a SliceProtocol) -> Self {
+        let others = &[];
+        Self {
+            scan,
+            protocol,
+            others,
+        }
     }
-    let settings = serde_json::to_string(&(protocol, config, scan.extent())).expect("plain data");
-    hash.update(settings.as_bytes());
-    hexadecimal(&hash.finalize())
+
+    /// What a state belongs to: the scans, the protocol, and all of the configuration but the length.
+    pub fn key(&self, config: &LearningConfig) -> String {
+        let config = LearningConfig {
+            length: Length::Steps(0),
+            ..config.clone()
+        };
+        let mut hash = Sha256::new();
+        let mut add = |scan: &Volume| {
+            scan.data()
+                .iter()
+                .for_each(|value| hash.update(value.to_le_bytes()))
+        };
+        add(self.scan);
+        self.others.iter().for_each(&mut add);
+        let extents: Vec<_> = self.others.iter().map(Volume::extent).collect();
+        let settings = (self.protocol, config, self.scan.extent(), extents);
+        hash.update(serde_json::to_string(&settings).expect("plain data"));
+        hexadecimal(&hash.finalize())
+    }
+
+    /// The slices, without those kept out.
+    fn sources(&self, config: &LearningConfig) -> Result<Sources> {
+        let mut sources = vec![source(self.scan, self.protocol, config)?];
+        for other in self.others {
+            let protocol = self.protocol.taught_by(other.geometry())?;
+            sources.push(source(other, &protocol, config)?);
+        }
+        Ok(Sources(sources))
+    }
+}
+
+fn source(scan: &Volume, protocol: &SliceProtocol, config: &LearningConfig) -> Result<Source> {
+    let normalised = Normalization::of(scan)?.apply(scan.clone());
+    let noise = if config.noise {
+        lost_noise(&normalised, protocol)
+    } else {
+        0.0
+    };
+    let slices = held_out(scan, protocol, config.hold_out);
+    Ok(Source::new(&normalised, protocol, &slices, noise))
 }
 
 /// How learning ended.
@@ -88,16 +137,15 @@ pub enum Learned {
 /// Between two writings of the state.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
 
-/// Learns a network from the slices of one scan.
+/// Learns a network from the slices of a scan, and of others beside it.
 ///
-/// The same scan, protocol, configuration and number of steps give the same network, on any number of threads. `stop` is
+/// The same lesson, configuration and number of steps give the same network, on any number of threads. `stop` is
 /// looked at after every step; a stop leaves the state in `keeping`, where there is one, and so does every half minute.
 ///
 /// # Errors
-/// For a scan without contrast, when the state cannot be read or written, or when learning diverges.
+/// For a scan without contrast, one that cannot teach the other, when the state cannot be read or written, or when learning diverges.
 pub fn learn(
-    scan: &Volume,
-    protocol: &SliceProtocol,
+    lesson: &Lesson<'_>,
     config: &LearningConfig,
     keeping: Option<&Keeping>,
     device: &Device,
@@ -105,14 +153,11 @@ pub fn learn(
     sink: &mut dyn FnMut(Event) -> Result<()>,
 ) -> Result<Learned> {
     let format = config.precision.products(device);
-    computing_in(format, || {
-        learn_in(scan, protocol, config, keeping, device, stop, sink)
-    })
+    computing_in(format, || learn_in(lesson, config, keeping, device, stop, sink))
 }
 
 fn learn_in(
-    scan: &Volume,
-    protocol: &SliceProtocol,
+    lesson: &Lesson<'_>,
     config: &LearningConfig,
     keeping: Option<&Keeping>,
     device: &Device,
@@ -120,9 +165,8 @@ fn learn_in(
     sink: &mut dyn FnMut(Event) -> Result<()>,
 ) -> Result<Learned> {
     let begin = Instant::now();
-    let normalization = Normalization::of(scan)?;
-    let normalised = normalization.apply(scan.clone());
-    let slices = held_out(scan, protocol, config.hold_out);
+    let Lesson { scan, protocol, .. } = *lesson;
+    Normalization::of(scan)?;
     let network = NetworkConfig {
         n_feats: config.n_feats,
         n_resblocks: config.n_resblocks,
@@ -130,15 +174,7 @@ fn learn_in(
     };
     // A network that is applied as it is reads no slices.
     let learns = config.length != Length::Steps(0);
-    let source = learns.then(|| {
-        let noise = if config.noise {
-            lost_noise(&normalised, protocol)
-        } else {
-            0.0
-        };
-        Source::new(&normalised, protocol, &slices, noise)
-    });
-    drop(normalised);
+    let sources = learns.then(|| lesson.sources(config)).transpose()?;
     let start = config.starts().then(Start::built_in);
     let earlier = keeping.filter(|keeping| keeping.resume);
     let mut state = match earlier {
@@ -148,8 +184,8 @@ fn learn_in(
                 Length::Steps(steps) => steps,
                 Length::Budget(budget) => {
                     let left = budget.saturating_sub(begin.elapsed());
-                    let source = source.as_ref().expect("there are steps");
-                    let pace = Pace::measured(scan, source, &network, config, start, device)?;
+                    let sources = sources.as_ref().expect("there are steps");
+                    let pace = Pace::measured(scan, sources, &network, config, start, device)?;
                     pace.steps(left, scan.data().len())
                 }
             };
@@ -161,8 +197,8 @@ fn learn_in(
         done: state.step,
     })?;
     let mut written = Instant::now();
-    while let Some(source) = source.as_ref().filter(|_| state.step < state.steps) {
-        let error = state.advance(source, config, device)?;
+    while let Some(sources) = sources.as_ref().filter(|_| state.step < state.steps) {
+        let error = state.advance(sources, config, device)?;
         sink(Event::Step {
             step: state.step,
             error,
@@ -181,8 +217,9 @@ fn learn_in(
             });
         }
     }
-    drop(source);
+    drop(sources);
     let learned = state.applied();
+    let slices = held_out(scan, protocol, config.hold_out);
     let test = self_test(&learned, scan, protocol, &slices, device)?;
     let card = SelfCard {
         steps: state.steps,
@@ -245,17 +282,17 @@ impl Pace {
     /// Times a few steps on a state that is thrown away, and a few planes.
     fn measured(
         scan: &Volume,
-        source: &Source,
+        sources: &Sources,
         network: &NetworkConfig,
         config: &LearningConfig,
         start: Option<&Start>,
         device: &Device,
     ) -> Result<Self> {
         let mut state = State::new(network, config.seed, u64::MAX, start, device);
-        state.advance(source, config, device)?;
+        state.advance(sources, config, device)?;
         let begin = Instant::now();
         for _ in 0..TIMED {
-            state.advance(source, config, device)?;
+            state.advance(sources, config, device)?;
         }
         let step = begin.elapsed() / TIMED;
         let network: SliceNetwork = state.applied();

@@ -8,7 +8,7 @@
 //! ```
 //! use std::sync::atomic::AtomicBool;
 //! use voxelift_model::device::DeviceChoice;
-//! use voxelift_model::self_learning::{Learned, LearningConfig, Length, SliceProtocol, apply, gaussian, learn};
+//! use voxelift_model::self_learning::{Learned, LearningConfig, Length, Lesson, SliceProtocol, apply, gaussian, learn};
 //! use voxelift_volume::phantom::{PhantomConfig, head};
 //!
 //! // Slices four times as thick as the voxels within them; two steps teach hardly anything, but show the way.
@@ -16,7 +16,7 @@
 //! let protocol = SliceProtocol::new(scan.geometry(), gaussian(1.0), "stated".to_owned())?;
 //! let config = LearningConfig { length: Length::Steps(2), batch: 2, ..LearningConfig::default() };
 //! let ((device, _), stop) = (DeviceChoice::Cpu.open()?, AtomicBool::new(false));
-//! let learned = learn(&scan, &protocol, &config, None, &device, &stop, &mut |_| Ok(()))?;
+//! let learned = learn(&Lesson::of(&scan, &protocol), &config, None, &device, &stop, &mut |_| Ok(()))?;
 //! let Learned::Done(model) = learned else { unreachable!("nobody asked to stop") };
 //! let finer = apply(&model.network, &scan, &protocol, &device, &mut |_, _| Ok(()))?.image;
 //! assert_eq!(finer.geometry().spacing_mm(), [7.0; 3]);
@@ -38,7 +38,7 @@ mod training;
 
 pub use application::{Applied, apply, baseline};
 pub use config::{DEFAULT_STEPS, LearningConfig, Length};
-pub use learning::{Event, Keeping, Learned, learn, state_key};
+pub use learning::{Event, Keeping, Learned, Lesson, learn};
 pub use model::{SelfCard, SelfModel};
 pub use network::{NetworkConfig, SliceNetwork};
 pub use profile::{Calibrated, calibrate, gaussian};

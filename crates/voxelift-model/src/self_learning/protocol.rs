@@ -12,6 +12,9 @@ pub const LEAST_RATIO: f64 = 1.5;
 /// More fine slices per slice than this are not made.
 pub const MOST_SLICES: usize = 12;
 
+/// Voxels in plane of a scan that teaches another may be this much longer than the fine slices of that one are apart.
+const MOST_BLUR: f64 = 1.1;
+
 /// Fine slices may be this much further apart than the voxels in plane.
 const COARSER: f64 = 1.05;
 
@@ -102,6 +105,31 @@ impl SliceProtocol {
             scale: scale.max(2),
             operator,
             because,
+        })
+    }
+
+    /// The protocol by which slices of another scan teach what this one lacks: seen as its slices are, fine ones as close as its are made.
+    ///
+    /// # Errors
+    /// As [`thick_axis`], and for voxels in plane that are longer than the fine slices are apart.
+    pub fn taught_by(&self, grid: &Geometry) -> Result<Self> {
+        let axis = thick_axis(grid)?;
+        let in_plane_mm = in_plane(axis).map(|a| grid.spacing_mm()[a]);
+        let longest = in_plane_mm[0].max(in_plane_mm[1]);
+        if longest > MOST_BLUR * self.fine_mm() {
+            return Err(ModelError::data(
+                "voxels in plane",
+                format!("{longest:.3} mm"),
+                format!(
+                    "at most {:.3} mm: slices that are less fine than those to be made cannot teach them",
+                    MOST_BLUR * self.fine_mm()
+                ),
+            ));
+        }
+        Ok(Self {
+            axis,
+            in_plane_mm,
+            ..self.clone()
         })
     }
 

@@ -34,6 +34,38 @@ pub struct Patches {
     pub fine: Vec<f32>,
 }
 
+/// Several scans that are learned from; each step takes patches of all of them.
+#[derive(Clone, Debug)]
+pub struct Sources(pub Vec<Source>);
+
+impl Sources {
+    /// The patches of step `step`: the same for the same seed and step.
+    pub fn draw(&self, size: PatchSize, least_foreground: f64, seed: u64, step: u64) -> Patches {
+        let count = self.0.len();
+        let shape = self.patch_shape(size);
+        let parts = self.0.iter().enumerate().map(|(index, source)| {
+            // The first get one more where the batch is no multiple of the scans.
+            let batch = (size.batch + count - 1 - index) / count;
+            let stream = Stream::new(seed, step * count as u64 + index as u64);
+            source.draw(batch, shape, least_foreground, stream)
+        });
+        parts
+            .reduce(|mut all, part| {
+                all.coarse.extend(part.coarse);
+                all.fine.extend(part.fine);
+                all
+            })
+            .expect("a scan")
+    }
+
+    /// Rows and columns of a patch, which are fewer than asked for where a scan is small.
+    pub fn patch_shape(&self, size: PatchSize) -> [usize; 2] {
+        let shapes = self.0.iter().map(|source| source.patch_shape(size));
+        let least = shapes.reduce(|[a, b], [c, d]| [a.min(c), b.min(d)]);
+        least.expect("a scan")
+    }
+}
+
 /// The slices of a scan, along one of the two axes in plane as if that lay across the slices.
 #[derive(Clone, Debug)]
 struct Direction {
@@ -45,7 +77,7 @@ struct Direction {
     inside: Vec<bool>,
 }
 
-/// All that is learned from.
+/// All that is learned from one scan.
 #[derive(Clone, Debug)]
 pub struct Source {
     directions: Vec<Direction>,
@@ -88,15 +120,13 @@ impl Source {
         }
     }
 
-    /// The patches of step `step`: the same for the same seed and step.
-    pub fn draw(&self, size: PatchSize, least_foreground: f64, seed: u64, step: u64) -> Patches {
-        let mut stream = Stream::new(seed, step);
-        let shape = self.patch_shape(size);
+    /// `batch` patches.
+    fn draw(&self, batch: usize, shape: [usize; 2], least_foreground: f64, mut stream: Stream) -> Patches {
         let mut patches = Patches {
             coarse: Vec::new(),
             fine: Vec::new(),
         };
-        for number in 0..size.batch {
+        for number in 0..batch {
             let direction = &self.directions[number % self.directions.len()];
             let flips = [stream.uniform() < 0.5, stream.uniform() < 0.5];
             let place = self.place(direction, shape, least_foreground, &mut stream);
@@ -165,7 +195,7 @@ impl Source {
     }
 
     /// Rows and columns of a patch, which are fewer than asked for where the scan is small.
-    pub fn patch_shape(&self, size: PatchSize) -> [usize; 2] {
+    fn patch_shape(&self, size: PatchSize) -> [usize; 2] {
         let shapes = self.directions.iter().map(|d| d.fine.shape);
         let rows = shapes.clone().map(|s| s[1] / self.scale).min().unwrap_or(0);
         let columns = shapes.map(|s| s[2]).min().unwrap_or(0);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::LearningConfig;
 use super::network::{NetworkConfig, SliceNetwork};
-use super::source::Source;
+use super::source::Sources;
 use super::start::Start;
 use crate::batch::patches_to_tensor;
 use crate::error::{ModelError, Result, TensorError};
@@ -76,10 +76,10 @@ impl State {
     ///
     /// # Errors
     /// When the gradient is not finite.
-    pub fn advance(&mut self, source: &Source, config: &LearningConfig, device: &Device) -> Result<f64> {
+    pub fn advance(&mut self, sources: &Sources, config: &LearningConfig, device: &Device) -> Result<f64> {
         let size = config.patch();
-        let [rows, columns] = source.patch_shape(size);
-        let patches = source.draw(size, config.least_foreground, config.seed, self.step);
+        let [rows, columns] = sources.patch_shape(size);
+        let patches = sources.draw(size, config.least_foreground, config.seed, self.step);
         let live = device.clone().autodiff();
         let fine_rows = rows * self.network.scale();
         let coarse = patches_to_tensor(patches.coarse, size.batch, [columns, rows, 1], &live);

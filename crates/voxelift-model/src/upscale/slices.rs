@@ -17,7 +17,7 @@ use super::place::{Place, check_memory};
 use super::profile;
 use crate::device::Computing;
 use crate::self_learning::{
-    Applied, Keeping, Learned, LearningConfig, Length, START_SCALES, SelfModel, SliceProtocol, apply,
+    Applied, Keeping, Learned, LearningConfig, Length, Lesson, START_SCALES, SelfModel, SliceProtocol, apply,
     baseline, gaussian, learn,
 };
 
@@ -132,7 +132,7 @@ impl SliceUpscaler {
     pub fn run(&self, scan: &Volume, hear: &mut dyn FnMut(Event)) -> Result<FineSlices> {
         let upscaling = self.plan(scan, &Protocol::default(), None, 1, hear)?;
         let never = AtomicBool::new(false);
-        match upscaling.learn(scan, None, &never, hear)? {
+        match upscaling.learn(&upscaling.lesson(scan, &[]), None, &never, hear)? {
             Learned::Done(model) => upscaling.run(&model, scan, hear),
             Learned::Interrupted { .. } => unreachable!("nobody asked it to stop"),
         }
@@ -189,13 +189,21 @@ impl SliceUpscaling<'_> {
         self.place.header(input)
     }
 
-    /// What is learned from the slices of the scan, as [`learn`].
+    /// What is learned from: the scan, and others whose slices teach it too.
+    pub fn lesson<'a>(&'a self, scan: &'a Volume, others: &'a [Volume]) -> Lesson<'a> {
+        Lesson {
+            others,
+            ..Lesson::of(scan, &self.protocol)
+        }
+    }
+
+    /// What is learned from a lesson, as [`learn`].
     ///
     /// # Errors
     /// As [`learn`].
     pub fn learn(
         &self,
-        scan: &Volume,
+        lesson: &Lesson<'_>,
         keeping: Option<&Keeping>,
         stop: &AtomicBool,
         hear: &mut dyn FnMut(Event),
@@ -205,15 +213,7 @@ impl SliceUpscaling<'_> {
             hear(Event::Learning(event));
             Ok(())
         };
-        Ok(learn(
-            scan,
-            &self.protocol,
-            config,
-            keeping,
-            device,
-            stop,
-            &mut sink,
-        )?)
+        Ok(learn(lesson, config, keeping, device, stop, &mut sink)?)
     }
 
     /// Whether a network is applied: where it gains on slices of the scan itself, or need not.

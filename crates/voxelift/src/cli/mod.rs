@@ -74,7 +74,7 @@ enum Command {
     /// Train on unpaired scans, or go on where a run stopped
     Train(train::TrainArguments),
     /// Bring scans to a higher resolution
-    Upscale(upscale::UpscaleArguments),
+    Upscale(Box<upscale::UpscaleArguments>),
     /// Make the anatomical scans of a BIDS data set finer, into a derivative data set
     Bids(bids::BidsArguments),
     /// Find what is wrong with scans' files, and mend their headers

@@ -100,6 +100,53 @@ fn a_thick_scan_learns_from_itself_and_says_how_well() {
 }
 
 #[test]
+fn another_scan_of_fine_slices_teaches_too() {
+    let bench = Bench::new();
+    thick(&bench);
+    // The same head in another contrast, its slices across x, as fine in plane and 15 mm apart.
+    let (head, slices) = (
+        bench.phantom("fine.nii", [60, 56, 60], 3),
+        Operators([Operator::Box, Operator::KSpace, Operator::KSpace]),
+    );
+    let mut other = slices.apply(&head, [10, 56, 60]);
+    let peak = other.data().iter().copied().fold(0.0, f32::max);
+    other
+        .data_mut()
+        .iter_mut()
+        .for_each(|v| *v = (*v * (1.2 * peak - *v)).max(0.0));
+    bench.write("other.nii", &other);
+    let learn = |output: &'static str, more: &[&'static str]| {
+        let mut arguments = vec!["upscale", "lr.nii", "-o", output, "--method", "self"];
+        arguments.extend([
+            "--steps",
+            "4",
+            "--acquired",
+            "slice:gaussian,10",
+            "--allow-no-gain",
+        ]);
+        arguments.extend(more);
+        arguments
+    };
+    bench.run(&learn("alone.nii", &[])).code(0);
+    bench.run(&learn("both.nii", &["--with", "other.nii"])).code(0);
+    bench.run(&learn("again.nii", &["--with", "other.nii"])).code(0);
+    let image = |name: &str| bench.read(name);
+    assert_eq!(image("both.nii").data(), image("again.nii").data());
+    assert_ne!(image("both.nii").data(), image("alone.nii").data());
+    let how = sidecar(&bench, "both.json");
+    assert_eq!(how["asked_for"]["with"][0]["scan"], "other.nii", "{how}");
+    assert!(sidecar(&bench, "alone.json")["asked_for"].get("with").is_none());
+    // A scan whose slices are coarser cannot teach, nor can one without thick slices.
+    let coarse = Operators([Operator::KSpace; 3]).apply(&bench.read("hr.nii"), [24, 26, 6]);
+    bench.write("coarse.nii", &coarse);
+    let refused = |with: &'static str| learn("no.nii", &["--with", with]);
+    bench.refuses(1, &refused("coarse.nii"), &["--with coarse.nii", "cannot teach"]);
+    bench.refuses(1, &refused("hr.nii"), &["--with hr.nii", "no thick axis"]);
+    bench.refuses(2, &learn("other.nii", &["--with", "other.nii"]), &["other.nii"]);
+    assert!(!bench.path("no.nii").exists());
+}
+
+#[test]
 fn where_nothing_is_gained_the_baseline_is_written_and_told() {
     let bench = Bench::new();
     thick(&bench);

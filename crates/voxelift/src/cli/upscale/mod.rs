@@ -60,7 +60,12 @@ pub fn run_on(
 ) -> anyhow::Result<Outcome> {
     let mut protected = Inputs::of(inputs.iter().map(|found| found.path.as_path()));
     let beside = [&arguments.labels, &arguments.like, &arguments.model];
-    beside.into_iter().flatten().for_each(|file| protected.add(file));
+    let with = arguments.learning.with();
+    beside
+        .into_iter()
+        .flatten()
+        .chain(with)
+        .for_each(|file| protected.add(file));
     // What is there already of a batch is looked at when it is its turn.
     let force = arguments.write.force || batch;
     let jobs = files::jobs_within(inputs, &protected, batch, &arguments.output, "_sr", force)?;

@@ -20,6 +20,10 @@ pub struct SelfArguments {
     /// Keys the random draws of learning
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = HEADING)]
     pub(super) seed: u64,
+    /// Learn from this scan of thick slices too, whose voxels in plane are as short: another contrast of the same subject, say. May be
+    /// given several times
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    with: Vec<PathBuf>,
     /// Keep what was learned in this file, for other scans of the same protocol (--model FILE)
     #[arg(long, value_name = "FILE", help_heading = HEADING)]
     pub(super) keep_model: Option<PathBuf>,
@@ -43,6 +47,7 @@ impl SelfArguments {
             ("--steps", self.steps.is_some()),
             ("--budget", self.budget.is_some()),
             ("--seed", self.seed != 0),
+            ("--with", !self.with.is_empty()),
             ("--keep-model", self.keep_model.is_some()),
             ("--resume", self.resume),
             ("--from-scratch", self.from_scratch),
@@ -50,6 +55,11 @@ impl SelfArguments {
         ]
         .into_iter()
         .find_map(|(name, given)| given.then_some(name))
+    }
+
+    /// Scans that are learned from too.
+    pub fn with(&self) -> &[PathBuf] {
+        &self.with
     }
 
     /// How learning goes on.

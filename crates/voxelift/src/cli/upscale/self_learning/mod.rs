@@ -34,6 +34,8 @@ struct Plan {
     chosen: bool,
     /// Learned before, in place of learning now.
     model: Option<SelfModel>,
+    /// Scans that are learned from too.
+    with: Vec<PathBuf>,
     /// Where to keep what is learned now.
     keep_model: Option<PathBuf>,
     /// Whether to go on from the state of an interrupted call.
@@ -65,6 +67,11 @@ pub fn run(
     if own.keep_model.is_some() && (in_batch || arguments.model.is_some()) {
         return Err(usage(
             "--keep-model FILE keeps what was learned from one IN; leave --model out, and bring several scans one by one",
+        ));
+    }
+    if !own.with().is_empty() && (in_batch || arguments.model.is_some()) {
+        return Err(usage(
+            "--with FILE names what is learned from beside one IN; leave --model out, and bring several scans one by one",
         ));
     }
     if let Some(path) = &own.keep_model {
@@ -134,6 +141,7 @@ fn plan(arguments: &UpscaleArguments, chosen: bool, terminal: &Terminal) -> anyh
         upscaler,
         chosen,
         model,
+        with: arguments.learning.with().to_vec(),
         keep_model: arguments.learning.keep_model.clone(),
         resume: arguments.learning.resume,
         orientations: arguments.audit,
@@ -168,6 +176,13 @@ fn asked(arguments: &UpscaleArguments, upscaler: &SliceUpscaler, chosen: bool) -
             "allow_no_gain": own.allow_no_gain,
         },
     });
+    if !own.with().is_empty() {
+        let with = own
+            .with()
+            .iter()
+            .map(|path| Ok(json!({"scan": path, "sha256": cache::content(path)?})));
+        asked["asked_for"]["with"] = with.collect::<anyhow::Result<Vec<Value>>>()?.into();
+    }
     if arguments.precision != Precision::F32 {
         asked["precision"] = json!(arguments.precision.name());
     }

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use voxelift_model::self_learning::{Keeping, Learned, SELF_TEST_LIMIT, SelfModel, state_key, thick_axis};
+use voxelift_model::self_learning::{
+    Keeping, Learned, SELF_TEST_LIMIT, SelfModel, SliceProtocol, thick_axis,
+};
 use voxelift_model::upscale::{ByNetwork, SliceUpscaling, gains};
+use voxelift_volume::intensity::Normalization;
 use voxelift_volume::nifti::{OutputType, WriteOptions};
 use voxelift_volume::scan;
 use voxelift_volume::{Volume, sidecars, words};
@@ -212,6 +215,19 @@ impl Plan {
         sidecar::of_files(how, job, &self.read, &self.write, self.orientations, beside)
     }
 
+    /// The first volume of each scan that is learned from too.
+    fn others(&self, protocol: &SliceProtocol, terminal: &Terminal) -> anyhow::Result<Vec<Volume>> {
+        let read = |path: &PathBuf| -> anyhow::Result<Volume> {
+            let mut frames = files::open(path, &self.read, terminal)?.frames;
+            let first = frames.next().context("a scan without a volume")??;
+            protocol.taught_by(first.geometry())?;
+            Normalization::of(&first)?;
+            Ok(first)
+        };
+        let named = |path: &PathBuf| read(path).with_context(|| format!("--with {}", path.display()));
+        self.with.iter().map(named).collect()
+    }
+
     /// What was learned, now or before; nothing when interrupted.
     fn learned(
         &self,
@@ -229,15 +245,17 @@ impl Plan {
             terminal.say(format!("{}: nothing to resume; beginning", state.display()));
         }
         files::make_parent(state)?;
+        let others = self.others(upscaling.protocol(), terminal)?;
+        let lesson = upscaling.lesson(scan, &others);
         let keeping = Keeping {
             path: state.to_owned(),
-            key: state_key(scan, upscaling.protocol(), self.upscaler.learning()),
+            key: lesson.key(self.upscaler.learning()),
             resume,
         };
         let name = job.name();
         let mut hear = hearing(&name, terminal);
         let learned = upscaling
-            .learn(scan, Some(&keeping), &self.stop, &mut hear)
+            .learn(&lesson, Some(&keeping), &self.stop, &mut hear)
             .map_err(in_options)?;
         drop(hear);
         match learned {
