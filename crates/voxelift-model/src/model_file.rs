@@ -210,6 +210,14 @@ impl ModelFile {
         }
     }
 
+    /// The built-in model for heads of any contrast whose weights anyone may use commercially: made by `configs/free-brain.toml`.
+    pub fn built_in_free() -> Self {
+        Self {
+            origin: "free built-in model".into(),
+            bytes: include_bytes!("../models/free-brain-2mm.safetensors")[..].into(),
+        }
+    }
+
     /// The file, or `built-in model`.
     pub fn origin(&self) -> &Path {
         &self.origin

@@ -32,7 +32,8 @@ pub enum Methods {
 /// What is in the program.
 #[derive(Debug)]
 pub struct BuiltIn {
-    /// The first of them is meant for the scans of its card: these get one of the models, whatever the baselines do.
+    /// The first of them is meant for the scans of its card: these get one of the models, whatever the baselines do. The last is meant for
+    /// every scan.
     models: Vec<BuiltInModel>,
     /// What needs no training, one method each.
     baselines: [Method; Baseline::ALL.len()],
@@ -104,12 +105,26 @@ impl BuiltInModel {
 }
 
 impl BuiltIn {
+    /// All of it.
+    ///
     /// # Errors
     /// When the device is not there.
     pub fn load(computing: Computing, options: UpscaleOptions) -> Result<Self> {
         let files = [ModelFile::built_in(), ModelFile::built_in_for_any_contrast()];
-        let models = files.into_iter().map(|file| {
-            let model = Model::of(&file, computing, options)?.for_every_scan();
+        Self::of(&files, computing, options)
+    }
+
+    /// Only what anyone may use commercially.
+    ///
+    /// # Errors
+    /// When the device is not there.
+    pub fn load_free(computing: Computing, options: UpscaleOptions) -> Result<Self> {
+        Self::of(&[ModelFile::built_in_free()], computing, options)
+    }
+
+    fn of(files: &[ModelFile], computing: Computing, options: UpscaleOptions) -> Result<Self> {
+        let models = files.iter().map(|file| {
+            let model = Model::of(file, computing, options)?.for_every_scan();
             Ok(BuiltInModel {
                 method: Method::Model(Box::new(model)),
                 used: AtomicBool::new(false),
@@ -126,8 +141,8 @@ impl BuiltIn {
         &self.baselines[place.expect("all are there")]
     }
 
-    /// The first model for the scans that it was trained on; for others whatever came nearest to the scan when it was degraded
-    /// once more and brought back.
+    /// For the scans that the first model was trained on, the model that came nearest to the scan when it was degraded once more and
+    /// brought back; for others the last model, where it came nearer than every baseline, else the baseline that came nearest.
     fn choose(&self, sight: &Sight<'_>, asked: &Target) -> Result<Choice<'_>> {
         let first = &self.models[0];
         let geometry = sight.first.geometry();
@@ -178,26 +193,21 @@ impl BuiltIn {
             };
             return Ok(choice(model.taken(), because, expected));
         }
-        let mut best: Option<(&BuiltInModel, Expected)> = None;
-        for model in &self.models {
-            if let Some(expected) = expected(model)?
-                && best.is_none_or(|(_, best)| expected.gain_db > best.gain_db)
-            {
-                best = Some((model, expected));
-            }
-        }
-        if let Some((model, expected)) = best.filter(|(_, expected)| expected.gain_db > 0.0) {
+        // The last model is meant for every scan; a trial does not tell what the first does with a scan of another kind (decision 16).
+        let model = self.models.last().expect("there is one");
+        let found = expected(model)?;
+        if let Some(expected) = found.filter(|expected| expected.gain_db > 0.0) {
             let because = format!(
                 "the {}, which came nearer to this scan than every baseline when it was degraded once more",
                 model.model().name()
             );
             return Ok(choice(model.taken(), because, Some(expected)));
         }
-        let (baseline, because) = match (&trial, best, thick) {
-            (Some(trial), Some((_, expected)), _) => {
+        let (baseline, because) = match (&trial, found, thick) {
+            (Some(trial), Some(expected), _) => {
                 let because = format!(
-                    "which came nearest to this scan when it was degraded once more; the best model in the program was {:.2} dB \
-                     worse",
+                    "which came nearest to this scan when it was degraded once more; the {} was {:.2} dB worse",
+                    model.model().name(),
                     -expected.gain_db
                 );
                 (trial.baseline(), because)

@@ -38,6 +38,9 @@ pub struct UpscaleArguments {
     /// A trained model, of which scans of other kinds than it was trained on are refused
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
+    /// Of the models in the program, take only what anyone may use commercially; the others have learned from scans for non-commercial use
+    #[arg(long, conflicts_with = "model")]
+    pub(super) free_weights: bool,
     /// How the finer voxels are made [default: the network of --model; without one the built-in one where it does better than
     /// every baseline on the scan itself, else the baseline that does best]
     #[arg(long, value_enum)]
@@ -241,6 +244,7 @@ impl UpscaleArguments {
         }
         let only_for_models = [
             ("--model", self.model.is_some() && !learned),
+            ("--free-weights", self.free_weights && !learned),
             ("--tile", self.tile.is_some()),
             ("--ensemble", self.ensemble),
             ("--audit", self.audit && !learned),

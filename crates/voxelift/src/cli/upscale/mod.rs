@@ -194,13 +194,19 @@ fn methods(
     }
     Ok(match method {
         MethodArgument::Model if arguments.leaves_the_choice() => {
-            Methods::BuiltIn(Box::new(BuiltIn::load(computing, options).map_err(in_options)?))
+            let built_in = if arguments.free_weights {
+                BuiltIn::load_free(computing, options)
+            } else {
+                BuiltIn::load(computing, options)
+            };
+            Methods::BuiltIn(Box::new(built_in.map_err(in_options)?))
         }
         MethodArgument::Model => {
-            let file = arguments
-                .model
-                .as_deref()
-                .map_or_else(|| Ok(ModelFile::built_in()), ModelFile::open)?;
+            let file = match arguments.model.as_deref() {
+                Some(path) => ModelFile::open(path)?,
+                None if arguments.free_weights => ModelFile::built_in_free(),
+                None => ModelFile::built_in(),
+            };
             let model = Model::of(&file, computing, options).map_err(in_options)?;
             let model = model.allowing_out_of_range(arguments.allow_out_of_range);
             Methods::Named(Method::Model(Box::new(model)))
