@@ -14,9 +14,9 @@ use crate::volume::Volume;
 pub enum Mode {
     /// The image stays as it is.
     Off,
-    /// What the scan measured comes back as far as its noise allows, see [`soft`].
+    /// What the scan measured comes back as far as its noise allows, see [`soft`](super::soft).
     Soft,
-    /// What the scan measured is the scan's own, see [`hard`].
+    /// What the scan measured is the scan's own, see [`hard`](super::hard).
     Hard,
 }
 
