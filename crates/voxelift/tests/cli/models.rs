@@ -426,7 +426,7 @@ fn free_weights_have_learned_from_nothing_that_is_not() {
     assert!(!how.contains("OASIS") && !how.contains("any contrast"), "{how}");
     bench.refuses(
         2,
-        &[&upscale[..], &["--method", "cubic"]].concat(),
+        &[&upscale[..], &["--method", "cubic", "--force"]].concat(),
         &["--free-weights"],
     );
     bench.refuses(
