@@ -166,7 +166,6 @@ fn learn_in(
 ) -> Result<Learned> {
     let begin = Instant::now();
     let Lesson { scan, protocol, .. } = *lesson;
-    Normalization::of(scan)?;
     let network = NetworkConfig {
         n_feats: config.n_feats,
         n_resblocks: config.n_resblocks,

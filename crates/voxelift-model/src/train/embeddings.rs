@@ -9,7 +9,7 @@ use super::views::{DecoderViews, Views};
 use crate::batch::UnpairedBatch;
 use crate::config::Config;
 use crate::losses::{LossConfig, Routing, contrastive};
-use crate::networks::{ProjectionConfig, draw_positions};
+use crate::networks::{ProjectionConfig, ProjectionHead, draw_positions};
 
 /// Where the contrastive losses look: the same places for both views of a pair.
 pub(super) struct Embeddings {
@@ -44,10 +44,7 @@ impl Embeddings {
         views: &mut DecoderViews,
         loss: &LossConfig,
     ) -> Tensor<1> {
-        let head = networks
-            .feature_projection
-            .as_ref()
-            .expect("a head for a term with a weight");
+        let head = feature_head(networks);
         let positions = self.positions(self.map);
         let distance = |features: Tensor<5>, aim: Tensor<5>| {
             let (u, v) = (head.forward(features, &positions), head.forward(aim, &positions));
@@ -70,10 +67,7 @@ impl Embeddings {
         scan: Tensor<5>,
         loss: &LossConfig,
     ) -> Tensor<1> {
-        let head = networks
-            .feature_projection
-            .as_ref()
-            .expect("a head for a term with a weight");
+        let head = feature_head(networks);
         let encoder = networks.generator.encoder.valid();
         let positions = self.positions(self.map);
         let embed = |image: Tensor<5>| head.forward(encoder.forward(image), &positions);
@@ -147,4 +141,10 @@ impl Embeddings {
         let start = std::array::from_fn(|axis| stream.below(whole[axis] - self.map[axis] + 1));
         (start, self.map)
     }
+}
+
+/// The head of the terms that compare features.
+fn feature_head(networks: &GeneratorSide) -> &ProjectionHead {
+    let head = networks.feature_projection.as_ref();
+    head.expect("a head for a term with a weight")
 }
