@@ -1,5 +1,6 @@
 //! Layer 0 · Memory of the kernels: aligned, and used again instead of being asked for anew.
 
+use std::mem::MaybeUninit;
 use std::sync::{Mutex, PoisonError};
 
 /// Values that follow every buffer's last one, so that a kernel may load whole registers anywhere.
@@ -68,4 +69,29 @@ impl Drop for Buffer {
             free.remove(0);
         }
     }
+}
+
+/// `len` values that `write` writes, every one: the system's memory is not cleared first, which would take one thread a twentieth of the
+/// time of a convolution.
+///
+/// # Safety
+/// `write` writes every value.
+pub(crate) unsafe fn written(len: usize, write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+    let mut values = Vec::with_capacity(len);
+    let memory = &mut values.spare_capacity_mut()[..len];
+    if cfg!(test) {
+        // What is left out would be seen.
+        memory.fill(MaybeUninit::new(f32::NAN));
+    }
+    write(memory);
+    // SAFETY: the contract of this function; the capacity is at least this.
+    unsafe { values.set_len(len) };
+    values
+}
+
+/// Values as memory to be written.
+pub(crate) fn to_write(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    let (start, len) = (values.as_mut_ptr(), values.len());
+    // SAFETY: the same layout and length, and the borrow goes on; whoever holds a target writes numbers only.
+    unsafe { std::slice::from_raw_parts_mut(start.cast(), len) }
 }

@@ -8,6 +8,7 @@
 
 use rayon::prelude::*;
 
+use crate::buffer::to_write;
 use crate::contracts::Finish;
 use crate::direct::sub_voxel;
 use crate::grid::{Grid, Places};
@@ -106,7 +107,7 @@ pub(crate) fn run_composed(
                     transposed: false,
                     groups: 1,
                 };
-                let target = Target::dense(&mut values, extent, Finish::NONE);
+                let target = Target::dense(to_write(&mut values), extent, Finish::NONE);
                 run(kernels, &[pass], &x, &weights, target, None);
             }
         }

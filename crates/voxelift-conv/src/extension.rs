@@ -1,5 +1,7 @@
 //! Layer 10 · The ops as burn sees them on the CPU: a backend extension. Their gradients are in `tracked`.
 
+use std::mem::MaybeUninit;
+
 use burn::Tensor;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -8,6 +10,7 @@ use burn::tensor::DType;
 
 use crate::activation::Affine;
 use crate::attention::AttentionWeights;
+use crate::buffer::written;
 use crate::composed::{Composed, run_composed};
 use crate::contracts::Finish;
 use crate::kernels::Kernels;
@@ -211,17 +214,19 @@ pub(crate) fn convolve(inputs: &ConvInputs<Flex>, skip: Option<&FlexTensor>, pla
         ..Finish::NONE
     };
     let extent = plan.output_extent();
-    let mut output = vec![0.0; extent.values()];
-    let target = Target::dense(&mut output, extent, finish);
     let x = padded(&inputs.x, problem);
-    forward(
-        Kernels::best(),
-        problem,
-        &x,
-        (values(&weight), values(&bias)),
-        plan.scale,
-        target,
-    );
+    let convolution = |output: &mut [MaybeUninit<f32>]| {
+        forward(
+            Kernels::best(),
+            problem,
+            &x,
+            (values(&weight), values(&bias)),
+            plan.scale,
+            Target::dense(output, extent, finish),
+        )
+    };
+    // SAFETY: a forward pass gives every voxel of its output.
+    let output = unsafe { written(extent.values(), convolution) };
     voxels(output, extent)
 }
 

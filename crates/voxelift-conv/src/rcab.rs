@@ -1,8 +1,11 @@
 //! Layer 9 · RCAN's residual channel attention block, forward and backward, without leaving channels-last memory.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use crate::attention::{Attention, AttentionGradients, AttentionWeights};
+use crate::buffer::{to_write, written};
 use crate::contracts::Finish;
 use crate::grid::Places;
 use crate::kernels::Kernels;
@@ -71,7 +74,7 @@ fn hidden(kernels: &Kernels, problem: &Problem, x: &Padded, weights: &RcabWeight
     };
     let target = Target {
         places: hidden.places(),
-        values: hidden.values_mut(),
+        values: to_write(hidden.values_mut()),
         finish: relu,
     };
     convolve(kernels, problem, x, weights.conv1, [1; 3], target);
@@ -81,10 +84,12 @@ fn hidden(kernels: &Kernels, problem: &Problem, x: &Padded, weights: &RcabWeight
 /// `r = conv2(hidden)`.
 fn branch(kernels: &Kernels, problem: &Problem, hidden: &Padded, weights: &RcabWeights) -> Vec<f32> {
     let extent = problem.input_extent();
-    let mut branch = vec![0.0; extent.values()];
-    let target = Target::dense(&mut branch, extent, Finish::NONE);
-    convolve(kernels, problem, hidden, weights.conv2, [1; 3], target);
-    branch
+    let convolution = |branch: &mut [MaybeUninit<f32>]| {
+        let target = Target::dense(branch, extent, Finish::NONE);
+        convolve(kernels, problem, hidden, weights.conv2, [1; 3], target);
+    };
+    // SAFETY: a forward pass gives every voxel of its output.
+    unsafe { written(extent.values(), convolution) }
 }
 
 fn attention(extent: Extent, branch: &[f32], weights: &RcabWeights) -> Attention {
@@ -164,22 +169,22 @@ pub(crate) fn backward(
     };
     let target = Target {
         places: of_hidden.places(),
-        values: of_hidden.values_mut(),
+        values: to_write(of_hidden.values_mut()),
         finish,
     };
     input_gradient(kernels, problem, &of_branch, weights.conv2.0, target);
     let conv1 = weights_too.then(|| of_convolution(&trace.x, &of_hidden));
 
-    let mut x = vec![0.0; extent.values()];
-    let target = Target::dense(
-        &mut x,
-        extent,
-        Finish {
+    let of_input = |x: &mut [MaybeUninit<f32>]| {
+        let finish = Finish {
             add: Some(gradient),
             ..Finish::NONE
-        },
-    );
-    input_gradient(kernels, problem, &of_hidden, weights.conv1.0, target);
+        };
+        let target = Target::dense(x, extent, finish);
+        input_gradient(kernels, problem, &of_hidden, weights.conv1.0, target);
+    };
+    // SAFETY: at stride 1 every voxel of the input has a gradient.
+    let x = unsafe { written(extent.values(), of_input) };
     RcabGradients {
         x,
         conv1,

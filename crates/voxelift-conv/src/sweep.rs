@@ -1,5 +1,7 @@
 //! Layer 5 · Runs the passes of a convolution: packs their weights, cuts them into tasks, spreads these over threads.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use crate::buffer::{Buffer, SLACK};
@@ -29,14 +31,14 @@ pub(crate) struct Pass {
 
 /// Where a pass writes: memory, the place of each voxel in it, and what is done to each value before.
 pub(crate) struct Target<'a> {
-    pub values: &'a mut [f32],
+    pub values: &'a mut [MaybeUninit<f32>],
     pub places: Places,
     pub finish: Finish<'a>,
 }
 
 impl<'a> Target<'a> {
     /// Memory of these values and nothing else.
-    pub fn dense(values: &'a mut [f32], extent: Extent, finish: Finish<'a>) -> Self {
+    pub fn dense(values: &'a mut [MaybeUninit<f32>], extent: Extent, finish: Finish<'a>) -> Self {
         Self {
             values,
             places: Places::dense(extent.size, extent.channels),
@@ -138,8 +140,8 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    pub fn new(values: &mut [f32]) -> Self {
-        Self(values.as_mut_ptr())
+    pub fn new(values: &mut [MaybeUninit<f32>]) -> Self {
+        Self(values.as_mut_ptr().cast())
     }
 
     pub fn pointer(&self) -> *mut f32 {

@@ -1,9 +1,11 @@
 //! Layer 13 · Every instruction set of this processor against a plain f64 loop.
 
 use std::io::Write;
+use std::mem::MaybeUninit;
 
 use proptest::prelude::*;
 
+use crate::buffer::written;
 use crate::contracts::Finish;
 use crate::direct::gradient_margin;
 use crate::kernels::Kernels;
@@ -93,13 +95,22 @@ fn ours(
 ) -> Results<f32> {
     // Winograd's passes need no zeros around, and take them.
     let padded = Padded::copy(Source::Planar(x), p.input_extent(), p.margin(), None);
-    let mut y = vec![0.0; g.len()];
-    let target = Target::dense(&mut y, p.output_extent(), Finish::NONE);
-    forward(kernels, p, &padded, (w, b), [1; 3], target);
+    let output = |y: &mut [MaybeUninit<f32>]| {
+        let target = Target::dense(y, p.output_extent(), Finish::NONE);
+        forward(kernels, p, &padded, (w, b), [1; 3], target);
+    };
+    // SAFETY: as the ops say; what is left out is not a number here.
+    let y = unsafe { written(g.len(), output) };
     let gradient = Padded::copy(Source::Planar(g), p.output_extent(), gradient_margin(p), None);
-    let mut dx = vec![0.0; x.len()];
-    let target = Target::dense(&mut dx, p.input_extent(), Finish::NONE);
-    input_gradient(kernels, p, &gradient, w, target);
+    let of_input = |dx: &mut [MaybeUninit<f32>]| {
+        if p.stride != [1; 3] {
+            dx.fill(MaybeUninit::new(0.0));
+        }
+        let target = Target::dense(dx, p.input_extent(), Finish::NONE);
+        input_gradient(kernels, p, &gradient, w, target);
+    };
+    // SAFETY: as above.
+    let dx = unsafe { written(x.len(), of_input) };
     [
         planar(&y, p.batch, p.channels_out),
         planar(&dx, p.batch, p.channels_in),

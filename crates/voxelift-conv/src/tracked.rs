@@ -1,5 +1,6 @@
 //! Layer 11 · The ops with gradients: what they keep, and their backward steps.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -11,6 +12,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::TensorData;
 
 use crate::activation::Activation;
+use crate::buffer::written;
 use crate::contracts::Finish;
 use crate::direct::sub_voxel;
 use crate::extension::{ConvBackend, ConvInputs, NormInputs, RcabInputs, attend, convolve, rcab_weights};
@@ -188,9 +190,16 @@ impl<const PARENTS: usize> Backward<Flex, PARENTS> for ConvBackward {
         let extent = problem.input_extent();
         if let Some(node) = parent(0) {
             let weight = saved.weight.to_contiguous();
-            let mut result = vec![0.0; extent.values()];
-            let target = Target::dense(&mut result, extent, Finish::NONE);
-            input_gradient(kernels, problem, &gradient, values(&weight), target);
+            let of_input = |result: &mut [MaybeUninit<f32>]| {
+                if problem.stride != [1; 3] {
+                    // Voxels that no tap reads have no gradient.
+                    result.fill(MaybeUninit::new(0.0));
+                }
+                let target = Target::dense(result, extent, Finish::NONE);
+                input_gradient(kernels, problem, &gradient, values(&weight), target);
+            };
+            // SAFETY: at stride 1 every voxel of the input has a gradient; else all are zeros first.
+            let result = unsafe { written(extent.values(), of_input) };
             grads.register::<Flex>(node, voxels(result, extent));
         }
         if let Some(node) = parent(1) {

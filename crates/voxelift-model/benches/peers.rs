@@ -60,7 +60,7 @@ impl Case {
                 .collect(),
         };
         Self {
-            x: random(
+            x: as_a_layer_leaves_it(
                 [
                     batch,
                     channels_in,
@@ -103,6 +103,11 @@ fn affine(shape: [usize; 5], device: &Device) -> Affine {
 
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+}
+
+/// Noise with a voxel's channels side by side, which is how our layers leave what the next one reads.
+fn as_a_layer_leaves_it([batch, channels, z, y, x]: [usize; 5], device: &Device) -> Tensor<5> {
+    random([batch, z, y, x, channels], device).permute([0, 4, 1, 2, 3])
 }
 
 /// An LR volume of noise, super-resolved by RCAN's blocks in tiles of 48.

@@ -101,13 +101,18 @@ pub(super) fn packed(weights: &Weights, group: usize, first: usize, channels: us
             });
             *transform = transformed(&all[..taps]);
         });
-    let rows = buffer.values_mut().chunks_exact_mut(width);
-    for (index, row) in rows.take(frequencies * weights.from).enumerate() {
-        let (frequency, from) = (index / weights.from, index % weights.from);
-        let transforms = &transforms[from * channels..][..channels];
-        row.iter_mut()
-            .zip(transforms)
-            .for_each(|(value, transform)| *value = transform[frequency]);
-    }
+    // A task takes the frequencies that lie in one cache line of a transform.
+    let line = 16 * weights.from * width;
+    buffer.values_mut()[..frequencies * weights.from * width]
+        .par_chunks_exact_mut(line)
+        .enumerate()
+        .for_each(|(group, rows)| {
+            for (index, transform) in transforms.iter().enumerate() {
+                let (from, lane) = (index / channels, index % channels);
+                for (frequency, value) in transform[16 * group..][..16].iter().enumerate() {
+                    rows[(frequency * weights.from + from) * width + lane] = *value;
+                }
+            }
+        });
     buffer
 }

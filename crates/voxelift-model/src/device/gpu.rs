@@ -2,7 +2,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
+#[cfg(feature = "gpu")]
 use burn::tensor::DeviceType;
 use burn::tensor::{Device, Tensor};
 
@@ -73,8 +73,9 @@ impl Gpu {
 
     /// Those of this machine, software ones last; `None` where the build does not know the family.
     fn devices(self) -> Option<Vec<Device>> {
-        #[cfg(any(feature = "cuda", feature = "wgpu"))]
+        #[cfg(feature = "gpu")]
         let found = |kind: DeviceType| {
+            keep_kernels();
             // burn looks for the driver's library before it asks it.
             let found = quietly(|| Device::enumerate(kind).into_iter().collect::<Vec<_>>());
             let mut devices = found.unwrap_or_default();
@@ -94,6 +95,18 @@ impl Gpu {
     }
 }
 
+/// Compiled kernels, and which of them is fastest, stay in the user's cache folder for the next call: making them anew takes minutes.
+#[cfg(feature = "gpu")]
+fn keep_kernels() {
+    use cubecl::config::cache::CacheConfig;
+    use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+    let mut config = CubeClRuntimeConfig::default();
+    config.compilation.cache = true;
+    config.environment.path = CacheConfig::Global;
+    // The first to come counts; the others would say the same.
+    CubeClRuntimeConfig::try_set(config.override_from_env());
+}
+
 /// The name that a device gives itself, once it has been started and has computed something.
 fn started(device: &Device) -> Option<String> {
     quietly(|| {
@@ -104,7 +117,7 @@ fn started(device: &Device) -> Option<String> {
 }
 
 fn name(device: &Device) -> String {
-    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    #[cfg(feature = "gpu")]
     if let Some(identity) = device.identity() {
         return identity.name;
     }

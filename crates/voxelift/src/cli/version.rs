@@ -3,10 +3,11 @@
 use std::sync::LazyLock;
 
 /// The features of this build beside reading and writing NIfTI and MGH.
-const FEATURES: [(&str, bool); 3] = [
+const FEATURES: [(&str, bool); 4] = [
     ("dicom", cfg!(feature = "dicom")),
     ("wgpu", cfg!(feature = "wgpu")),
     ("cuda", cfg!(feature = "cuda")),
+    ("cuda-cpp", cfg!(feature = "cuda-cpp")),
 ];
 
 /// All of it, for `--version`; `-V` says the number alone.

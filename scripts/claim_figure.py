@@ -1,0 +1,106 @@
+"""The figures of `docs/the-claim.md`: what the contrastive losses gain against how far their baseline is below zero-fill.
+
+    scripts/claim_figure.py --studies runs/studies --csv docs/the-claim.csv --svg docs/images/the-claim.svg
+
+Reads `table.csv` of each study named below that is there, adds its runs to the CSV (one row a study, arm, seed and score, means over the test heads; rows of
+studies that are not there stay), draws all of them and prints a Markdown table. Needs matplotlib.
+"""
+
+import argparse
+import csv
+import statistics
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+# Study, then baseline and arms with contrast.
+PAIRS = {
+    "p1-parent": [("baseline", "full"), ("baseline", "identity")],
+    "p2-fragile": [("baseline", "full")],
+    "p3-operators": [(f"{operator}-baseline", f"{operator}-full") for operator in ("cubic", "gaussian", "box")],
+    "p4-embeddings": [("baseline", arm) for arm in ("pool", "flat", "patch")],
+    "p5-alignment": [("unaligned-baseline", "unaligned-full")],
+    "p8-slices": [("baseline", "full")],
+    "p10-product": [("baseline", "full"), ("baseline", "product")],
+}
+SCORES = ("psnr_db", "ssim", "haarpsi")
+FIELDS = ("study", "arm", "seed", "heads", *SCORES, "psnr_sd")
+
+
+def runs(study, table):
+    """One row an arm and seed: means over heads, and the standard deviation of PSNR over them."""
+    values = {}
+    with open(table, newline="") as file:
+        for row in csv.DictReader(file):
+            if row["test"] == "tuning" and row["region"] == "masked" and row["score"] in SCORES:
+                values.setdefault((row["variant"], row["seed"]), {}).setdefault(row["score"], []).append(float(row["value"]))
+    for (arm, seed), scores in values.items():
+        psnr = scores["psnr_db"]
+        means = {score: f"{statistics.mean(scores[score]):.5f}" for score in SCORES if score in scores}
+        yield {"study": study, "arm": arm, "seed": seed, "heads": str(len(psnr)), **means, "psnr_sd": f"{statistics.stdev(psnr):.4f}"}
+
+
+def differences(rows):
+    """Of each pair, seed and way (alone, scan put back): the baseline's distance from zero-fill, the gain in PSNR and in SSIM."""
+    by = {(row["study"], row["arm"], row["seed"]): row for row in rows}
+    value = lambda row, score: float(row[score])
+    for study, pairs in PAIRS.items():
+        floor = by.get((study, "zero-fill", ""))
+        if not floor:
+            continue
+        for baseline, arm in pairs:
+            for suffix in ("", "+consistency"):
+                for seed in sorted({seed for (of, _, seed) in by if of == study and seed}):
+                    a, b = by.get((study, baseline + suffix, seed)), by.get((study, arm + suffix, seed))
+                    if a and b:
+                        below = value(a, "psnr_db") - value(floor, "psnr_db")
+                        gains = [value(b, score) - value(a, score) for score in ("psnr_db", "ssim")]
+                        yield study, arm, seed, suffix, below, *gains
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--studies", type=Path, required=True)
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--svg", type=Path, required=True)
+    args = parser.parse_args()
+    rows = []
+    if args.csv.exists():
+        with open(args.csv, newline="") as file:
+            rows = list(csv.DictReader(file))
+    for study in PAIRS:
+        table = args.studies / study / "table.csv"
+        if table.exists():
+            rows = [row for row in rows if row["study"] != study] + list(runs(study, table))
+    rows.sort(key=lambda row: (row["study"], row["arm"], row["seed"]))
+    with open(args.csv, "w", newline="") as file:
+        out = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        out.writeheader()
+        out.writerows(rows)
+    found = list(differences(rows))
+    figure, plot = plt.subplots(figsize=(7, 4.2))
+    colours = dict(zip(PAIRS, plt.get_cmap("tab10").colors))
+    for study in dict.fromkeys(of for of, *_ in found):
+        for suffix, marker, what in (("", "o", "alone"), ("+consistency", "^", "scan put back")):
+            points = [(below, gain) for of, _, _, way, below, gain, _ in found if of == study and way == suffix]
+            plot.scatter(*zip(*points), marker=marker, color=colours[study], label=f"{study.split('-')[0].upper()}, {what}")
+    plot.axhline(0, color="grey", linewidth=0.8)
+    plot.axhline(1.1802, color="grey", linewidth=0.8, linestyle="--")
+    plot.annotate("the paper's gain", (0.99, 1.1802), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="grey")
+    plot.set_xlabel("baseline over zero-fill (dB)")
+    plot.set_ylabel("gain over the baseline (dB)")
+    plot.legend(fontsize=8)
+    figure.tight_layout()
+    plt.rcParams["svg.hashsalt"] = "the-claim"
+    figure.savefig(args.svg, metadata={"Date": None})
+    print("| study | arm | seed | way | baseline over zero-fill | gain, dB | gain, SSIM | SSIM per dB |\n|---|---|---|---|---|---|---|---|")
+    for study, arm, seed, suffix, below, db, ssim in found:
+        ratio = f"{ssim / db:.3f}" if abs(db) > 0.1 else ""
+        print(f"| {study} | {arm} | {seed} | {suffix[1:] or 'alone'} | {below:+.2f} | {db:+.2f} | {ssim:+.4f} | {ratio} |")
+
+
+if __name__ == "__main__":
+    main()
