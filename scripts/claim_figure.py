@@ -24,7 +24,7 @@ PAIRS = {
     "p4-embeddings": [("baseline", arm) for arm in ("pool", "flat", "patch")],
     "p5-alignment": [("unaligned-baseline", "unaligned-full")],
     "p8-slices": [("baseline", "full")],
-    "p10-product": [("baseline", "full"), ("baseline", "product")],
+    "p10-product": [("baseline", "product")],
 }
 SCORES = ("psnr_db", "ssim", "haarpsi")
 FIELDS = ("study", "arm", "seed", "heads", *SCORES, "psnr_sd")
@@ -47,6 +47,8 @@ def differences(rows):
     """Of each pair, seed and way (alone, scan put back): the baseline's distance from zero-fill, the gain in PSNR and in SSIM."""
     by = {(row["study"], row["arm"], row["seed"]): row for row in rows}
     value = lambda row, score: float(row[score])
+    # P10 takes P1's models, and is scored on the same heads.
+    by |= {("p10-product", arm, seed): row for (study, arm, seed), row in by.items() if study == "p1-parent" and arm not in ("identity", "product")}
     for study, pairs in PAIRS.items():
         floor = by.get((study, "zero-fill", ""))
         if not floor:

@@ -64,6 +64,8 @@ CASES = [
 MEMORY = [("body", "forward", 1, 32, 32, 48), ("volume", "forward", 1, 32, 32, 84), *CASES[-2:]]
 BLOCKS, GROUPS = 4, 2
 TILE, OVERLAP = 48, 12
+# Seconds before each side: threads of the one before wait for work on a core of their own for up to 0.2.
+REST = 0.3
 
 
 def module(kind, channels_in, channels_out):
@@ -208,8 +210,10 @@ def best(cases, args, ours):
         for _ in range(args.rounds):
             for bf16 in formats:
                 ours.ask(f"precision {'bf16' if bf16 else 'f32'}")
+                time.sleep(REST)
                 times["ours", bf16].append(ours.ask(name))
             for key, once in sides.items():
+                time.sleep(REST)
                 times[key].append(torch_seconds(once))
         ms = {key: statistics.median(values) * 1e3 for key, values in times.items()}
         peer = {bf16: min((key for key in sides if key[1] == bf16), key=ms.get) for bf16 in formats}
