@@ -85,7 +85,8 @@ def main():
     found = list(differences(rows))
     figure, plot = plt.subplots(figsize=(7, 4.2))
     colours = dict(zip(PAIRS, plt.get_cmap("tab10").colors))
-    for study in dict.fromkeys(of for of, *_ in found):
+    # P10 is no gain of contrast; the table alone has it.
+    for study in dict.fromkeys(of for of, *_ in found if of != "p10-product"):
         for suffix, marker, what in (("", "o", "alone"), ("+consistency", "^", "scan put back")):
             points = [(below, gain) for of, _, _, way, below, gain, _ in found if of == study and way == suffix]
             plot.scatter(*zip(*points), marker=marker, color=colours[study], label=f"{study.split('-')[0].upper()}, {what}")
