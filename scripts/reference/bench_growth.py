@@ -40,7 +40,7 @@ steps = 20
 hr = ["phantom:1-{scans}"]
 source_operator = "kspace"
 cache = "cache"
-phantom = {{ extent = [96, 112, 96], spacing_mm = 2.0 }}
+phantom = {{ extent = [64, 72, 64], spacing_mm = 3.0 }}
 [patch]
 size = 12
 batch = 8
