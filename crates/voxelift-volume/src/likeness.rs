@@ -127,7 +127,7 @@ impl Likeness {
         best
     }
 
-    /// How alike two heads are as they lie, one centroid on the other: some hundred times as fast as [`Self::with`].
+    /// How alike two heads are as they lie, one centroid on the other: without the search for a motion, which is nearly all the work of [`Self::with`].
     pub fn at_rest(&self, other: &Self) -> f64 {
         self.correlation(&other.detail, &other.inside)
     }

@@ -212,7 +212,7 @@ fn domains(looked: &[Looked]) -> Vec<String> {
     warnings
 }
 
-/// Pairs of scans that are looked at with motion at most: a minute on two cores.
+/// Pairs of scans that are looked at with motion at most; how long they take has not been measured.
 const MOVED_PAIRS: usize = 2000;
 
 /// Subjects by content: one subject under two names.
