@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use voxelift_model::device::DeviceChoice;
+use voxelift_model::parameters::values;
 use voxelift_model::self_learning::{
-    Event, Keeping, Learned, LearningConfig, Length, Lesson, SelfModel, SliceProtocol, apply, baseline,
-    calibrate, gaussian, learn,
+    Event, Keeping, Learned, LearningConfig, Length, Lesson, SelfModel, SliceProtocol, UnpairedConfig, apply,
+    baseline, calibrate, gaussian, learn,
 };
 use voxelift_volume::Volume;
 use voxelift_volume::degrade::{Operator, Operators};
@@ -95,16 +96,103 @@ fn what_a_scan_teaches_beats_the_consistent_cubic_across_its_slices() {
     }
 }
 
+/// Every term of the unpaired method, from the second step on.
+fn unpaired() -> UnpairedConfig {
+    UnpairedConfig {
+        style: 0.01,
+        cycle: 1.0,
+        alignment: 0.01,
+        adversarial: 0.01,
+        feature_contrastive: 0.01,
+        reconstruction_contrastive: 0.01,
+        ..UnpairedConfig::default()
+    }
+}
+
 #[test]
 fn the_same_steps_give_the_same_bytes_interrupted_or_not() {
+    interrupted_or_not(&small(8));
+}
+
+#[test]
+fn so_they_do_with_the_terms_of_the_unpaired_method() {
+    interrupted_or_not(&LearningConfig {
+        unpaired: unpaired(),
+        ..small(8)
+    });
+}
+
+/// Each term moves the weights, and not far.
+#[test]
+fn every_term_of_the_unpaired_method_counts() {
+    let (_, scan, protocol) = scanned(2);
+    let all = unpaired();
+    let off = UnpairedConfig::default();
+    let weights = |unpaired: UnpairedConfig| {
+        let config = LearningConfig { unpaired, ..small(6) };
+        values(&learned(&scan, &protocol, &config).network)["head.weight"].clone()
+    };
+    let without = weights(off.clone());
+    for (name, only) in [
+        (
+            "cycle",
+            UnpairedConfig {
+                cycle: 1.0,
+                ..off.clone()
+            },
+        ),
+        (
+            "alignment",
+            UnpairedConfig {
+                alignment: 0.1,
+                ..off.clone()
+            },
+        ),
+        (
+            "adversarial",
+            UnpairedConfig {
+                adversarial: 0.1,
+                ..off.clone()
+            },
+        ),
+        (
+            "feature_contrastive",
+            UnpairedConfig {
+                feature_contrastive: 0.1,
+                style: 0.1,
+                ..off.clone()
+            },
+        ),
+        (
+            "reconstruction_contrastive",
+            UnpairedConfig {
+                reconstruction_contrastive: 0.1,
+                ..off.clone()
+            },
+        ),
+        ("all", all),
+    ] {
+        let with = weights(only);
+        let pairs = || without.iter::<f32>().zip(with.iter::<f32>());
+        let apart = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(
+            apart > 0.0 && apart < 0.1,
+            "{name}: the weights are {apart} apart"
+        );
+    }
+    // Restyling alone teaches the styler, not the network.
+    let style = weights(UnpairedConfig { style: 0.1, ..off });
+    assert!(without == style, "the style alone moved the network");
+}
+
+fn interrupted_or_not(config: &LearningConfig) {
     let (_, scan, protocol) = scanned(2);
     let folder = tempfile::tempdir().expect("a folder");
-    let config = small(8);
-    let whole = learned(&scan, &protocol, &config);
+    let whole = learned(&scan, &protocol, config);
     let (device, _) = DeviceChoice::Cpu.open().expect("the CPU");
     let mut keeping = Keeping {
         path: folder.path().join("state.safetensors"),
-        key: Lesson::of(&scan, &protocol).key(&config),
+        key: Lesson::of(&scan, &protocol).key(config),
         resume: false,
     };
     let stop = AtomicBool::new(false);
@@ -116,7 +204,7 @@ fn the_same_steps_give_the_same_bytes_interrupted_or_not() {
     };
     let half = learn(
         &Lesson::of(&scan, &protocol),
-        &config,
+        config,
         Some(&keeping),
         &device,
         &stop,
@@ -138,7 +226,7 @@ fn the_same_steps_give_the_same_bytes_interrupted_or_not() {
     };
     let refused = learn(
         &Lesson::of(&scan, &protocol),
-        &config,
+        config,
         Some(&other),
         &device,
         &stop,
@@ -147,7 +235,7 @@ fn the_same_steps_give_the_same_bytes_interrupted_or_not() {
     assert!(refused.unwrap_err().to_string().contains("another scan"));
     let rest = learn(
         &Lesson::of(&scan, &protocol),
-        &config,
+        config,
         Some(&keeping),
         &device,
         &stop,

@@ -45,6 +45,7 @@ pub mod cohort;
 pub mod degrade;
 #[cfg(feature = "dicom")]
 pub mod dicom;
+pub mod interleave;
 pub mod likeness;
 pub mod metrics;
 pub mod mgh;

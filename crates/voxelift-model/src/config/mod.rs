@@ -30,6 +30,7 @@ pub use data::{DataConfig, LrConfig, NamedSource, PhantomSource, SimulatedLr, So
 pub use placed::{AxesOf, PlacedConfig};
 pub use scale::ScaleConfig;
 pub use text::parse_error;
+pub(crate) use text::{deserialized, with_overrides};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -262,8 +263,8 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn from_text(text: &str, origin: &str, folder: &Path, set: &[String]) -> Result<Resolved> {
-        let (table, overrides) = text::with_overrides(text, origin, set)?;
-        let mut config: Config = text::deserialized(table, text, origin, &overrides)?;
+        let (table, overrides) = with_overrides(text, origin, set)?;
+        let mut config: Config = deserialized(table, text, origin, &overrides)?;
         config.data.root = config.data.root_from(folder)?;
         if let Some(start) = &mut config.start {
             *start = absolute(&folder.join(&*start), "start")?;
@@ -283,7 +284,7 @@ impl Config {
     /// As [`Config::load`].
     pub fn from_resolved(text: &str, path: &Path) -> Result<Self> {
         let table = toml::from_str(text).map_err(|e| parse_error(&e, text, &path.display().to_string()))?;
-        text::deserialized(table, text, &path.display().to_string(), &[])
+        deserialized(table, text, &path.display().to_string(), &[])
     }
 
     /// The generator's sizes with the scale in tensor order.

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::source::PatchSize;
+use super::unpaired::UnpairedConfig;
+use crate::config::{deserialized, with_overrides};
 use crate::device::Precision;
+use crate::error::{InvalidSetting, Result};
 use crate::optimizer::OptimizerConfig;
 
 /// Everything that decides what is learned from a scan, beside the scan and its protocol.
@@ -40,6 +43,8 @@ pub struct LearningConfig {
     pub precision: Precision,
     /// Add to coarse patches the noise that averaging took from them.
     pub noise: bool,
+    /// The unpaired method between slices and the planes across them: its terms, all off.
+    pub unpaired: UnpairedConfig,
 }
 
 /// How long learning goes on.
@@ -72,6 +77,7 @@ impl Default for LearningConfig {
             hold_out: 0.1,
             precision: Precision::default(),
             noise: true,
+            unpaired: UnpairedConfig::default(),
         }
     }
 }
@@ -86,6 +92,50 @@ const FIRST: f64 = 0.04;
 const LAST: f64 = 1e-3;
 
 impl LearningConfig {
+    /// The default with these `key=value` changes, as `unpaired.style=0.01`.
+    ///
+    /// # Errors
+    /// One line naming the key, its value and what was expected.
+    pub fn with(set: &[String]) -> Result<Self> {
+        let (table, overrides) = with_overrides("", "the learning", set)?;
+        let config: Self = deserialized(table, "", "the learning", &overrides)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses settings that nothing can be learned with.
+    ///
+    /// # Errors
+    /// One line naming the key, its value and what was expected.
+    pub fn check(&self) -> std::result::Result<(), InvalidSetting> {
+        let sizes = [
+            ("n_feats", self.n_feats, 256),
+            ("n_resblocks", self.n_resblocks, 64),
+            ("patch_rows", self.patch_rows, 1024),
+            ("patch_columns", self.patch_columns, 1024),
+            ("batch", self.batch, 1024),
+        ];
+        if let Some((key, size, most)) = sizes.iter().find(|(_, size, most)| *size == 0 || size > most) {
+            return Err(InvalidSetting::new(*key, size, format!("must be 1 to {most}")));
+        }
+        let numbers = [
+            ("least_foreground", self.least_foreground, 0.0..=1.0),
+            ("learning_rate", self.learning_rate, 1e-9..=1.0),
+            ("start_rate", self.start_rate, 1e-9..=1.0),
+            ("hold_out", self.hold_out, 0.0..=0.5),
+        ];
+        if let Some((key, value, range)) = numbers.iter().find(|(_, value, range)| !range.contains(value)) {
+            let [least, most] = [range.start(), range.end()];
+            return Err(InvalidSetting::new(
+                *key,
+                value,
+                format!("must be {least} to {most}"),
+            ));
+        }
+        let unpaired = self.unpaired.check(self.batch);
+        unpaired.map_err(|setting| setting.within("unpaired"))
+    }
+
     /// What a patch is.
     pub fn patch(&self) -> PatchSize {
         PatchSize {
@@ -146,5 +196,38 @@ mod tests {
         assert!(rates[..peak].is_sorted() && rates[peak..].is_sorted_by(|a, b| a >= b));
         assert!(config.starts());
         assert!(rates[0] < 0.06 * highest && rates[199] < 0.01 * highest);
+    }
+
+    #[test]
+    fn keys_are_changed_one_by_one_and_nonsense_is_refused_by_name() {
+        let with =
+            |set: &[&str]| LearningConfig::with(&set.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        let changed = with(&[
+            "batch=8",
+            "unpaired.style=0.01",
+            "unpaired.projection.embedding=flat",
+        ])
+        .expect("allowed");
+        assert_eq!((changed.batch, changed.unpaired.style), (8, 0.01));
+        assert_eq!(with(&[]).expect("allowed"), LearningConfig::default());
+        for (wrong, name) in [
+            ("batch=0", "batch"),
+            ("least_foreground=nan", "least_foreground"),
+            ("learning_rate=0", "learning_rate"),
+            ("unpaired.style=-1", "unpaired.style"),
+            ("unpaired.temperature=0", "unpaired.temperature"),
+            ("unpaired.quiet=2", "unpaired.quiet"),
+            ("unpaired.discriminator.width=0", "unpaired.discriminator.width"),
+            ("unpaired.projection.dim=0", "unpaired.projection.dim"),
+            ("stile=1", "stile"),
+        ] {
+            let error = with(&[wrong]).expect_err(wrong);
+            assert!(
+                error.is_configuration() && error.to_string().contains(name),
+                "{error}"
+            );
+        }
+        let error = with(&["batch=1", "unpaired.feature_contrastive=0.1"]).expect_err("no negatives");
+        assert!(error.to_string().contains("no negatives"), "{error}");
     }
 }

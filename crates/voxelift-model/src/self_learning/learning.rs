@@ -12,6 +12,7 @@ use voxelift_volume::consistency::{NoiseLevel, NoiseSource};
 use voxelift_volume::degrade::Operator;
 use voxelift_volume::intensity::Normalization;
 
+use super::across::Across;
 use super::config::{LearningConfig, Length};
 use super::model::{SelfCard, SelfModel};
 use super::network::{NetworkConfig, SliceNetwork};
@@ -100,17 +101,29 @@ impl<'a> Lesson<'a> {
 
     /// The slices, without those kept out.
     fn sources(&self, config: &LearningConfig) -> Result<Sources> {
-        let mut sources = vec![source(self.scan, self.protocol, config)?];
+        let slices = held_out(self.scan, self.protocol, config.hold_out);
+        let mut across = None;
+        let mut scans = vec![source(self.scan, self.protocol, config, |normalised| {
+            let looks = config.unpaired.looks_across();
+            across = looks.then(|| Across::new(normalised, self.protocol, &slices));
+        })?];
         for other in self.others {
             let protocol = self.protocol.taught_by(other.geometry())?;
-            sources.push(source(other, &protocol, config)?);
+            scans.push(source(other, &protocol, config, |_| ())?);
         }
-        Ok(Sources(sources))
+        Ok(Sources { scans, across })
     }
 }
 
-fn source(scan: &Volume, protocol: &SliceProtocol, config: &LearningConfig) -> Result<Source> {
+/// The slices of one scan; `see` is shown the normalised scan.
+fn source(
+    scan: &Volume,
+    protocol: &SliceProtocol,
+    config: &LearningConfig,
+    see: impl FnOnce(&Volume),
+) -> Result<Source> {
     let normalised = Normalization::of(scan)?.apply(scan.clone());
+    see(&normalised);
     let noise = if config.noise {
         lost_noise(&normalised, protocol)
     } else {
@@ -176,8 +189,12 @@ fn learn_in(
     let sources = learns.then(|| lesson.sources(config)).transpose()?;
     let start = config.starts().then(Start::built_in);
     let earlier = keeping.filter(|keeping| keeping.resume);
+    let asked = config.patch();
+    let patch = sources
+        .as_ref()
+        .map_or([asked.rows, asked.columns], |sources| sources.patch_shape(asked));
     let mut state = match earlier {
-        Some(keeping) => State::read(&keeping.path, &network, &keeping.key, device)?,
+        Some(keeping) => State::read(&keeping.path, &network, config, patch, &keeping.key, device)?,
         None => {
             let steps = match config.length {
                 Length::Steps(steps) => steps,
@@ -188,7 +205,7 @@ fn learn_in(
                     pace.steps(left, scan.data().len())
                 }
             };
-            State::new(&network, config.seed, steps, start, device)
+            State::new(&network, config, patch, steps, start, device)
         }
     };
     sink(Event::Planned {
@@ -287,11 +304,15 @@ impl Pace {
         start: Option<&Start>,
         device: &Device,
     ) -> Result<Self> {
-        let mut state = State::new(network, config.seed, u64::MAX, start, device);
-        state.advance(sources, config, device)?;
+        // With all terms from the first step on.
+        let mut config = config.clone();
+        (config.unpaired.quiet, config.unpaired.ramp) = (0.0, 0.0);
+        let patch = sources.patch_shape(config.patch());
+        let mut state = State::new(network, &config, patch, u64::MAX, start, device);
+        state.advance(sources, &config, device)?;
         let begin = Instant::now();
         for _ in 0..TIMED {
-            state.advance(sources, config, device)?;
+            state.advance(sources, &config, device)?;
         }
         let step = begin.elapsed() / TIMED;
         let network: SliceNetwork = state.applied();

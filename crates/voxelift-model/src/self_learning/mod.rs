@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod across;
 mod application;
 mod config;
 mod learning;
@@ -35,6 +36,7 @@ mod self_test;
 mod source;
 mod start;
 mod training;
+mod unpaired;
 
 pub use application::{Applied, apply, baseline};
 pub use config::{DEFAULT_STEPS, LearningConfig, Length};
@@ -45,3 +47,4 @@ pub use profile::{Calibrated, calibrate, gaussian};
 pub use protocol::{SliceProtocol, thick_axis};
 pub use self_test::{CUBIC_CONSISTENT, SELF, SELF_TEST_LIMIT, SelfTest, TestScores};
 pub use start::{SCALES as START_SCALES, Start, StartCard, StartNetwork};
+pub use unpaired::UnpairedConfig;

@@ -5,6 +5,7 @@ use voxelift_volume::intensity::Mask;
 use voxelift_volume::random::Stream;
 use voxelift_volume::resample::{Interpolation, resize};
 
+use super::across::Across;
 use super::planes::Planes;
 use super::protocol::SliceProtocol;
 
@@ -36,14 +37,19 @@ pub struct Patches {
 
 /// Several scans that are learned from; each step takes patches of all of them.
 #[derive(Clone, Debug)]
-pub struct Sources(pub Vec<Source>);
+pub struct Sources {
+    /// The scans.
+    pub scans: Vec<Source>,
+    /// The first scan's planes across its slices, where terms look at them.
+    pub across: Option<Across>,
+}
 
 impl Sources {
     /// The patches of step `step`: the same for the same seed and step.
     pub fn draw(&self, size: PatchSize, least_foreground: f64, seed: u64, step: u64) -> Patches {
-        let count = self.0.len();
+        let count = self.scans.len();
         let shape = self.patch_shape(size);
-        let parts = self.0.iter().enumerate().map(|(index, source)| {
+        let parts = self.scans.iter().enumerate().map(|(index, source)| {
             // The first get one more where the batch is no multiple of the scans.
             let batch = (size.batch + count - 1 - index) / count;
             let stream = Stream::new(seed, step * count as u64 + index as u64);
@@ -60,7 +66,7 @@ impl Sources {
 
     /// Rows and columns of a patch, which are fewer than asked for where a scan is small.
     pub fn patch_shape(&self, size: PatchSize) -> [usize; 2] {
-        let shapes = self.0.iter().map(|source| source.patch_shape(size));
+        let shapes = self.scans.iter().map(|source| source.patch_shape(size));
         let least = shapes.reduce(|[a, b], [c, d]| [a.min(c), b.min(d)]);
         least.expect("a scan")
     }
@@ -149,24 +155,17 @@ impl Source {
         least_foreground: f64,
         stream: &mut Stream,
     ) -> [usize; 3] {
-        let [_, rows, columns] = direction.fine.shape;
+        let shape @ [_, rows, columns] = direction.fine.shape;
         let height = self.scale * thick;
-        let mut best = ([0; 3], -1.0);
-        for _ in 0..MOST_TRIES {
-            let place = [
+        let draw = |stream: &mut Stream| {
+            [
                 self.slices[stream.below(self.slices.len())],
                 stream.below(rows - height + 1),
                 stream.below(columns - width + 1),
-            ];
-            let share = direction.share_inside(place, [height, width]);
-            if share >= least_foreground {
-                return place;
-            }
-            if share > best.1 {
-                best = (place, share);
-            }
-        }
-        best.0
+            ]
+        };
+        let share = |place| share_inside(&direction.inside, shape, place, [height, width]);
+        with_foreground(stream, least_foreground, draw, share)
     }
 
     fn cut(
@@ -254,18 +253,44 @@ impl Direction {
             coarse,
         }
     }
+}
 
-    fn share_inside(&self, [slice, row, column]: [usize; 3], [height, width]: [usize; 2]) -> f64 {
-        let [_, rows, columns] = self.fine.shape;
-        let first = slice * rows * columns;
-        let count: usize = (row..row + height)
-            .map(|r| {
-                let line = &self.inside[first + r * columns + column..][..width];
-                line.iter().filter(|inside| **inside).count()
-            })
-            .sum();
-        count as f64 / (height * width) as f64
+/// A place that `draw` gives with at least this share of foreground, or the one with the most of those tried.
+pub(super) fn with_foreground(
+    stream: &mut Stream,
+    least: f64,
+    draw: impl Fn(&mut Stream) -> [usize; 3],
+    share: impl Fn([usize; 3]) -> f64,
+) -> [usize; 3] {
+    let mut best = ([0; 3], -1.0);
+    for _ in 0..MOST_TRIES {
+        let place = draw(stream);
+        let share = share(place);
+        if share >= least {
+            return place;
+        }
+        if share > best.1 {
+            best = (place, share);
+        }
     }
+    best.0
+}
+
+/// The share of foreground in `height x width` voxels of planes of this shape, from `[plane, row, column]` on.
+pub(super) fn share_inside(
+    inside: &[bool],
+    [_, rows, columns]: [usize; 3],
+    [plane, row, column]: [usize; 3],
+    [height, width]: [usize; 2],
+) -> f64 {
+    let first = plane * rows * columns;
+    let count: usize = (row..row + height)
+        .map(|r| {
+            let line = &inside[first + r * columns + column..][..width];
+            line.iter().filter(|inside| **inside).count()
+        })
+        .sum();
+    count as f64 / (height * width) as f64
 }
 
 /// A scan with voxels along `axis`, in plane, as long as the fine slices will be apart.

@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use voxelift_conv::computing_in;
 use voxelift_volume::consistency::{Acquired, Protocol};
 use voxelift_volume::intensity::Normalization;
+use voxelift_volume::interleave::Interleaving;
 use voxelift_volume::nifti::Header;
 use voxelift_volume::target::Target;
 use voxelift_volume::{Geometry, Volume};
@@ -18,7 +19,7 @@ use super::profile;
 use crate::device::Computing;
 use crate::self_learning::{
     Applied, Keeping, Learned, LearningConfig, Length, Lesson, START_SCALES, SelfModel, SliceProtocol, apply,
-    baseline, gaussian, learn,
+    baseline, gaussian, learn, thick_axis,
 };
 
 /// What is wished for of fine slices.
@@ -28,6 +29,8 @@ pub struct SliceWishes {
     pub target: Option<Target>,
     /// What made the slices.
     pub acquired: Acquired,
+    /// Whether slices that alternate in brightness are left so, in place of being evened out.
+    pub keeps_bands: bool,
     /// How learning goes on.
     pub learning: LearningConfig,
     /// Whether the network is applied where it gains nothing on slices of the scan itself.
@@ -45,6 +48,7 @@ impl Default for SliceWishes {
         Self {
             target: None,
             acquired: Acquired::Auto,
+            keeps_bands: false,
             learning: LearningConfig::default(),
             may_gain_nothing: false,
             orientations: false,
@@ -74,6 +78,8 @@ pub struct SliceUpscaling<'a> {
 pub struct FineSlices {
     /// The volume.
     pub image: Volume,
+    /// How the slices of the scan alternated in brightness, which was evened out; none where they did not, or were to be left so.
+    pub evened: Option<Interleaving>,
     /// What the network did; none where it gains nothing and a baseline is applied.
     pub by_network: Option<ByNetwork>,
 }
@@ -138,6 +144,22 @@ impl SliceUpscaler {
         }
     }
 
+    /// How the slices of a scan alternate in brightness, and the scan without that; none where they do not, or are to be left so.
+    fn evened(&self, scan: &Volume) -> Result<Option<(Interleaving, Volume)>> {
+        let axis = thick_axis(scan.geometry())?;
+        let found = match self.wishes.keeps_bands {
+            true => None,
+            false => Interleaving::of(scan, axis)?,
+        };
+        Ok(match found {
+            Some(found) => {
+                let even = found.evened(scan)?;
+                Some((found, even))
+            }
+            None => None,
+        })
+    }
+
     /// How a scan of `frames` volumes, `first` the first of them, is made finer; by a model that was learned before, where there
     /// is one. `beside` is what goes with the scan and says how it was made.
     ///
@@ -158,7 +180,9 @@ impl SliceUpscaler {
             hear(Event::Warning(format!("{spikes}: it spreads over the output")));
         }
         let learned = model.map(|model| &model.card.protocol);
-        let protocol = profile::protocol(&self.wishes.acquired, learned, first, beside, hear)?;
+        let evened = self.evened(first)?;
+        let even = evened.as_ref().map_or(first, |(_, even)| even);
+        let protocol = profile::protocol(&self.wishes.acquired, learned, even, beside, hear)?;
         if let Some(learned) = learned {
             protocol.check_same(learned)?;
         }
@@ -226,10 +250,13 @@ impl SliceUpscaling<'_> {
     /// # Errors
     /// For a volume without contrast, and an output that the scan cannot explain.
     pub fn run(&self, model: &SelfModel, scan: &Volume, hear: &mut dyn FnMut(Event)) -> Result<FineSlices> {
+        let evened = self.upscaler.evened(scan)?;
+        let scan = evened.as_ref().map_or(scan, |(_, even)| even);
         if !self.applies(model) {
             let image = self.place.placed(baseline(scan, &self.protocol)?);
             return Ok(FineSlices {
                 image,
+                evened: evened.map(|(found, _)| found),
                 by_network: None,
             });
         }
@@ -253,6 +280,7 @@ impl SliceUpscaling<'_> {
                 orientations: wanted.then(|| self.place.placed(applied.disagreement)),
             }),
             image: self.place.placed(applied.image),
+            evened: evened.map(|(found, _)| found),
         })
     }
 }

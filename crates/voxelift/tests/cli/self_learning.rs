@@ -99,6 +99,63 @@ fn a_thick_scan_learns_from_itself_and_says_how_well() {
     );
 }
 
+/// Slices acquired in turn: the output does not alternate, and says that the scan did; --keep-bands leaves it.
+#[test]
+fn slices_that_alternate_in_brightness_are_evened_out_and_it_is_said() {
+    let bench = Bench::new();
+    let head = bench.phantom("hr.nii", [64, 64, 96], 3);
+    let slices = Operator::Slice {
+        profile: Profile::Gaussian,
+        thickness: 1.0,
+    };
+    let mut scan = Operators([Operator::KSpace, Operator::KSpace, slices]).apply(&head, [64, 64, 48]);
+    bench.write("even.nii", &scan);
+    for (i, value) in scan.data_mut().iter_mut().enumerate() {
+        *value *= [1.04, 1.0][(i / (64 * 64)) % 2];
+    }
+    bench.write("banded.nii", &scan);
+    let run = |name: &str, more: &[&str]| {
+        let (from, to) = (format!("{name}.nii"), format!("{name}{}.nii.gz", more.len()));
+        let arguments = [
+            &["upscale", &from, "-o", &to, "--acquired", "slice:gaussian,5"],
+            more,
+        ]
+        .concat();
+        let assert = bench.run(&arguments).code(0);
+        let how = sidecar(&bench, &to.replace(".nii.gz", ".json"));
+        (text(&assert.get_output().stdout), how, bench.read(&to))
+    };
+    let alternation = |image: &Volume| {
+        let means: Vec<f64> = image
+            .data()
+            .chunks(64 * 64 * 2)
+            .map(|slice| slice.iter().map(|v| f64::from(*v)).sum::<f64>())
+            .collect();
+        let steps =
+            (18..30).map(|k| (means[k] / (0.5 * (means[k - 1] + means[k + 1]))).ln() * [1.0, -1.0][k % 2]);
+        steps.sum::<f64>() / 12.0
+    };
+    let (said, how, evened) = run("banded", &[]);
+    assert!(
+        said.contains("every second slice is") && said.contains("--keep-bands"),
+        "{said}"
+    );
+    let found = how["evened_slices"]["alternation"].as_f64().expect("a number");
+    assert!((found - 0.02).abs() < 0.004, "{how}");
+    let (said, how, kept) = run("banded", &["--keep-bands"]);
+    assert!(
+        !said.contains("every second") && how["evened_slices"].is_null(),
+        "{said}"
+    );
+    let (said, _, even) = run("even", &[]);
+    assert!(!said.contains("every second"), "{said}");
+    let [evened, kept, even] = [evened, kept, even].map(|image| alternation(&image));
+    assert!(
+        (evened - even).abs() < 0.01 && (kept - even).abs() > 0.03,
+        "{evened} {kept} {even}"
+    );
+}
+
 #[test]
 fn another_scan_of_fine_slices_teaches_too() {
     let bench = Bench::new();

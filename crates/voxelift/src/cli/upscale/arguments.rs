@@ -86,6 +86,10 @@ pub struct UpscaleArguments {
         allow_hyphen_values = true
     )]
     pub(super) acquired: Acquired,
+    /// Leave thick slices as bright as they are; else, where every second one is brighter than those between, as slices acquired in turn
+    /// may be, they are evened out first, which is said
+    #[arg(long)]
+    pub(super) keep_bands: bool,
     /// Also write what the model added to the scan and how sure it is of that: <stem>_audit.json, and as maps
     /// <stem>_null-space.nii.gz and <stem>_null-space-spread.nii.gz beside the output; eight times the time. With --method
     /// self: half the difference of its two orientations, as <stem>_orientations.nii.gz

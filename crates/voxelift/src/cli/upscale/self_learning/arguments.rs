@@ -33,6 +33,10 @@ pub struct SelfArguments {
     /// Learn from this scan alone, in place of beginning with the built-in weights that have learned from other scans
     #[arg(long, help_heading = HEADING)]
     pub(super) from_scratch: bool,
+    /// Change a setting of the learning, as batch=8 or unpaired.alignment=0.01 (docs/method.md, "One thick-slice scan", names them). May be
+    /// given several times
+    #[arg(long, value_name = "KEY=VALUE", help_heading = HEADING)]
+    pub(super) set: Vec<String>,
     /// Apply what was learned even where the scan's own test shows no gain over the best baseline
     #[arg(long, help_heading = HEADING)]
     pub(super) allow_no_gain: bool,
@@ -51,6 +55,7 @@ impl SelfArguments {
             ("--keep-model", self.keep_model.is_some()),
             ("--resume", self.resume),
             ("--from-scratch", self.from_scratch),
+            ("--set", !self.set.is_empty()),
             ("--allow-no-gain", self.allow_no_gain),
         ]
         .into_iter()
@@ -63,17 +68,20 @@ impl SelfArguments {
     }
 
     /// How learning goes on.
-    pub fn config(&self) -> LearningConfig {
+    ///
+    /// # Errors
+    /// For settings that nothing can be learned with.
+    pub fn config(&self) -> voxelift_model::error::Result<LearningConfig> {
         let length = match (self.budget, self.steps) {
             (Some(Time(budget)), _) => Length::Budget(budget),
             (None, steps) => Length::Steps(steps.unwrap_or(DEFAULT_STEPS)),
         };
-        LearningConfig {
+        Ok(LearningConfig {
             length,
             seed: self.seed,
             from_scratch: self.from_scratch,
-            ..LearningConfig::default()
-        }
+            ..LearningConfig::with(&self.set)?
+        })
     }
 }
 

@@ -115,7 +115,7 @@ pub fn run(
 fn plan(arguments: &UpscaleArguments, chosen: bool, terminal: &Terminal) -> anyhow::Result<Plan> {
     let computing = arguments.computing();
     terminal.detail(format!("networks for slices on {}", computing.open()?.1));
-    let mut learning = arguments.learning.config();
+    let mut learning = arguments.learning.config()?;
     learning.precision = arguments.precision;
     if chosen {
         learning.length = Length::Steps(0);
@@ -124,6 +124,7 @@ fn plan(arguments: &UpscaleArguments, chosen: bool, terminal: &Terminal) -> anyh
     let wishes = SliceWishes {
         target: arguments.target()?,
         acquired: arguments.acquired,
+        keeps_bands: arguments.keep_bands,
         learning,
         may_gain_nothing: arguments.learning.allow_no_gain,
         orientations: arguments.audit,
@@ -176,6 +177,9 @@ fn asked(arguments: &UpscaleArguments, upscaler: &SliceUpscaler, chosen: bool) -
             "allow_no_gain": own.allow_no_gain,
         },
     });
+    if !own.set.is_empty() {
+        asked["asked_for"]["set"] = json!(own.set);
+    }
     if !own.with().is_empty() {
         let with = own
             .with()
@@ -185,6 +189,9 @@ fn asked(arguments: &UpscaleArguments, upscaler: &SliceUpscaler, chosen: bool) -
     }
     if arguments.precision != Precision::F32 {
         asked["precision"] = json!(arguments.precision.name());
+    }
+    if arguments.keep_bands {
+        asked["keep_bands"] = json!(true);
     }
     if arguments.write.anonymise {
         asked["anonymise"] = json!(true);

@@ -9,6 +9,7 @@ use voxelift_model::self_learning::{
 };
 use voxelift_model::upscale::{ByNetwork, SliceUpscaling, gains};
 use voxelift_volume::intensity::Normalization;
+use voxelift_volume::interleave::Interleaving;
 use voxelift_volume::nifti::{OutputType, WriteOptions};
 use voxelift_volume::scan;
 use voxelift_volume::{Volume, sidecars, words};
@@ -130,11 +131,13 @@ impl Plan {
             ));
         }
         let mut found: Vec<Value> = Vec::new();
+        let mut evened: Option<Interleaving> = None;
         let mut map = None;
         let finer = std::iter::once(Ok(first)).chain(frames).map(|frame| {
             let fine = upscaling
                 .run(&model, &frame?, &mut hearing(&name, terminal))
                 .map_err(in_options)?;
+            evened = evened.take().or(fine.evened);
             if let Some(by_network) = fine.by_network {
                 found.push(of_network(&by_network));
                 map = map.take().or(by_network.orientations);
@@ -168,6 +171,16 @@ impl Plan {
             protocol.operator,
             protocol.because
         ));
+        if let Some(evened) = &evened {
+            lines.push(format!(
+                "{}: evened out; --keep-bands leaves them",
+                evened.in_words()
+            ));
+            claim.add(
+                "evened_slices",
+                json!({"alternation": evened.alternation, "agreement": evened.agreement}),
+            );
+        }
         lines.extend(model.card.self_test.as_ref().map(|test| test.in_words()));
         if let Some(agreement) = found
             .first()
