@@ -60,18 +60,67 @@ pub fn run(
         })
         .collect();
 
-    let mut table = terminal::table(["input", "output", "result"].map(str::to_owned));
-    for (job, result) in jobs.iter().zip(&results) {
-        let (output, result) = match result {
-            Ok(made) => (job.output.display().to_string(), made.clone()),
-            Err(error) => ("none".to_owned(), format!("failed: {}", message(error))),
-        };
-        table.add_row([job.input.display().to_string(), output, result]);
-    }
-    terminal::print(format!("{table}\n"))?;
+    terminal::print(listed(jobs, &results))?;
     match results.iter().filter(|result| result.is_err()).count() {
         0 => Ok(Outcome::Done),
         n if n < jobs.len() => Ok(Outcome::InPart),
         n => Err(anyhow::anyhow!("{what}: all {n} files failed")),
+    }
+}
+
+/// What became of each job: files and outcome in one line, what else there is to say in lines below. Of these, what is said of all is said
+/// once, at the end.
+fn listed(jobs: &[Job], results: &[anyhow::Result<String>]) -> String {
+    let made: Vec<&String> = results.iter().flatten().collect();
+    let of_all: Vec<&str> = match made[..] {
+        [first, _, ..] => {
+            let everywhere = |line: &&str| made.iter().all(|said| said.lines().any(|other| other == *line));
+            first.lines().skip(1).filter(everywhere).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut text = String::new();
+    for (job, result) in jobs.iter().zip(results) {
+        let input = job.input.display();
+        match result {
+            Err(error) => text.push_str(&format!("{input}: failed: {}\n", message(error))),
+            Ok(said) => {
+                let mut lines = said.lines();
+                let outcome = lines.next().unwrap_or_default();
+                text.push_str(&format!("{input} -> {}: {outcome}\n", job.output.display()));
+                for line in lines.filter(|line| !of_all.contains(line)) {
+                    text.push_str(&format!("    {line}\n"));
+                }
+            }
+        }
+    }
+    if !of_all.is_empty() {
+        text.push_str("for all of them:\n");
+        of_all
+            .iter()
+            .for_each(|line| text.push_str(&format!("    {line}\n")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_all_is_said_once() {
+        let job = |name: &str| Job {
+            input: name.into(),
+            output: format!("out/{name}").into(),
+        };
+        let jobs = ["a.nii", "b.nii", "c.nii"].map(job);
+        let results = [
+            Ok("2 mm\nby a network".to_owned()),
+            Ok("3 mm\nby a network\na warning".to_owned()),
+            Err(anyhow::anyhow!("no contrast")),
+        ];
+        let expected = "a.nii -> out/a.nii: 2 mm\nb.nii -> out/b.nii: 3 mm\n    a warning\nc.nii: failed: no contrast\n\
+            for all of them:\n    by a network\n";
+        assert_eq!(listed(&jobs, &results), expected);
     }
 }
