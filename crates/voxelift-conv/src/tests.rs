@@ -103,9 +103,6 @@ fn ours(
     let y = unsafe { written(g.len(), output) };
     let gradient = Padded::copy(Source::Planar(g), p.output_extent(), gradient_margin(p), None);
     let of_input = |dx: &mut [MaybeUninit<f32>]| {
-        if p.stride != [1; 3] {
-            dx.fill(MaybeUninit::new(0.0));
-        }
         let target = Target::dense(dx, p.input_extent(), Finish::NONE);
         input_gradient(kernels, p, &gradient, w, target);
     };
