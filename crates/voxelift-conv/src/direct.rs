@@ -1,7 +1,5 @@
 //! Layer 6 · Forward pass and input gradient: sweeps of a kernel over a padded, channels-last input.
 
-use std::mem::MaybeUninit;
-
 use crate::contracts::Rounding;
 use crate::grid::{Grid, Places};
 use crate::kernels::Kernels;
@@ -67,8 +65,7 @@ pub(crate) fn sub_voxel(rank: usize, [_, sy, sx]: [usize; 3]) -> [usize; 3] {
 }
 
 /// `dx[i] = sum_k w[k]^T g[(i + padding - k) / stride]` over the k where the division is exact: one sweep for
-/// each remainder of `i` by the stride. Every value of the target is written: voxels that no tap reads, which there are at strides
-/// above 1 alone, have no gradient and get zeros, whatever the target's finish.
+/// each remainder of `i` by the stride. Every value of the target is written: where no tap reads, the sum of none is 0.
 ///
 /// # Shapes
 /// `gradient` with [`gradient_margin`]; target `[N,Z,Y,X,Cin]`.
@@ -80,9 +77,6 @@ pub(crate) fn input_gradient(
     target: Target,
     rounding: Option<Rounding>,
 ) {
-    if problem.stride != [1; 3] {
-        target.values.fill(MaybeUninit::new(0.0));
-    }
     let steps = gradient.steps();
     let low = gradient.margin.low;
     let places = &target.places;
