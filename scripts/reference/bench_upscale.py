@@ -32,7 +32,9 @@ def starts(size, tile):
 
 def in_pytorch(model, source, target, channels_last=False, bf16=False):
     card = card_of(model)
-    tensors, scale, side = load_file(model), card["scale"][::-1], card["tile"]
+    # A model may be kept in half precision; the program computes in f32 all the same.
+    tensors = {name: t.float() for name, t in load_file(model).items()}
+    scale, side = card["scale"][::-1], card["tile"]
     image = nibabel.load(source)
     lr = np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0)
     factor = np.float32(np.percentile(otsu_foreground(lr.ravel()), 99.5))
