@@ -9,14 +9,14 @@ one of 360^3 voxels of 0.5 mm as far as 4 GiB go. `cohort`: 1000 synthetic heads
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
+
+from watched import watched
 
 CONFIG = """
 mode = "supervised"
@@ -64,25 +64,11 @@ def head(side, spacing, path):
     return path
 
 
-def run(*words, cwd=None):
-    """Seconds of the command, the most memory (MiB) it held, its exit code and what it printed."""
-    start = time.perf_counter()
-    process = subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd)
-    most = 0
-    while process.poll() is None:
-        # Not the kernel's account at the end: that begins with the memory of this interpreter.
-        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                most = max(most, int(line.split()[1]) / 1024)
-        time.sleep(0.005)
-    return time.perf_counter() - start, most, process.returncode, process.stdout.read()
-
-
 def model(binary, folder, feats):
     """The file of a network of this width after two steps."""
     config = folder / f"net-{feats}.toml"
     config.write_text(CONFIG.format(feats=feats))
-    _, _, code, said = run(binary, "train", config, "--run", folder / f"run-{feats}", "--device", "cpu", "-q")
+    _, _, code, said = watched(binary, "train", config, "--run", folder / f"run-{feats}", "--device", "cpu", "-q")
     if code != 0:
         sys.exit(f"training a network of {feats} features ended with {code}: {said}")
     return folder / f"run-{feats}" / "model.safetensors"
@@ -96,7 +82,7 @@ def upscale(binary, folder):
         for threads in (1, 2, 4):
             for scan in scans:
                 words = ("upscale", scan, "-o", folder / "sr.nii.gz", "--model", weights, "--force", "--allow-out-of-range")
-                took, held, code, said = run(binary, "--threads", threads, *words)
+                took, held, code, said = watched(binary, "--threads", threads, *words)
                 if code != 0:
                     sys.exit(f"{words} ended with {code}: {said}")
                 voxels = np.prod(nibabel.load(scan).shape)
@@ -108,7 +94,7 @@ def whole_head(binary, folder):
     for side, spacing in ((180, 1.0), (360, 0.5)):
         scan = head([side] * 3, spacing, folder / "head.nii.gz")
         words = ("upscale", scan, "-o", folder / "sr.nii.gz", "--force", "--memory", "4G")
-        took, held, code, said = run(binary, *words)
+        took, held, code, said = watched(binary, *words)
         made = nibabel.load(folder / "sr.nii.gz").shape if code == 0 else "no"
         print(f"{side}^3 of {spacing} mm with --memory 4G: exit code {code}, {took:.1f} s, {held:.0f} MiB, {made} voxels\n{said}", flush=True)
 
@@ -117,7 +103,7 @@ def cohort(binary, folder, scans):
     (folder / "cohort.toml").write_text(COHORT.format(scans=scans))
     for what, more in (("first", []), ("gone on with", ["--set", "steps=40"])):
         words = ("train", folder / "cohort.toml", "--run", folder / "cohort", "--device", "cpu", *more)
-        took, held, code, said = run(binary, *words)
+        took, held, code, said = watched(binary, *words)
         cache = sum(file.stat().st_size for file in (folder / "cache").rglob("*") if file.is_file()) / 2**20
         print(f"cohort of {scans}, {what}: exit code {code}, {took:.1f} s, {held:.0f} MiB, cache of {cache:.0f} MiB\n{said[-600:]}", flush=True)
 

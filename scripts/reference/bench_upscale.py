@@ -1,7 +1,7 @@
 """Times `voxelift upscale` of a whole scan beside PyTorch, and says how its time and memory grow with the scan.
 
     cargo build --release
-    python scripts/reference/bench_upscale.py MODEL.safetensors LR.nii.gz [--threads 2] [--rounds 3]
+    python scripts/reference/bench_upscale.py MODEL.safetensors LR.nii.gz [--threads 2] [--rounds 3] [--binary target/release/voxelift]
 
 Ours is the whole command, files and start-up included, in f32 and bf16 (where the processor has it); PyTorch's side is the same network on the same tiles
 inside a running interpreter, reading and writing with nibabel, as it comes and with channels last, in f32 and bf16 (autocast). The sizes are the scan cut or repeated along its last
@@ -10,7 +10,6 @@ axis to a half, once, twice and four times its voxels. Needs numpy, torch, safet
 
 import argparse
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,8 +21,7 @@ import torch
 from safetensors.torch import load_file
 
 from model_in_pytorch import card_of, generator, otsu_foreground
-
-BINARY = Path("target/release/voxelift")
+from watched import watched
 
 
 def starts(size, tile):
@@ -34,7 +32,9 @@ def starts(size, tile):
 
 def in_pytorch(model, source, target, channels_last=False, bf16=False):
     card = card_of(model)
-    tensors, scale, side = load_file(model), card["scale"][::-1], card["tile"]
+    # A model may be kept in half precision; the program computes in f32 all the same.
+    tensors = {name: t.float() for name, t in load_file(model).items()}
+    scale, side = card["scale"][::-1], card["tile"]
     image = nibabel.load(source)
     lr = np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0)
     factor = np.float32(np.percentile(otsu_foreground(lr.ravel()), 99.5))
@@ -59,21 +59,12 @@ def in_pytorch(model, source, target, channels_last=False, bf16=False):
     nibabel.save(nibabel.Nifti1Image(answer.transpose(2, 1, 0), affine), target)
 
 
-def ours(threads, *words):
+def ours(binary, threads, *words):
     """Seconds of the command, and the most memory (MiB) it held."""
-    start = time.perf_counter()
-    null = subprocess.DEVNULL
-    process = subprocess.Popen([BINARY, "--threads", str(threads), *map(str, words)], stdout=null, stderr=null)
-    most = 0
-    while process.poll() is None:
-        # Not the kernel's account at the end: that begins with the memory of this interpreter.
-        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                most = max(most, int(line.split()[1]) / 1024)
-        time.sleep(0.005)
-    if process.returncode != 0:
-        sys.exit(f"voxelift {words} ended with {process.returncode}")
-    return time.perf_counter() - start, most
+    took, held, code, said = watched(binary, "--threads", threads, *words)
+    if code != 0:
+        sys.exit(f"voxelift {words} ended with {code}: {said}")
+    return took, held
 
 
 def seconds(work):
@@ -88,6 +79,7 @@ def main():
     parser.add_argument("lr")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--binary", type=Path, default=Path("target/release/voxelift"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -96,12 +88,17 @@ def main():
 
         def upscale(scan, precision="f32"):
             words = ("upscale", scan, "-o", sr, "--model", args.model, "--force", "--allow-out-of-range", "--precision", precision)
-            return ours(args.threads, *words)
+            return ours(args.binary.resolve(), args.threads, *words)
 
         sides = {f"PyTorch {'bf16' if bf16 else 'f32'}{', channels last' * last}": (last, bf16) for bf16 in (False, True) for last in (False, True)}
         theirs = lambda side: in_pytorch(args.model, args.lr, folder / "torch.nii.gz", *sides[side])
         mine = ("f32", "bf16") if "avx512_bf16" in Path("/proc/cpuinfo").read_text() else ("f32",)
         times = {name: [] for name in [*(f"ours {precision}" for precision in mine), *sides]}
+        # The first call of each side is not like the others: PyTorch packs weights and fills its caches, files come from the disk.
+        for side in sides:
+            theirs(side)
+        for precision in mine:
+            upscale(args.lr, precision)
         for _ in range(args.rounds):
             for precision in reversed(mine):
                 times[f"ours {precision}"].append(upscale(args.lr, precision)[0])

@@ -65,7 +65,7 @@ pub(crate) fn sub_voxel(rank: usize, [_, sy, sx]: [usize; 3]) -> [usize; 3] {
 }
 
 /// `dx[i] = sum_k w[k]^T g[(i + padding - k) / stride]` over the k where the division is exact: one sweep for
-/// each remainder of `i` by the stride.
+/// each remainder of `i` by the stride. Every value of the target is written: where no tap reads, the sum of none is 0.
 ///
 /// # Shapes
 /// `gradient` with [`gradient_margin`]; target `[N,Z,Y,X,Cin]`.

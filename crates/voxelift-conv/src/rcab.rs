@@ -183,7 +183,7 @@ pub(crate) fn backward(
         let target = Target::dense(x, extent, finish);
         input_gradient(kernels, problem, &of_hidden, weights.conv1.0, target);
     };
-    // SAFETY: at stride 1 every voxel of the input has a gradient.
+    // SAFETY: an input gradient writes every value.
     let x = unsafe { written(extent.values(), of_input) };
     RcabGradients {
         x,

@@ -191,14 +191,10 @@ impl<const PARENTS: usize> Backward<Flex, PARENTS> for ConvBackward {
         if let Some(node) = parent(0) {
             let weight = saved.weight.to_contiguous();
             let of_input = |result: &mut [MaybeUninit<f32>]| {
-                if problem.stride != [1; 3] {
-                    // Voxels that no tap reads have no gradient.
-                    result.fill(MaybeUninit::new(0.0));
-                }
                 let target = Target::dense(result, extent, Finish::NONE);
                 input_gradient(kernels, problem, &gradient, values(&weight), target);
             };
-            // SAFETY: at stride 1 every voxel of the input has a gradient; else all are zeros first.
+            // SAFETY: an input gradient writes every value.
             let result = unsafe { written(extent.values(), of_input) };
             grads.register::<Flex>(node, voxels(result, extent));
         }

@@ -92,14 +92,14 @@ pub(super) fn prepare(
         (Role::Validation, &held_out),
         (Role::Test, &test),
     ];
-    let inventory = Inventory::of(&roles, data)?;
+    let inventory = Inventory::of(&roles, data, stop)?;
     // The domains are compared again only where these scans have not been compared before.
     let domain_key = findings::key(&(&inventory.scans, &data.people));
     let mut found = findings::found_or(&mut findings.domain, domain_key.clone(), || Err(())).ok();
     let mut gallery = (examine && found.is_none()).then(Gallery::default);
     goes_on(stop)?;
     let (mut degradations, calibration_misfit) =
-        source_degradations(config, &hr, &lr, &inventory, &mut findings, note)?;
+        source_degradations(config, &hr, &lr, &inventory, &mut findings, stop, note)?;
     for degradation in &mut degradations {
         degradation.shift = data.source_shift;
         degradation.check()?;
@@ -186,8 +186,8 @@ pub(super) fn prepare(
 
     let validation = read_validation(&held_out, largest, config, &degradations[0], stop, &mut remarks)?;
     if let Some(gallery) = gallery {
-        let check = || Ok::<_, ()>(gallery.check());
-        found = findings::found_or(&mut findings.domain, domain_key, check).ok();
+        let check = || gallery.check(stop);
+        found = Some(findings::found_or(&mut findings.domain, domain_key, check)?);
     }
     let found = found.map(|(found, _)| found).unwrap_or_default();
 
@@ -358,6 +358,7 @@ fn source_degradations(
     lr: &[Source],
     inventory: &Inventory,
     findings: &mut Findings,
+    stop: &AtomicBool,
     note: &mut dyn FnMut(String),
 ) -> Result<(Vec<Degradation>, Option<f64>)> {
     let scale = config.scale.scale();
@@ -378,14 +379,19 @@ fn source_degradations(
             let contents = [of_role(Role::Hr, MOST_HR), of_role(Role::Lr, MOST_LR)];
             let key = findings::key(&(contents, scale.0, degrade));
             let find = || {
-                let hr = hr.iter().map(|scan| scan.load(&config.data, note));
+                let hr = hr.iter().map(|scan| {
+                    goes_on(stop)?;
+                    scan.load(&config.data, note)
+                });
                 let hr = hr.collect::<Result<Vec<_>>>()?;
                 let lr = lr.iter().enumerate();
                 let lr = lr
                     .map(|(index, scan)| {
+                        goes_on(stop)?;
                         load_lr(scan, index, config, note).map_err(|error| error.of_scan(scan.path()))
                     })
                     .collect::<Result<Vec<_>>>()?;
+                goes_on(stop)?;
                 Ok::<_, ModelError>(calibrate(&hr, &lr, scale)?)
             };
             let (calibration, _) = findings::found_or(&mut findings.calibration, key, find)?;

@@ -1,6 +1,7 @@
 //! The domain check: whether these scans can be trained on together, before the first step.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use voxelift_volume::cohort::Role;
 use voxelift_volume::likeness::{SAME_SUBJECT, WORTH_MOVING};
 use voxelift_volume::portrait::Portrait;
 
+use super::scans::goes_on;
 use super::sources::Source;
 use crate::error::Result;
 
@@ -68,7 +70,10 @@ impl Gallery {
     }
 
     /// Compares the domains, and the subjects by content.
-    pub fn check(&self) -> DomainCheck {
+    ///
+    /// # Errors
+    /// When asked to stop.
+    pub fn check(&self, stop: &AtomicBool) -> Result<DomainCheck> {
         let mut check = DomainCheck::default();
         for (role, title) in ROLES {
             let of_role: Vec<&Looked> = self.looked.iter().filter(|l| l.role == role).collect();
@@ -78,8 +83,8 @@ impl Gallery {
             }
         }
         check.warnings.extend(domains(&self.looked));
-        check.warnings.extend(subjects(&self.looked));
-        check
+        check.warnings.extend(subjects(&self.looked, MOVED_PAIRS, stop)?);
+        Ok(check)
     }
 }
 
@@ -215,8 +220,11 @@ fn domains(looked: &[Looked]) -> Vec<String> {
 /// Pairs of scans that are looked at with motion at most; how long they take has not been measured.
 const MOVED_PAIRS: usize = 2000;
 
-/// Subjects by content: one subject under two names.
-fn subjects(looked: &[Looked]) -> Vec<String> {
+/// Subjects by content: one subject under two names. At most `most` pairs are looked at with motion.
+///
+/// # Errors
+/// When asked to stop, which is looked at before each pair.
+fn subjects(looked: &[Looked], most: usize, stop: &AtomicBool) -> Result<Vec<String>> {
     let pairs = looked.iter().enumerate().flat_map(|(i, one)| {
         let others = looked[..i].iter().filter(|other| other.subject != one.subject);
         others.map(move |other| (other, one))
@@ -224,11 +232,17 @@ fn subjects(looked: &[Looked]) -> Vec<String> {
     // Pairs grow with the square of the scans: of a large cohort only those that are most alike as they lie are looked at with motion.
     let pairs: Vec<(&Looked, &Looked)> = pairs.collect();
     let worth_moving = pairs.into_par_iter().filter_map(|(other, one)| {
-        let at_rest = one.portrait.likeness.at_rest(&other.portrait.likeness);
-        (at_rest >= WORTH_MOVING).then_some((at_rest, (other, one)))
+        let at_rest = goes_on(stop).map(|()| one.portrait.likeness.at_rest(&other.portrait.likeness));
+        let worth = |at_rest: &f64| *at_rest >= WORTH_MOVING;
+        at_rest
+            .map(|at_rest| worth(&at_rest).then_some((at_rest, (other, one))))
+            .transpose()
     });
-    let (pairs, left_out) = most_alike(worth_moving.collect(), MOVED_PAIRS);
+    let (pairs, left_out) = most_alike(worth_moving.collect::<Result<_>>()?, most);
     let alike = pairs.into_par_iter().filter_map(|(other, one)| {
+        if let Err(stopped) = goes_on(stop) {
+            return Some(Err(stopped));
+        }
         let likeness = one.portrait.likeness.with(&other.portrait.likeness);
         if likeness < SAME_SUBJECT {
             return None;
@@ -238,20 +252,20 @@ fn subjects(looked: &[Looked]) -> Vec<String> {
         } else {
             "is in two roles, and scores will flatter"
         };
-        Some(format!(
+        Some(Ok(format!(
             "{} ({}) and {} ({}) show one subject (likeness {likeness:.3}, one subject from {SAME_SUBJECT} on): who {what}; name them in \
              data.people as \"{}+{}\", or leave one out",
             other.name, other.role, one.name, one.role, other.subject, one.subject
-        ))
+        )))
     });
-    let mut warnings: Vec<String> = alike.collect();
+    let mut warnings: Vec<String> = alike.collect::<Result<_>>()?;
     if left_out > 0 {
         warnings.push(format!(
-            "of the pairs of scans that are alike as they lie the {MOVED_PAIRS} most alike were looked at closely for one subject under two names, {left_out} were not: see to it that data.people names who \
+            "of the pairs of scans that are alike as they lie the {most} most alike were looked at closely for one subject under two names, {left_out} were not: see to it that data.people names who \
              was scanned twice"
         ));
     }
-    warnings
+    Ok(warnings)
 }
 
 /// At most so many, those with the largest numbers, and how many are left out.
@@ -266,7 +280,56 @@ fn most_alike<T>(mut pairs: Vec<(f64, T)>, most: usize) -> (Vec<T>, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::most_alike;
+    use voxelift_volume::phantom::{PhantomConfig, head};
+
+    use super::*;
+    use crate::error::ModelError;
+
+    /// Scans of two subjects, each under as many names as there are scans of it.
+    fn looked(subjects: [u64; 2], each: usize) -> Vec<Looked> {
+        let of = |(name, seed): (usize, u64)| {
+            let phantom = PhantomConfig {
+                seed,
+                extent: [32; 3],
+                spacing_mm: [5.5; 3],
+            };
+            Looked {
+                role: Role::Hr,
+                subject: format!("s{name}"),
+                name: format!("s{name}_T1w.nii"),
+                portrait: Portrait::of(&head(&phantom).expect("a phantom")).expect("contrast"),
+            }
+        };
+        let seeds = subjects.iter().flat_map(|seed| std::iter::repeat_n(*seed, each));
+        seeds.enumerate().map(of).collect()
+    }
+
+    #[test]
+    fn no_more_pairs_are_looked_at_closely_than_there_may_be() {
+        let looked = looked([1, 2], 2);
+        let of = |most: usize| subjects(&looked, most, &AtomicBool::new(false)).expect("goes on");
+        let all = of(usize::MAX);
+        assert!(
+            all.len() == 2 && all.iter().all(|said| said.contains("show one subject")),
+            "{all:?}"
+        );
+        let one = of(1);
+        assert_eq!(one.len(), 2, "{one:?}");
+        assert!(
+            one[0].contains("show one subject") && one[1].contains("the 1 most alike"),
+            "{one:?}"
+        );
+        assert!(of(0).iter().all(|said| said.contains("the 0 most alike")));
+    }
+
+    #[test]
+    fn a_look_that_is_asked_to_stop_ends_before_the_first_pair() {
+        let looked = looked([1, 2], 1);
+        let gallery = Gallery { looked };
+        let check = |stop: bool| gallery.check(&AtomicBool::new(stop));
+        assert!(check(false).is_ok());
+        assert!(matches!(check(true), Err(ModelError::Stopped)));
+    }
 
     #[test]
     fn the_most_alike_are_looked_at_and_the_others_counted() {

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use voxelift_volume::cohort::Role;
 
+use super::scans::goes_on;
 use super::sources::Source;
 use crate::config::DataConfig;
 use crate::error::{ModelError, Result};
@@ -41,12 +43,13 @@ impl Inventory {
     /// Hashes the scans of all roles.
     ///
     /// # Errors
-    /// When one cannot be read, or holds what a scan of another role holds.
-    pub fn of(roles: &[(Role, &[Source])], data: &DataConfig) -> Result<Self> {
+    /// When one cannot be read, or holds what a scan of another role holds; when asked to stop, which is looked at before each.
+    pub fn of(roles: &[(Role, &[Source])], data: &DataConfig, stop: &AtomicBool) -> Result<Self> {
         let all = roles
             .iter()
             .flat_map(|(role, sources)| sources.iter().map(move |scan| (*role, scan)));
         let entry = |(role, scan): (Role, &Source)| {
+            goes_on(stop)?;
             let path = scan.path();
             Ok(Entry {
                 role,
@@ -183,6 +186,7 @@ impl Inventory {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sources::{cohort, sources};
     use super::*;
 
     fn entry(role: Role, subject: &str, content: &str) -> Entry {
@@ -223,6 +227,18 @@ mod tests {
             after(&[entry(Role::Hr, "a", "1")], &without).is_ok(),
             "back in its own role"
         );
+    }
+
+    #[test]
+    fn hashing_ends_before_the_first_scan_where_it_is_asked_to_stop() {
+        let data = DataConfig {
+            hr: vec!["phantom:1".to_owned()],
+            ..DataConfig::default()
+        };
+        let hr = sources(&cohort(&data).expect("a cohort"), Role::Hr);
+        let of = |stop: bool| Inventory::of(&[(Role::Hr, &hr)], &data, &AtomicBool::new(stop));
+        assert_eq!(of(false).expect("goes on").scans.len(), 1);
+        assert!(matches!(of(true), Err(ModelError::Stopped)));
     }
 
     #[test]

@@ -51,10 +51,10 @@ pub(super) fn prepare(config: &Config, stop: &AtomicBool, note: &mut dyn FnMut(S
         (Role::Validation, &held_out),
         (Role::Test, &test),
     ];
-    let inventory = Inventory::of(&roles, data)?;
-    goes_on(stop)?;
+    let inventory = Inventory::of(&roles, data, stop)?;
     let mut spacing = [[f64::INFINITY, 0.0]; 3];
     for scan in scans.iter().chain(maps.first()) {
+        goes_on(stop)?;
         let mm = scan.load(data, note)?.geometry().spacing_mm();
         for a in 0..3 {
             let coarsest = mm[a] * config.placed.acquisition.most;

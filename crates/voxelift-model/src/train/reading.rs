@@ -76,7 +76,7 @@ impl Reading<'_> {
 /// Reads each scan by `read` and makes what is wanted of it, several at a time; `voxels` are those of the largest.
 ///
 /// # Errors
-/// The first, with its scan's name, or when asked to stop.
+/// The first, with its scan's name, or when asked to stop, which is looked at before each scan.
 pub(super) fn each<T: Send>(
     (role, scans): (Role, &[Source]),
     voxels: usize,
@@ -89,7 +89,6 @@ pub(super) fn each<T: Send>(
     let examine = remarks.gallery.is_some();
     let mut all = Vec::with_capacity(scans.len());
     for (number, together) in scans.chunks(at_once).enumerate() {
-        goes_on(stop)?;
         let one = |(place, scan): (usize, &Source)| {
             let mut reading = Reading {
                 scan,
@@ -100,6 +99,7 @@ pub(super) fn each<T: Send>(
                 warning: None,
             };
             let mut work = || {
+                goes_on(stop)?;
                 let looked = match examine {
                     true => Some(Looked::at(role, scan, reading.volume()?)?),
                     false => None,

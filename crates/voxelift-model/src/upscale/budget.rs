@@ -136,6 +136,27 @@ impl Budget {
         })
     }
 
+    /// Waits as [`Budget::share`] for the work that takes least of several, one of which is to come.
+    ///
+    /// # Errors
+    /// As [`Budget::tile`], where there is room for none of them.
+    ///
+    /// # Panics
+    /// Without any.
+    pub fn share_of_least(&self, works: impl Iterator<Item = Work>) -> Result<Share<'_>> {
+        let takes = |work: &Work| {
+            let tile = work.network.map_or(0, |network| network.tile);
+            work.with_tile(if self.asked_for {
+                tile.min(LEAST_TILE)
+            } else {
+                tile
+            })
+        };
+        let least = works.min_by_key(takes).expect("one at least");
+        let tile = self.tile(&least)?;
+        Ok(self.share(&least, tile))
+    }
+
     /// Waits until a scan fits beside the others; one that never fits goes alone.
     pub fn share(&self, work: &Work, tile: Option<usize>) -> Share<'_> {
         let bytes = work.with_tile(tile.unwrap_or(0));
@@ -224,6 +245,41 @@ mod tests {
             ..budget(20)
         };
         assert_eq!(free.tile(&WORK).unwrap(), Some(48));
+    }
+
+    #[test]
+    fn one_of_several_that_fits_is_enough_and_the_least_is_named_where_none_does() {
+        let large = Work {
+            beside: MODEL + AUDIT,
+            ..WORK
+        };
+        let no_model = Work {
+            beside: NO_MODEL,
+            network: None,
+            ..WORK
+        };
+        let budget = |bytes: u64, asked_for: bool| Budget {
+            bytes,
+            asked_for,
+            taken: Mutex::new(0),
+            freed: Condvar::new(),
+        };
+        let works = || [large, WORK, no_model].into_iter();
+        let least = WORK.with_tile(LEAST_TILE);
+        let fits = budget(least, true);
+        let share = fits.share_of_least(works()).expect("room for one");
+        assert_eq!(
+            (share.bytes, *fits.taken.lock().expect("no panic")),
+            (least, least)
+        );
+        drop(share);
+        match budget(least - 1, true).share_of_least(works()).err() {
+            Some(UpscaleError::Memory { needed, .. }) => assert_eq!(needed, least + process()),
+            other => panic!("{other:?}"),
+        }
+        // Not asked for, tiles stay as they are.
+        let share = budget(1, false).share_of_least(works()).map(|share| share.bytes);
+        assert_eq!(share.ok(), Some(WORK.with_tile(48).min(no_model.with_tile(0))));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use voxelift_volume::placed::thick_axes;
 use voxelift_volume::target::Target;
 use voxelift_volume::{Scale, Volume};
 
+use super::budget::Share;
 use super::error::Result;
 use super::guard::refuse_ct;
 use super::method::Method;
@@ -73,6 +74,9 @@ pub struct Sight<'a> {
     pub consistent: bool,
     /// Voxels along a tile.
     pub tile: Option<usize>,
+    /// Asked before any method is tried on the scan, with those that may be chosen for a grid: refuses what has no room by any of
+    /// them, and gives the trials their share of the memory.
+    pub before_trials: &'a mut dyn FnMut(&[&Method], &Target) -> Result<Share<'a>>,
 }
 
 impl BuiltInModel {
@@ -141,9 +145,19 @@ impl BuiltIn {
         &self.baselines[place.expect("all are there")]
     }
 
+    /// What may be chosen for a scan: one of the models where the first was trained on scans like it, else the last or a baseline.
+    /// The baselines all take the same memory.
+    fn candidates(&self, is_known: bool) -> Vec<&Method> {
+        let models = self.models.iter().map(|model| &model.method);
+        match is_known {
+            true => models.collect(),
+            false => models.rev().take(1).chain(&self.baselines).collect(),
+        }
+    }
+
     /// For the scans that the first model was trained on, the model that came nearest to the scan when it was degraded once more and
     /// brought back; for others the last model, where it came nearer than every baseline, else the baseline that came nearest.
-    fn choose(&self, sight: &Sight<'_>, asked: &Target) -> Result<Choice<'_>> {
+    fn choose(&self, sight: &mut Sight<'_>, asked: &Target) -> Result<Choice<'_>> {
         let first = &self.models[0];
         let geometry = sight.first.geometry();
         // Whatever cannot be placed is refused here: no contrast, a phase map, a CT.
@@ -157,6 +171,7 @@ impl BuiltIn {
             asked => asked.settled(sight.first),
         };
         let extent = target.extent(geometry)?;
+        let _share = (sight.before_trials)(&self.candidates(is_known), &target)?;
         let resolved = first.model().resolved_mm(sight.first, &target);
         let thick = thick_axes(resolved).contains(&true);
         let trial = Trial::of(sight.first, extent, resolved, sight.made_by, sight.consistent)?;
@@ -168,9 +183,10 @@ impl BuiltIn {
             halved,
             slices_may_teach: false,
         };
+        let tile = sight.tile;
         let expected = |model: &BuiltInModel| -> Result<Option<Expected>> {
             match &trial {
-                Some(trial) => model.expected(trial, thick, sight.tile),
+                Some(trial) => model.expected(trial, thick, tile),
                 None => Ok(None),
             }
         };
@@ -286,24 +302,24 @@ impl Methods {
     /// What makes this scan finer, and onto which grid.
     ///
     /// # Errors
-    /// When the scan is none that can be placed: without contrast, of other units, or a phase map.
+    /// When the scan is none that can be placed: without contrast, of other units, or a phase map; and as
+    /// [`Sight::before_trials`].
     ///
     /// # Panics
     /// When the first volume is not given although [`Methods::need_first_volume`].
-    pub fn choose(&self, asked: &Target, sight: Option<&Sight<'_>>) -> Result<Choice<'_>> {
-        let method = match (self, sight) {
-            (Self::BuiltIn(built_in), sight) => {
-                return built_in.choose(sight.expect("a sight of the scan"), asked);
-            }
-            (Self::Named(method), _) => method,
+    pub fn choose(&self, asked: &Target, sight: Option<&mut Sight<'_>>) -> Result<Choice<'_>> {
+        let method = match self {
+            Self::BuiltIn(built_in) => return built_in.choose(sight.expect("a sight of the scan"), asked),
+            Self::Named(method) => method,
         };
-        let (target, halved) = match sight {
+        let (target, halved) = match &sight {
             Some(sight) => asked.settled(sight.first),
             None => (asked.clone(), false),
         };
         let expected = match (method, sight) {
             (Method::Model(model), Some(sight)) if model.is_placed() => {
                 let extent = target.extent(sight.first.geometry())?;
+                let _share = (sight.before_trials)(&[method], &target)?;
                 let resolved = model.resolved_mm(sight.first, &target);
                 Trial::of(sight.first, extent, resolved, sight.made_by, sight.consistent)?
                     .map(|trial| model.expected(&trial, sight.tile))

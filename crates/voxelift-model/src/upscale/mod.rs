@@ -50,6 +50,9 @@ use choice::Sight;
 /// Voxels along a tile where a model is tried on a degraded scan and memory is limited.
 const TILE_OF_TRIALS: usize = 16;
 
+/// Said before methods are tried, which takes its time on a large scan.
+const TRYING: &str = "methods are tried on it, degraded once more";
+
 /// What is wished for of an output; by default whatever suits the method and the scan.
 #[derive(Clone, Debug)]
 pub struct Wishes {
@@ -147,7 +150,8 @@ impl Upscaler {
         self.methods.need_first_volume(&self.target)
     }
 
-    /// How a scan of `frames` volumes is made finer; `first` is the first of them that is not blank.
+    /// How a scan of `frames` volumes is made finer; `first` is the first of them that is not blank. Where methods are tried on it, it
+    /// waits until the trials fit into memory beside the work on others.
     ///
     /// # Errors
     /// When no method can take the scan, or it does not fit into memory.
@@ -162,13 +166,19 @@ impl Upscaler {
         frames: usize,
         hear: &mut dyn FnMut(Event),
     ) -> Result<Upscaling<'_>> {
-        let sight = first.filter(|_| self.needs_first_volume()).map(|first| Sight {
+        let mut before_trials = |may_be_chosen: &[&Method], target: &Target| {
+            let share = scan::before_trials(self, may_be_chosen, target, scan, frames)?;
+            hear(Event::Detail(TRYING.to_owned()));
+            Ok(share)
+        };
+        let mut sight = first.filter(|_| self.needs_first_volume()).map(|first| Sight {
             first,
             made_by: &made_by.operators,
             consistent: self.is_consistent(),
             tile: self.budget.is_limited().then_some(TILE_OF_TRIALS),
+            before_trials: &mut before_trials,
         });
-        let choice = self.methods.choose(&self.target, sight.as_ref())?;
+        let choice = self.methods.choose(&self.target, sight.as_mut())?;
         Upscaling::new(self, choice, scan, made_by, frames, hear)
     }
 

@@ -3,9 +3,9 @@
 use std::fs;
 
 use serde_json::Value;
-use voxelift_volume::Volume;
 use voxelift_volume::degrade::Degradation;
 use voxelift_volume::phantom::{self, PhantomConfig};
+use voxelift_volume::{Geometry, Volume};
 
 use super::support::{Bench, shared_data, skipped, text};
 use super::training::CONFIG;
@@ -361,6 +361,53 @@ fn the_tile_follows_the_memory_that_is_given() {
     for (memory, word) in [("38M", "needs"), ("1M", "at least"), ("lots", "4G or 512M")] {
         let said = text(&with(memory).code(2).get_output().stderr);
         assert!(said.contains(word), "{memory}: {said}");
+    }
+}
+
+#[test]
+fn what_has_no_room_is_refused_before_methods_are_tried_on_it() {
+    let bench = Bench::new();
+    let like_training = bench.phantom("head.nii.gz", [40, 44, 40], 3);
+    // Voxels of another size than the model's: what is chosen then is the model for every scan, or a baseline.
+    let geometry = Geometry::axis_aligned(like_training.extent(), [1.0; 3]);
+    bench.write("fine.nii.gz", &Volume::new(like_training.into_data(), geometry));
+    let tried = "methods are tried on it";
+    for scan in ["head.nii.gz", "fine.nii.gz"] {
+        let ways: [&[&str]; 5] = [
+            &[],
+            &["--scale", "2"],
+            &["--spacing", "0.9"],
+            &["--free-weights"],
+            &["--scale", "2", "--consistency", "off"],
+        ];
+        for way in ways {
+            let upscale = [
+                "upscale",
+                scan,
+                "-o",
+                "sr.nii.gz",
+                "--force",
+                "-v",
+                "--threads",
+                "2",
+            ];
+            let with = |more: &[&str]| bench.run(&[&upscale[..], way, more].concat());
+            let said = text(&with(&["--memory", "38M"]).code(2).get_output().stderr);
+            assert!(
+                said.contains("this scan needs") && !said.contains(tried),
+                "{scan} {way:?}: {said}"
+            );
+            let said = text(&with(&["--max-voxels", "80000"]).code(2).get_output().stderr);
+            assert!(
+                said.contains("--max-voxels") && !said.contains(tried),
+                "{scan} {way:?}: {said}"
+            );
+        }
+        let upscale = ["upscale", scan, "-o", "sr.nii.gz", "-v", "--memory", "4G"];
+        let said = text(&bench.run(&upscale).code(0).get_output().stderr);
+        assert!(said.contains(tried), "{scan}: {said}");
+        fs::remove_file(bench.path("sr.nii.gz")).expect("an output");
+        fs::remove_file(bench.path("sr.json")).expect("a sidecar");
     }
 }
 
