@@ -302,8 +302,8 @@ impl Methods {
     /// What makes this scan finer, and onto which grid.
     ///
     /// # Errors
-    /// When the scan is none that can be placed: without contrast, of other units, or a phase map; and as
-    /// [`Sight::before_trials`].
+    /// When the scan is none that can be placed: without contrast, of other units, or a phase map; when the
+    /// output has too many voxels, or the memory holds the work of none of the methods.
     ///
     /// # Panics
     /// When the first volume is not given although [`Methods::need_first_volume`].
