@@ -1,4 +1,4 @@
-//! Layer 3 · Whether the slices of a scan alternate in brightness, as those do that were acquired in turn, and how they are evened out.
+//! Layer 4 · Whether the slices of a scan alternate in brightness, as those do that were acquired in turn, and how they are evened out.
 //!
 //! A scanner takes the odd slices first and the even ones after them. Where tissue has not recovered from a neighbour's pulse, every
 //! second slice is darker. Averaging over the slice profile damps this alternation as it damps details of that size, so whatever undoes

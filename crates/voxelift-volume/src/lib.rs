@@ -45,7 +45,6 @@ pub mod cohort;
 pub mod degrade;
 #[cfg(feature = "dicom")]
 pub mod dicom;
-pub mod interleave;
 pub mod likeness;
 pub mod metrics;
 pub mod mgh;
@@ -56,6 +55,7 @@ pub mod tile;
 pub mod baseline;
 pub mod calibration;
 pub mod consistency;
+pub mod interleave;
 pub mod placed;
 pub mod portrait;
 pub mod scan;

@@ -6,9 +6,9 @@ use voxelift_volume::Volume;
 use voxelift_volume::intensity::Mask;
 use voxelift_volume::random::Stream;
 
+use super::patch::{PatchSize, share_inside, with_foreground};
 use super::planes::Planes;
 use super::protocol::SliceProtocol;
-use super::source::{PatchSize, share_inside, with_foreground};
 
 /// The planes of a scan that hold the thick axis, cut along both axes within a slice.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::source::PatchSize;
+use super::patch::PatchSize;
 use super::unpaired::UnpairedConfig;
 use crate::config::{deserialized, with_overrides};
 use crate::device::Precision;

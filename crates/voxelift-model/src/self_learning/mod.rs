@@ -29,6 +29,7 @@ mod config;
 mod learning;
 mod model;
 mod network;
+mod patch;
 mod planes;
 mod profile;
 mod protocol;
