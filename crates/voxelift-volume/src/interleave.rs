@@ -11,7 +11,7 @@
 //!
 //! let head = head(&PhantomConfig { seed: 1, extent: [64, 64, 96], spacing_mm: [3.0, 3.0, 2.0] })?;
 //! let operators = [Operator::KSpace, Operator::KSpace, "slice:gaussian,1".parse()?];
-//! let mut scan = Operators(operators).apply(&head, [64, 64, 24]);
+//! let mut scan = Operators(operators).apply(&head, [64, 64, 48]);
 //! assert!(Interleaving::of(&scan, 2)?.is_none());
 //! // Every second slice 4 % brighter: 2 % above and below their mean.
 //! for (i, value) in scan.data_mut().iter_mut().enumerate() {
