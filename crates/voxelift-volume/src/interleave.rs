@@ -52,9 +52,9 @@ const REACH: usize = 4;
 pub struct Interleaving {
     /// The axis across the slices.
     pub axis: usize,
-    /// How far slices are above and below the mean of their neighbours' brightness and their own, as a share of it: the median.
+    /// Half of what every second slice is brighter by, as a share of the mean brightness: the median over the slices.
     pub alternation: f64,
-    /// The share of slices that are above or below as their number, odd or even, lets expect.
+    /// The share of slices that are brighter or darker as most of the odd or even ones are.
     pub agreement: f64,
     /// The natural logarithm of each slice's brightness over the mean of both kinds.
     logarithms: Vec<f64>,

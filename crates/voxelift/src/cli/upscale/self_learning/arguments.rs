@@ -33,7 +33,7 @@ pub struct SelfArguments {
     /// Learn from this scan alone, in place of beginning with the built-in weights that have learned from other scans
     #[arg(long, help_heading = HEADING)]
     pub(super) from_scratch: bool,
-    /// Change a setting of the learning, as batch=8 or unpaired.alignment=0.01 (docs/method.md, "One thick-slice scan", names them). May be
+    /// Change a setting of the learning, as batch=8 or unpaired.alignment=0.01 (docs/method.md, "One scan as two domains", names them). May be
     /// given several times
     #[arg(long, value_name = "KEY=VALUE", help_heading = HEADING)]
     pub(super) set: Vec<String>,
