@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use voxelift_model::self_learning::{DEFAULT_STEPS, LearningConfig, Length};
 
+use crate::failure::usage;
+
 /// What only `--method self` takes.
 #[derive(Debug, Args)]
 pub struct SelfArguments {
@@ -42,6 +44,14 @@ pub struct SelfArguments {
     pub(super) allow_no_gain: bool,
 }
 
+/// Settings that are not changed by --set, and what is.
+const OWN_OPTIONS: [(&str, &str); 4] = [
+    ("length", "--steps or --budget"),
+    ("seed", "--seed"),
+    ("from_scratch", "--from-scratch"),
+    ("precision", "--precision"),
+];
+
 const HEADING: &str = "Learning from the scan itself (--method self)";
 
 impl SelfArguments {
@@ -70,8 +80,14 @@ impl SelfArguments {
     /// How learning goes on.
     ///
     /// # Errors
-    /// For settings that nothing can be learned with.
-    pub fn config(&self) -> voxelift_model::error::Result<LearningConfig> {
+    /// For settings that nothing can be learned with, or that have an option of their own.
+    pub fn config(&self) -> anyhow::Result<LearningConfig> {
+        for argument in &self.set {
+            let key = argument.split(['=', '.']).next().unwrap_or_default().trim();
+            if let Some((_, option)) = OWN_OPTIONS.iter().find(|(own, _)| *own == key) {
+                return Err(usage(format!("--set {argument}: give {option} in its place")));
+            }
+        }
         let length = match (self.budget, self.steps) {
             (Some(Time(budget)), _) => Length::Budget(budget),
             (None, steps) => Length::Steps(steps.unwrap_or(DEFAULT_STEPS)),
