@@ -331,6 +331,18 @@ fn what_does_not_go_with_it_is_refused() {
         &upscale(&["--method", "self", "--budget", "2m", "--steps", "9"]),
         &["--steps"],
     );
+    for (set, option) in [
+        ("seed=5", "--seed"),
+        ("length.steps=9", "--steps"),
+        ("precision=bf16", "--precision"),
+    ] {
+        bench.refuses(2, &upscale(&["--method", "self", "--set", set]), &[set, option]);
+    }
+    bench.refuses(
+        2,
+        &upscale(&["--method", "self", "--set", "unpaired.style=-1"]),
+        &["unpaired.style"],
+    );
 }
 
 #[test]
