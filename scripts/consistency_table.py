@@ -5,7 +5,8 @@ Needs numpy, nibabel and a built `voxelift`. Give the folder of the development 
     scripts/consistency_table.py --data ../shared/data --work /tmp/consistency --voxelift target/release/voxelift
 
 For each scan: `degrade` (k-space 2x2x2, or --operator; with --noise a fraction of the peak), `upscale` by each method, `evaluate` in the
-mask of the voxels above 5 % of the reference's maximum. "default" is the command with nothing but the scale (its voxels would be of 1 mm), "stated" the same with `--acquired` the operator that made the scan. Prints a Markdown table, and for each scan the scores and the shells
+mask of the voxels above 5 % of the reference's maximum. "default" is the command with nothing but the scale (its voxels would be of 1 mm), "stated" the same with `--acquired` the operator that made the scan,
+"free" with `--free-weights`. With --factor 1.5, or any other, the voxels are so many times as long along each axis, and outputs are made on the reference's grid. Prints a Markdown table, and for each scan the scores and the shells
 of the measured band in which the model stays behind the best baseline, and by how much. What is there already is kept.
 """
 
@@ -44,10 +45,11 @@ def run(*command):
 def scores(a, name):
     """Of each method, the scores in the brain."""
     hr = a.data / SCANS[name]
-    tag = f"{name}-{a.operator.replace(':', '_')}-{a.noise}"
+    tag = f"{name}-{a.operator.replace(':', '_')}-{a.noise}" + (f"-x{a.factor:g}" if a.factor != 2 else "")
     lr, mask = a.work / f"lr-{tag}.nii.gz", a.work / f"mask-{name}.nii.gz"
     if not lr.exists():
-        run(a.voxelift, "-q", "degrade", hr, lr, "--operator", a.operator, "--noise", a.noise, "--seed", 7)
+        to = ["--spacing", a.factor * max(nib.load(hr).header.get_zooms()[:3])]
+        run(a.voxelift, "-q", "degrade", hr, lr, *to, "--operator", a.operator, "--noise", a.noise, "--seed", 7)
     if not mask.exists():
         image = nib.load(hr)
         inside = np.asarray(image.dataobj) > 0.05 * np.asarray(image.dataobj).max()
@@ -57,13 +59,16 @@ def scores(a, name):
     for method in a.methods:
         image, record = a.work / f"{method}-{tag}.nii.gz", a.work / f"{method}-{tag}-scores.json"
         if not image.exists():
-            how = ["--method", method]
+            grid = ["--scale", "2"] if a.factor == 2 else ["--like", hr]
+            how = ["--method", method, *(grid if a.factor != 2 else [])]
             if method in ("off", "soft", "hard"):
                 how = ["--method", "model", "--allow-out-of-range", "--consistency", method]
             if method == "default":
-                how = ["--scale", "2"]
+                how = grid
+            if method == "free":
+                how = [*grid, "--free-weights"]
             if method == "stated":
-                how = ["--scale", "2", "--acquired", a.operator]
+                how = [*grid, "--acquired", a.operator]
             run(a.voxelift, "-q", "upscale", lr, "-o", image, *how)
         if not record.exists():
             run(a.voxelift, "-q", "evaluate", "--reference", hr, "--image", image, "--mask", mask, "--json", record)
@@ -82,7 +87,8 @@ def main():
     parser.add_argument("--operator", default="kspace")
     parser.add_argument("--scans", nargs="*", default=[name for name in SCANS if name not in TUNING])
     parser.add_argument("--baselines", nargs="*", default=["zero-fill", "lanczos", "cubic", "trilinear"])
-    parser.add_argument("--model", nargs="*", default=["off", "default"], help="of off, soft, hard, default, stated")
+    parser.add_argument("--model", nargs="*", default=["off", "default"], help="of off, soft, hard, default, stated, free")
+    parser.add_argument("--factor", type=float, default=2)
     a = parser.parse_args()
     a.methods = a.baselines + a.model
     a.work.mkdir(exist_ok=True)

@@ -45,7 +45,7 @@ pub use learning::{Event, Keeping, Learned, Lesson, learn};
 pub use model::{SelfCard, SelfModel};
 pub use network::{NetworkConfig, SliceNetwork};
 pub use profile::{Calibrated, calibrate, gaussian};
-pub use protocol::{SliceProtocol, thick_axis};
+pub use protocol::{LEAST_RATIO, SliceProtocol, fine_slices, thick_axis};
 pub use self_test::{CUBIC_CONSISTENT, SELF, SELF_TEST_LIMIT, SelfTest, TestScores};
 pub use start::{SCALES as START_SCALES, Start, StartCard, StartNetwork};
 pub use unpaired::UnpairedConfig;

@@ -85,6 +85,12 @@ pub fn thick_axis(grid: &Geometry) -> Result<usize> {
     Ok(axis)
 }
 
+/// The least whole number of fine slices per slice that makes them about as close as voxels in plane; `ratio` is the distance of the slices over
+/// the size of those.
+pub fn fine_slices(ratio: f64) -> usize {
+    ((ratio / COARSER - 1e-6).ceil() as usize).max(2)
+}
+
 impl SliceProtocol {
     /// The protocol of a scan on this grid, whose slices `operator` made.
     ///
@@ -96,13 +102,11 @@ impl SliceProtocol {
         let [p, q] = in_plane(axis);
         let in_plane_mm = [spacing[p], spacing[q]];
         let finest = in_plane_mm[0].min(in_plane_mm[1]);
-        // The least whole number that makes fine slices about as close as voxels in plane.
-        let scale = (spacing[axis] / finest / COARSER - 1e-6).ceil() as usize;
         Ok(Self {
             axis,
             in_plane_mm,
             distance_mm: spacing[axis],
-            scale: scale.max(2),
+            scale: fine_slices(spacing[axis] / finest),
             operator,
             because,
         })

@@ -21,6 +21,7 @@ mod choice;
 mod error;
 mod event;
 mod guard;
+mod interpolated;
 mod method;
 mod model;
 mod place;

@@ -1,7 +1,7 @@
 //! What made the slices of a scan: as stated, as what goes with the scan says, or calibrated.
 
 use voxelift_volume::Volume;
-use voxelift_volume::consistency::{Acquired, Protocol};
+use voxelift_volume::consistency::{Acquired, Dimensions, Protocol};
 use voxelift_volume::degrade::Operator;
 use voxelift_volume::words::number;
 
@@ -15,8 +15,9 @@ const SAME_DISTANCE: f64 = 0.02;
 /// Slices of this many times their distance are too thick or too thin to be real.
 const CREDIBLE: std::ops::RangeInclusive<f64> = 0.2..=4.0;
 
-/// What is thick in a scan, and by which profile: as stated; as the model that is applied was learned for; as the thickness
-/// beside the scan says; or calibrated, where the scan shows it.
+/// What is thick in a scan, and by which profile: as stated; as the model that is applied was learned for; truncated in k-space, where
+/// what is beside the scan says that it was acquired in three dimensions; as the thickness there says; or calibrated, where the scan shows
+/// it.
 ///
 /// # Errors
 /// For a scan without thick slices, and for statements that do not go with it.
@@ -43,6 +44,10 @@ pub fn protocol(
     if let Some(learned) = learned {
         let because = "as the model was learned for".to_owned();
         return Ok(SliceProtocol::new(grid, learned.operator, because)?);
+    }
+    if beside.dimensions == Some(Dimensions::Three) {
+        let because = "a three-dimensional acquisition, says its protocol".to_owned();
+        return Ok(SliceProtocol::new(grid, Operator::KSpace, because)?);
     }
     if let Some(thickness_mm) = beside.thickness_mm {
         let share = thickness_mm / apart_mm;

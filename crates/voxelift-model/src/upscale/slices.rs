@@ -1,5 +1,7 @@
-//! A scan of thick slices made finer by a network for slices: one that learns from them, or has learned before.
+//! A scan of thick slices made finer by a network for slices: one that learns from them, or has learned before. Slices that a scanner
+//! interpolated are taken as they were acquired.
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
@@ -14,6 +16,7 @@ use voxelift_volume::{Geometry, Volume};
 use super::error::Result;
 use super::event::Event;
 use super::guard;
+use super::interpolated::AcquiredSlices;
 use super::place::{Place, check_memory};
 use super::profile;
 use crate::device::Computing;
@@ -71,6 +74,8 @@ pub struct SliceUpscaling<'a> {
     upscaler: &'a SliceUpscaler,
     protocol: SliceProtocol,
     place: Place,
+    /// What the scan was before its scanner interpolated, where it did.
+    acquired: Option<AcquiredSlices>,
 }
 
 /// Fine slices on their grid, and remarks about them.
@@ -111,6 +116,12 @@ impl SliceUpscaler {
         frames == 1 && protocol.is_ok_and(|protocol| START_SCALES.contains(&protocol.scale))
     }
 
+    /// Whether a scan is one volume of what were slices of such a distance before its scanner interpolated.
+    pub fn suits_as_acquired(scan: &Volume, frames: usize) -> bool {
+        AcquiredSlices::of(scan)
+            .is_some_and(|acquired| Self::suits(&scan.geometry().with_extent(acquired.extent), frames))
+    }
+
     /// The grid that is asked for; none for voxels as long in each direction as in plane.
     pub fn target(&self) -> Option<&Target> {
         self.wishes.target.as_ref()
@@ -138,7 +149,12 @@ impl SliceUpscaler {
     pub fn run(&self, scan: &Volume, hear: &mut dyn FnMut(Event)) -> Result<FineSlices> {
         let upscaling = self.plan(scan, &Protocol::default(), None, 1, hear)?;
         let never = AtomicBool::new(false);
-        match upscaling.learn(&upscaling.lesson(scan, &[]), None, &never, hear)? {
+        match upscaling.learn(
+            &upscaling.lesson(&upscaling.as_acquired(scan), &[]),
+            None,
+            &never,
+            hear,
+        )? {
             Learned::Done(model) => upscaling.run(&model, scan, hear),
             Learned::Interrupted { .. } => unreachable!("nobody asked it to stop"),
         }
@@ -180,19 +196,33 @@ impl SliceUpscaler {
             hear(Event::Warning(format!("{spikes}: it spreads over the output")));
         }
         let learned = model.map(|model| &model.card.protocol);
-        let evened = self.evened(first)?;
-        let even = evened.as_ref().map_or(first, |(_, even)| even);
-        let protocol = profile::protocol(&self.wishes.acquired, learned, even, beside, hear)?;
+        let (file, acquired) = (first.geometry(), AcquiredSlices::of(first));
+        let first = acquired.map_or(Cow::Borrowed(first), |acquired| {
+            Cow::Owned(acquired.slices(first))
+        });
+        let is_known = learned.is_some() || self.wishes.acquired != Acquired::Auto;
+        let protocol = match acquired {
+            Some(acquired) if !is_known => acquired.protocol(file)?,
+            _ => {
+                let evened = self.evened(&first)?;
+                let even = evened.as_ref().map_or(&*first, |(_, even)| even);
+                profile::protocol(&self.wishes.acquired, learned, even, beside, hear)?
+            }
+        };
         if let Some(learned) = learned {
             protocol.check_same(learned)?;
         }
-        let input = first.geometry();
-        check_memory(self.wishes.memory, input, &protocol)?;
-        let (target, most) = (self.wishes.target.as_ref(), self.wishes.max_voxels);
+        check_memory(self.wishes.memory, first.geometry(), &protocol)?;
+        let as_fine = acquired.map(|acquired| acquired.target(file));
+        let (target, most) = (
+            self.wishes.target.as_ref().or(as_fine.as_ref()),
+            self.wishes.max_voxels,
+        );
         Ok(SliceUpscaling {
-            place: Place::new(target, input, &protocol, frames, most)?,
+            place: Place::new(target, file, &protocol, frames, most)?,
             upscaler: self,
             protocol,
+            acquired,
         })
     }
 }
@@ -201,6 +231,19 @@ impl SliceUpscaling<'_> {
     /// What is thick in the scan, and by which profile.
     pub fn protocol(&self) -> &SliceProtocol {
         &self.protocol
+    }
+
+    /// A volume of the scan as slices, where the scanner interpolated them; others as they are.
+    pub fn as_acquired<'b>(&self, volume: &'b Volume) -> Cow<'b, Volume> {
+        match self.acquired {
+            Some(acquired) => Cow::Owned(acquired.slices(volume)),
+            None => Cow::Borrowed(volume),
+        }
+    }
+
+    /// Whether the scanner interpolated the slices, so that the grid of the file has no thick axis.
+    pub fn is_interpolated(&self) -> bool {
+        self.acquired.is_some()
     }
 
     /// The grid of the output.
@@ -213,7 +256,7 @@ impl SliceUpscaling<'_> {
         self.place.header(input)
     }
 
-    /// What is learned from: the scan, and others whose slices teach it too.
+    /// What is learned from: the scan, [as it was acquired](Self::as_acquired), and others whose slices teach it too.
     pub fn lesson<'a>(&'a self, scan: &'a Volume, others: &'a [Volume]) -> Lesson<'a> {
         Lesson {
             others,
@@ -250,8 +293,9 @@ impl SliceUpscaling<'_> {
     /// # Errors
     /// For a volume without contrast, and an output that the scan cannot explain.
     pub fn run(&self, model: &SelfModel, scan: &Volume, hear: &mut dyn FnMut(Event)) -> Result<FineSlices> {
-        let evened = self.upscaler.evened(scan)?;
-        let scan = evened.as_ref().map_or(scan, |(_, even)| even);
+        let (file, scan) = (scan, self.as_acquired(scan));
+        let evened = self.upscaler.evened(&scan)?;
+        let scan = evened.as_ref().map_or(&*scan, |(_, even)| even);
         if !self.applies(model) {
             let image = self.place.placed(baseline(scan, &self.protocol)?);
             return Ok(FineSlices {
@@ -269,17 +313,22 @@ impl SliceUpscaling<'_> {
         let applied: Applied = computing_in(products, || {
             apply(&model.network, scan, &self.protocol, device, &mut planes)
         })?;
-        guard::check(&applied.image, scan, None, hear)?;
-        let wanted = self.upscaler.wishes.orientations;
         let peak = Normalization::of(scan).ok().map(|scale| f64::from(scale.factor));
+        let differ = peak.map(|peak| applied.disagreement_rms() / peak);
+        let wanted = self.upscaler.wishes.orientations;
+        let image = match (self.acquired, &evened) {
+            (Some(acquired), None) => acquired.put_back(&applied.image, file)?,
+            _ => applied.image,
+        };
+        guard::check(&image, scan, None, hear)?;
         Ok(FineSlices {
             by_network: Some(ByNetwork {
-                orientations_differ: peak.map(|peak| applied.disagreement_rms() / peak),
+                orientations_differ: differ,
                 noise_sigma: applied.noise_sigma,
                 consistency_weight: applied.consistency_weight,
                 orientations: wanted.then(|| self.place.placed(applied.disagreement)),
             }),
-            image: self.place.placed(applied.image),
+            image: self.place.placed(image),
             evened: evened.map(|(found, _)| found),
         })
     }

@@ -12,6 +12,7 @@ use super::super::files::{self, Job};
 use super::audit::{AuditFiles, Place};
 use super::hearing::hearing;
 use super::refusal::in_options;
+use super::self_learning::{BuiltInForSlices, Made};
 use super::sidecar::Turn;
 use super::{Plan, audit, gain, labels, sidecar};
 use crate::terminal::Terminal;
@@ -21,10 +22,12 @@ const LEARN: &str = "; --method self learns from the scan's own slices, in minut
 
 impl Plan {
     /// Reads, makes finer, writes. Returns what was written, in words; of a batch a scan that is there already is left, and
-    /// nothing is returned of one that another process is at, unless that one is waited for.
+    /// nothing is returned of one that another process is at, unless that one is waited for. Slices that the scanner
+    /// interpolated are left to the network for slices, where there is one.
     pub(super) fn carry_out(
         &self,
         job: &Job,
+        for_slices: Option<&BuiltInForSlices>,
         batch: bool,
         waits: bool,
         terminal: &Terminal,
@@ -49,11 +52,25 @@ impl Plan {
         {
             return Ok(Some("there already".to_owned()));
         }
+        if let Some(network) = for_slices.filter(|_| batch && !self.write.force)
+            && network.is_done(job)?
+        {
+            return Ok(Some("there already".to_owned()));
+        }
         let mut frames = scan.frames;
         let seen = match self.upscaler.needs_first_volume() {
             true => first_with_contrast(&mut frames)?,
             false => Vec::new(),
         };
+        if let (Some(network), Some(first)) = (for_slices, seen.last())
+            && network.suits_as_acquired(first, count)
+        {
+            match network.carry_out(job, batch, waits, terminal)? {
+                Made::Written(what) => return Ok(Some(what)),
+                Made::Elsewhere | Made::Interrupted => return Ok(None),
+                Made::GainsNothing => {}
+            }
+        }
         let upscaling = self
             .upscaler
             .plan(

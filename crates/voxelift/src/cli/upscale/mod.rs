@@ -27,7 +27,7 @@ use crate::terminal::Terminal;
 pub use arguments::{MethodArgument, UpscaleArguments};
 pub use audit::AuditFiles;
 use refusal::in_options;
-use self_learning::BuiltInForSlices;
+use self_learning::{BuiltInForSlices, Made};
 
 /// Everything about a run that does not depend on the input: the arguments, resolved.
 #[derive(Debug)]
@@ -111,8 +111,11 @@ pub fn run_on(
         side_by_side,
         terminal,
         |job, waits| match of_slices(job) {
-            Some(network) => network.carry_out(job, batch, waits, terminal),
-            None => plan.carry_out(job, batch, waits, terminal),
+            Some(network) => match network.carry_out(job, batch, waits, terminal)? {
+                Made::Written(what) => Ok(Some(what)),
+                Made::Elsewhere | Made::Interrupted | Made::GainsNothing => Ok(None),
+            },
+            None => plan.carry_out(job, for_slices.as_ref(), batch, waits, terminal),
         },
     )?;
     for notes in plan.upscaler.methods().notes() {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use voxelift_model::upscale::SliceUpscaler;
+use voxelift_volume::Volume;
 use voxelift_volume::consistency::Mode;
 
 use super::super::super::files::{Inputs, Job};
@@ -45,13 +46,26 @@ impl BuiltInForSlices {
         header.is_some_and(|(header, _)| SliceUpscaler::suits(&header.geometry(), header.frames()))
     }
 
+    /// Whether a scan was one, before its scanner interpolated it.
+    pub fn suits_as_acquired(&self, scan: &Volume, frames: usize) -> bool {
+        SliceUpscaler::suits_as_acquired(scan, frames)
+    }
+
+    /// Whether an output of a batch is there already.
+    ///
+    /// # Errors
+    /// When a file that it depends on cannot be read.
+    pub fn is_done(&self, job: &Job) -> anyhow::Result<bool> {
+        self.plan.is_done(job)
+    }
+
     /// # Errors
     /// When something stands in the place of an output.
     pub fn refuse_existing(&self, job: &Job, protected: &Inputs) -> anyhow::Result<()> {
         self.plan.refuse_existing(job, protected)
     }
 
-    /// Makes a scan finer; nothing where another process is at it.
+    /// Makes a scan finer.
     ///
     /// # Errors
     /// When it cannot be read, made finer or written.
@@ -61,11 +75,8 @@ impl BuiltInForSlices {
         in_batch: bool,
         waits: bool,
         terminal: &Terminal,
-    ) -> anyhow::Result<Option<String>> {
+    ) -> anyhow::Result<Made> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(match self.plan.carry_out(job, in_batch, waits, terminal)? {
-            Made::Written(what) => Some(what),
-            Made::Elsewhere | Made::Interrupted => None,
-        })
+        self.plan.carry_out(job, in_batch, waits, terminal)
     }
 }

@@ -94,7 +94,7 @@ pub fn run(
         };
         Ok(match made {
             Made::Written(what) => Some(what),
-            Made::Elsewhere => None,
+            Made::Elsewhere | Made::GainsNothing => None,
             Made::Interrupted => {
                 interrupted.store(true, Ordering::Relaxed);
                 Some("interrupted; the same command with --resume goes on".to_owned())
@@ -200,11 +200,13 @@ fn asked(arguments: &UpscaleArguments, upscaler: &SliceUpscaler, chosen: bool) -
 }
 
 /// What became of a scan.
-enum Made {
+pub(super) enum Made {
     /// An output, now or before, in words.
     Written(String),
     /// Nothing: another process is at it.
     Elsewhere,
+    /// Nothing: the built-in network gains nothing on the slices of a scan that other methods take as well.
+    GainsNothing,
     /// The state from which learning goes on.
     Interrupted,
 }

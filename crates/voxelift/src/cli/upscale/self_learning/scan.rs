@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use voxelift_model::self_learning::{
-    Keeping, Learned, SELF_TEST_LIMIT, SelfModel, SliceProtocol, thick_axis,
-};
+use voxelift_model::self_learning::{Keeping, Learned, SELF_TEST_LIMIT, SelfModel, SliceProtocol};
 use voxelift_model::upscale::{ByNetwork, SliceUpscaling, gains};
+use voxelift_volume::consistency::Dimensions;
 use voxelift_volume::intensity::Normalization;
 use voxelift_volume::interleave::Interleaving;
 use voxelift_volume::nifti::{OutputType, WriteOptions};
@@ -49,6 +48,11 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether an output is there already that is what this would make.
+    pub(super) fn is_done(&self, job: &Job) -> anyhow::Result<bool> {
+        Ok(job.output.is_file() && sidecar::is_done(job, &self.described(job)?))
+    }
+
     /// Reads, learns, applies, writes.
     pub(super) fn carry_out(
         &self,
@@ -77,8 +81,6 @@ impl Plan {
         write.force |= in_batch;
         let mut written = vec![job.output.clone()];
         let scan = files::open(&job.input, &self.read, terminal)?;
-        let geometry = scan.header.geometry();
-        thick_axis(&geometry).with_context(|| input.clone())?;
         let mut frames = scan.frames;
         let first = frames.next().context("a scan without a volume")??;
         let count = scan.header.frames();
@@ -108,10 +110,15 @@ impl Plan {
             .as_ref()
             .map(|path| labels::on_grid(path, &header, &self.read, terminal))
             .transpose()?;
-        let Some(model) = self.learned(&first, &upscaling, job, &beside.state, terminal)? else {
+        let slices = upscaling.as_acquired(&first);
+        let Some(model) = self.learned(&slices, &upscaling, job, &beside.state, terminal)? else {
             return Ok(Made::Interrupted);
         };
+        drop(slices);
         let replaced = !upscaling.applies(&model);
+        if replaced && self.chosen && upscaling.is_interpolated() {
+            return Ok(Made::GainsNothing);
+        }
         if !gains(&model) {
             let instead = if replaced && self.chosen {
                 "the cubic B-spline made consistent with the scan is written instead; --method self learns from the scan itself, in \
@@ -223,6 +230,9 @@ impl Plan {
         let stated = sidecars::protocol(&job.input, &header);
         if stated.thickness_mm.is_some() || stated.distance_mm.is_some() {
             how["slices"] = json!({"thickness_mm": stated.thickness_mm, "distance_mm": stated.distance_mm});
+        }
+        if stated.dimensions == Some(Dimensions::Three) {
+            how["slices"]["dimensions"] = json!(3);
         }
         let beside = [&self.labels, &self.like];
         sidecar::of_files(how, job, &self.read, &self.write, self.orientations, beside)
