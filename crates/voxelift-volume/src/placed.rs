@@ -14,7 +14,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use crate::kspace::zero_fill;
+use crate::kspace::{truncate, zero_fill};
 use crate::resample::{Interpolation, resize};
 use crate::resolution::resolution;
 use crate::volume::{Geometry, Volume};
@@ -43,6 +43,23 @@ pub fn resolved_mm(scan: &Volume) -> [f64; 3] {
         Some(present) if axis.is_interpolated() => present,
         _ => axis.spacing_mm,
     })
+}
+
+/// The scan in voxels as large as what it resolves: where its scanner interpolated, what it acquired.
+///
+/// # Units
+/// `resolved_mm` in millimetres along x, y, z, as [`resolved_mm`] finds it.
+pub fn held(scan: &Volume, resolved_mm: [f64; 3]) -> Volume {
+    let (n, spacing) = (scan.extent(), scan.geometry().spacing_mm());
+    let few = std::array::from_fn(|a| {
+        let share = (spacing[a] / resolved_mm[a]).min(1.0);
+        ((n[a] as f64 * share).round() as usize).clamp(1, n[a])
+    });
+    if few == n {
+        scan.clone()
+    } else {
+        truncate(scan, few)
+    }
 }
 
 /// Which axes are those of slices.

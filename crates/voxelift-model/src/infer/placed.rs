@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use voxelift_volume::intensity::Normalization;
 use voxelift_volume::kspace::{truncate, zero_fill};
-use voxelift_volume::placed::{default_target, place, unmeasured};
+use voxelift_volume::placed::{default_target, held, place, unmeasured};
 use voxelift_volume::tile::TilePlan;
 use voxelift_volume::{Scale, Volume};
 
@@ -122,20 +122,6 @@ impl SuperResolver {
         }
         let fine = blend.finish(placed.geometry().clone());
         Ok(normalization.invert(fine.crop([0; 3], geometry.extent)))
-    }
-}
-
-/// The scan in voxels as large as what it resolves.
-fn held(scan: &Volume, resolved_mm: [f64; 3]) -> Volume {
-    let (n, spacing) = (scan.extent(), scan.geometry().spacing_mm());
-    let few = std::array::from_fn(|a| {
-        let share = (spacing[a] / resolved_mm[a]).min(1.0);
-        ((n[a] as f64 * share).round() as usize).clamp(1, n[a])
-    });
-    if few == n {
-        scan.clone()
-    } else {
-        truncate(scan, few)
     }
 }
 

@@ -1,11 +1,12 @@
 //! A trained model as it is applied to scans.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use voxelift_volume::appearance::Appearance;
-use voxelift_volume::degrade::Operators;
+use voxelift_volume::degrade::{Operator, Operators};
 use voxelift_volume::expected::{Expected, Trial};
-use voxelift_volume::placed::resolved_mm;
+use voxelift_volume::placed::{held, resolved_mm};
 use voxelift_volume::target::Target;
 use voxelift_volume::words::number;
 use voxelift_volume::{Geometry, Scale, Volume};
@@ -120,6 +121,21 @@ impl Model {
             scan.geometry().spacing_mm()
         } else {
             resolved_mm(scan)
+        }
+    }
+
+    /// What of a scan was measured, as far as it was truncated in k-space: where its scanner interpolated, fewer voxels. What `operators` made
+    /// otherwise stays as it is.
+    pub fn measured<'a>(&self, scan: &'a Volume, target: &Target, operators: &Operators) -> Cow<'a, Volume> {
+        let (spacing, mut resolved) = (scan.geometry().spacing_mm(), self.resolved_mm(scan, target));
+        for a in 0..3 {
+            if operators.0[a] != Operator::KSpace {
+                resolved[a] = spacing[a];
+            }
+        }
+        match resolved == spacing {
+            true => Cow::Borrowed(scan),
+            false => Cow::Owned(held(scan, resolved)),
         }
     }
 

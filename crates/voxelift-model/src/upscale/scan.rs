@@ -1,5 +1,7 @@
 //! One scan on its way to a finer grid.
 
+use std::borrow::Cow;
+
 use voxelift_volume::consistency::{Acquisition, Agreement};
 use voxelift_volume::expected::Expected;
 use voxelift_volume::intensity::{Normalization, explained};
@@ -168,13 +170,18 @@ impl<'a> Upscaling<'a> {
             }
             method => (method.apply(volume, target, self.tile, hear)?, None),
         };
+        // What a scanner filled with zeros was not measured, and must not take away what a model adds.
+        let measured = match method {
+            Method::Model(model) => model.measured(volume, target, &self.acquisition.operators),
+            Method::Baseline(_) => Cow::Borrowed(volume),
+        };
         let (fine, consistency) = match acquisition {
-            Some(made_by) => self.upscaler.consistency.apply(made, volume, made_by)?,
+            Some(made_by) => self.upscaler.consistency.apply(made, &measured, made_by)?,
             None => (made, None),
         };
         method.check_output(&fine, volume, hear)?;
         let audit = gathered
-            .map(|(model, agreement)| Audit::of(model, agreement, &fine, volume))
+            .map(|(model, agreement)| Audit::of(model, agreement, &fine, &measured))
             .transpose()?;
         let (image, placed) = self.placed(fine, volume);
         explained(&image, volume)?;

@@ -2,13 +2,15 @@
 
 use voxelift_model::device::{Computing, DeviceChoice, Precision};
 use voxelift_model::infer::UpscaleOptions;
+use voxelift_model::model_file::ModelFile;
 use voxelift_model::self_learning::{LearningConfig, Length};
 use voxelift_model::upscale::{
-    BuiltIn, Event, Method, Methods, SliceUpscaler, SliceWishes, UpscaleError, Upscaler, Wishes,
+    BuiltIn, Event, Method, Methods, Model, SliceUpscaler, SliceWishes, UpscaleError, Upscaler, Wishes,
 };
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::consistency::Mode;
 use voxelift_volume::degrade::Operators;
+use voxelift_volume::kspace::{truncate, zero_fill};
 use voxelift_volume::target::Target;
 use voxelift_volume::{Scale, Volume};
 
@@ -65,6 +67,36 @@ fn a_scan_is_made_finer_as_by_the_program() {
     same(&finer.image, &bench.read("lanczos.nii"), "a baseline");
     let agreement = finer.consistency.expect("what was put back is told");
     assert!(agreement.residual_after < 1e-4 && agreement.residual_before > agreement.residual_after);
+}
+
+#[test]
+fn what_a_scanner_filled_with_zeros_does_not_take_away_what_a_model_adds() {
+    let bench = Bench::new();
+    let head = bench.phantom("head.nii", [64, 72, 64], 5);
+    let scan = zero_fill(&truncate(&head, [32, 36, 32]), head.extent());
+    let file = ModelFile::built_in_for_any_contrast();
+    let model = Model::of(&file, COMPUTING, UpscaleOptions::default()).expect("the built-in model");
+    let method = Method::Model(Box::new(model.for_every_scan()));
+    let wishes = Wishes {
+        target: Some(Target::Spacing(scan.geometry().spacing_mm())),
+        consistency: Some(Mode::Soft),
+        ..Wishes::default()
+    };
+    let upscaler = Upscaler::new(Methods::Named(method), wishes).expect("wishes");
+    let finer = upscaler
+        .run(&scan, &mut |_| {})
+        .expect("a scan that can be made finer")
+        .image;
+    assert_eq!(finer.extent(), scan.extent());
+    let distance = |a: &Volume, b: &Volume| -> f64 {
+        let pairs = a.data().iter().zip(b.data());
+        pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum()
+    };
+    let (few, missing) = ([30, 34, 30], distance(&head, &scan));
+    let added = distance(&finer, &scan);
+    assert!(added > 0.02 * missing, "{added} of {missing}");
+    let missed = distance(&truncate(&finer, few), &truncate(&scan, few));
+    assert!(missed < 0.001 * missing, "{missed} of {missing}");
 }
 
 #[test]
