@@ -6,7 +6,7 @@ Needs numpy, nibabel and a built `voxelift`. Give the folder of the development 
 
 For each scan: `degrade` (k-space 2x2x2, or --operator; with --noise a fraction of the peak), `upscale` by each method, `evaluate` in the
 mask of the voxels above 5 % of the reference's maximum. "default" is the command with nothing but the scale (its voxels would be of 1 mm), "stated" the same with `--acquired` the operator that made the scan,
-"free" with `--free-weights`. With --factor 1.5, or any other, the voxels are so many times as long along each axis, and outputs are made on the reference's grid. Prints a Markdown table, and for each scan the scores and the shells
+"free" with `--free-weights`. With --factor 1.5, or 1,1,1.3 along x, y, z, the voxels are so many times as long, and outputs are made on the reference's grid. Prints a Markdown table, and for each scan the scores and the shells
 of the measured band in which the model stays behind the best baseline, and by how much. What is there already is kept.
 """
 
@@ -45,10 +45,12 @@ def run(*command):
 def scores(a, name):
     """Of each method, the scores in the brain."""
     hr = a.data / SCANS[name]
-    tag = f"{name}-{a.operator.replace(':', '_')}-{a.noise}" + (f"-x{a.factor:g}" if a.factor != 2 else "")
+    tag = f"{name}-{a.operator.replace(':', '_')}-{a.noise}" + ("" if a.factor == "2" else f"-x{a.factor}")
     lr, mask = a.work / f"lr-{tag}.nii.gz", a.work / f"mask-{name}.nii.gz"
     if not lr.exists():
-        to = ["--spacing", a.factor * max(nib.load(hr).header.get_zooms()[:3])]
+        factors = [float(f) for f in a.factor.split(",")]
+        spacing = nib.load(hr).header.get_zooms()[:3]
+        to = ["--spacing", ",".join(f"{f * mm:.6g}" for f, mm in zip(factors * (3 // len(factors)), spacing))]
         run(a.voxelift, "-q", "degrade", hr, lr, *to, "--operator", a.operator, "--noise", a.noise, "--seed", 7)
     if not mask.exists():
         image = nib.load(hr)
@@ -59,8 +61,8 @@ def scores(a, name):
     for method in a.methods:
         image, record = a.work / f"{method}-{tag}.nii.gz", a.work / f"{method}-{tag}-scores.json"
         if not image.exists():
-            grid = ["--scale", "2"] if a.factor == 2 else ["--like", hr]
-            how = ["--method", method, *(grid if a.factor != 2 else [])]
+            grid = ["--scale", "2"] if a.factor == "2" else ["--like", hr]
+            how = ["--method", method, *(grid if a.factor != "2" else [])]
             if method in ("off", "soft", "hard"):
                 how = ["--method", "model", "--allow-out-of-range", "--consistency", method]
             if method == "default":
@@ -88,7 +90,7 @@ def main():
     parser.add_argument("--scans", nargs="*", default=[name for name in SCANS if name not in TUNING])
     parser.add_argument("--baselines", nargs="*", default=["zero-fill", "lanczos", "cubic", "trilinear"])
     parser.add_argument("--model", nargs="*", default=["off", "default"], help="of off, soft, hard, default, stated, free")
-    parser.add_argument("--factor", type=float, default=2)
+    parser.add_argument("--factor", default="2")
     a = parser.parse_args()
     a.methods = a.baselines + a.model
     a.work.mkdir(exist_ok=True)

@@ -27,7 +27,7 @@ use crate::degrade::{Operator, Operators, Profile};
 use crate::error::Result;
 use crate::intensity::Mask;
 use crate::metrics::check_field_of_view;
-use crate::placed::thick_axes;
+use crate::placed::slice_axis;
 use crate::volume::Volume;
 
 /// Fewer voxels than this along an axis of the degraded scan are too few for a trial.
@@ -170,9 +170,8 @@ fn coarser(
     let spacing = scan.geometry().spacing_mm();
     let target_mm = scan.geometry().with_extent(extent).spacing_mm();
     let factors: [f64; 3] = std::array::from_fn(|a| (resolved_mm[a] / target_mm[a]).max(1.0));
-    let thick = thick_axes(resolved_mm);
-    let (coarse_mm, operators) = if let Some(slices) = (0..3).find(|a| thick[*a] && factors[*a] > 1.0) {
-        let across = (0..3).filter(|a| !thick[*a]).max_by_key(|a| n[*a])?;
+    let (coarse_mm, operators) = if let Some(slices) = slice_axis(resolved_mm).filter(|a| factors[*a] > 1.0) {
+        let across = (0..3).filter(|a| *a != slices).max_by_key(|a| n[*a])?;
         let mut imitated = spacing;
         imitated[across] *= factors[slices];
         let mut made = [Operator::KSpace; 3];
@@ -260,6 +259,17 @@ mod tests {
             [Operator::KSpace, Operator::Slice { .. }, Operator::KSpace]
         ));
         assert_eq!(trial.resolved_mm(), [2.5, 10.0, 10.0]);
+    }
+
+    #[test]
+    fn two_coarse_axes_are_no_slices() {
+        let resolved = [5.0, 5.0, 2.5];
+        let scan = phantom([36, 40, 72], resolved);
+        let trial = trial(&scan, [72, 80, 72], resolved, true).unwrap();
+        assert_eq!(
+            (trial.scan().extent(), trial.extent()),
+            ([18, 20, 72], [36, 40, 72])
+        );
     }
 
     #[test]

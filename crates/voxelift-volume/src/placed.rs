@@ -69,6 +69,16 @@ pub fn thick_axes(spacing_mm: [f64; 3]) -> [bool; 3] {
     spacing_mm.map(|mm| mm >= (THICK - 1e-6) * finest)
 }
 
+/// The axis across the slices, where one axis alone is one of slices: of two coarse axes neither is.
+pub fn slice_axis(spacing_mm: [f64; 3]) -> Option<usize> {
+    let thick = thick_axes(spacing_mm);
+    let mut axes = (0..3).filter(|a| thick[*a]);
+    match (axes.next(), axes.next()) {
+        (Some(axis), None) => Some(axis),
+        _ => None,
+    }
+}
+
 /// The coarsest voxels of a grid that is chosen without being asked for, mm.
 const COARSEST_MM: f64 = 1.0;
 /// A scan whose voxels are within this factor of the target is there already.

@@ -7,7 +7,7 @@ use voxelift_volume::appearance::Appearance;
 use voxelift_volume::baseline::Baseline;
 use voxelift_volume::degrade::Operators;
 use voxelift_volume::expected::{Expected, Trial};
-use voxelift_volume::placed::thick_axes;
+use voxelift_volume::placed::slice_axis;
 use voxelift_volume::target::Target;
 use voxelift_volume::{Scale, Volume};
 
@@ -173,7 +173,7 @@ impl BuiltIn {
         let extent = target.extent(geometry)?;
         let _share = (sight.before_trials)(&self.candidates(is_known), &target)?;
         let resolved = first.model().resolved_mm(sight.first, &target);
-        let thick = thick_axes(resolved).contains(&true);
+        let thick = slice_axis(resolved).is_some();
         let trial = Trial::of(sight.first, extent, resolved, sight.made_by, sight.consistent)?;
         let choice = |method, because: String, expected| Choice {
             method,
