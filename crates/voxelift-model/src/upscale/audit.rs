@@ -14,19 +14,20 @@ use super::model::Model;
 use crate::infer::MIRRORINGS;
 
 /// Applies the model to every mirroring of the scan: the output that was asked for, which is the first or the mean
-/// of them, and how far they agree.
+/// of them, and how far they agree. The scan measured so many voxels: where its scanner interpolated, fewer than it has.
 ///
 /// # Errors
 /// When the model cannot take the scan.
 pub fn gather(
     model: &Model,
     scan: &Volume,
+    measured: [usize; 3],
     target: &Target,
     tile: Option<usize>,
     hear: &mut dyn FnMut(Event),
 ) -> Result<(Volume, EnsembleAgreement)> {
     let first = model.member(scan, target, tile, 0, hear)?;
-    let mut ensemble = Ensemble::new(first.geometry(), scan.extent());
+    let mut ensemble = Ensemble::new(first.geometry(), measured);
     ensemble.add(&first);
     for mirroring in 1..MIRRORINGS {
         ensemble.add(&model.member(scan, target, tile, mirroring, hear)?);

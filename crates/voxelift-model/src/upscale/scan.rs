@@ -163,17 +163,17 @@ impl<'a> Upscaling<'a> {
             let is_chosen = self.choice.because.is_some();
             method.check_spikes(volume, is_chosen, acquisition.is_some(), hear)?;
         }
-        let (made, gathered) = match method {
-            Method::Model(model) if self.upscaler.audit => {
-                let (made, agreement) = gather(model, volume, target, self.tile, hear)?;
-                (made, Some((model, agreement)))
-            }
-            method => (method.apply(volume, target, self.tile, hear)?, None),
-        };
         // What a scanner filled with zeros was not measured, and must not take away what a model adds.
         let measured = match method {
             Method::Model(model) => model.measured(volume, target, &self.acquisition.operators),
             Method::Baseline(_) => Cow::Borrowed(volume),
+        };
+        let (made, gathered) = match method {
+            Method::Model(model) if self.upscaler.audit => {
+                let (made, agreement) = gather(model, volume, measured.extent(), target, self.tile, hear)?;
+                (made, Some((model, agreement)))
+            }
+            method => (method.apply(volume, target, self.tile, hear)?, None),
         };
         let (fine, consistency) = match acquisition {
             Some(made_by) => self.upscaler.consistency.apply(made, &measured, made_by)?,
