@@ -21,7 +21,7 @@ PAIRS = {
     "p1-parent": [("baseline", "full"), ("baseline", "identity")],
     "p2-fragile": [("baseline", "full")],
     "p3-operators": [(f"{operator}-baseline", f"{operator}-full") for operator in ("cubic", "gaussian", "box")],
-    "p4-embeddings": [("baseline", arm) for arm in ("pool", "flat", "patch")],
+    "p4-embeddings": [("cubic-baseline", arm) for arm in ("cubic-full", "flat", "patch")],
     "p5-alignment": [("unaligned-baseline", "unaligned-full")],
     "p8-slices": [("baseline", "full")],
     "p10-product": [("baseline", "product")],
