@@ -48,9 +48,11 @@ def scores(a, name):
     tag = f"{name}-{a.operator.replace(':', '_')}-{a.noise}" + ("" if a.factor == "2" else f"-x{a.factor}")
     lr, mask = a.work / f"lr-{tag}.nii.gz", a.work / f"mask-{name}.nii.gz"
     if not lr.exists():
-        factors = [float(f) for f in a.factor.split(",")]
-        spacing = nib.load(hr).header.get_zooms()[:3]
-        to = ["--spacing", ",".join(f"{f * mm:.6g}" for f, mm in zip(factors * (3 // len(factors)), spacing))]
+        to = []
+        if a.factor != "2":
+            factors = [float(f) for f in a.factor.split(",")]
+            spacing = nib.load(hr).header.get_zooms()[:3]
+            to = ["--spacing", ",".join(f"{f * mm:.6g}" for f, mm in zip(factors * (3 // len(factors)), spacing))]
         run(a.voxelift, "-q", "degrade", hr, lr, *to, "--operator", a.operator, "--noise", a.noise, "--seed", 7)
     if not mask.exists():
         image = nib.load(hr)
