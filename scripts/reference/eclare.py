@@ -3,10 +3,11 @@
 
     python scripts/reference/eclare.py --voxelift target/release/voxelift --data ../shared/data --work DIR
         [--factors 4] [--profiles gaussian] [--references NAME ...] [--arms told blind] [--patches N] [--gpu 0]
+        [--simulator voxelift|eclare] [--gap 0.2] [--noise 0.01] [--crop 32]
 
 ECLARE (GPL-3) is installed from PyPI into a virtual environment of its own under DIR and run through its command
 `run-eclare`; nothing of it is imported or copied here. Each reference is degraded across its third axis by
-`voxelift degrade`; then, for each arm:
+`voxelift degrade`, or with `--simulator eclare` by the command `apply-degrade` that comes with ECLARE; then, for each arm:
 
 * told: both sides are given the profile (`--relative-slice-thickness`, `--acquired slice:gaussian,MM`);
 * blind: both estimate it (ESPRESO there, the calibration here).
@@ -72,8 +73,17 @@ def timed(arguments, log):
     return time.monotonic() - begin
 
 
-def degrade(voxelift, reference, out, factor, profile, gap, noise):
+def degrade(voxelift, reference, out, factor, profile, gap, noise, simulator=None):
     thickness = 1.0 - gap
+    if simulator is not None:
+        if profile != "gaussian" or noise:
+            sys.exit("ECLARE's simulator makes Gaussian slices without noise here")
+        distance = factor * float(nib.load(reference).header.get_zooms()[2])
+        subprocess.run([str(a) for a in (simulator, "--in-fpath", reference, "--out-hr-fpath", out.with_suffix(".hr.nii.gz"),
+                                         "--out-lr-fpath", out, "--axis", 2, "--slice-thickness", thickness * distance,
+                                         "--slice-separation", distance, "--slice-profile", "gaussian", "--sizing-edge", "none")],
+                       check=True, stdout=subprocess.DEVNULL)
+        return thickness
     operator = f"kspace/kspace/slice:{profile},{thickness:g}"
     arguments = [voxelift, "-q", "degrade", reference, out, "--scale", f"1,1,{factor}", "--operator", operator]
     if noise:
@@ -181,6 +191,7 @@ def main():
     parser.add_argument("--profiles", nargs="+", default=["gaussian"], choices=["gaussian", "box"])
     parser.add_argument("--gap", type=float, default=0.0, help="share of the slice distance")
     parser.add_argument("--noise", type=float, default=None, help="share of the 99.5th percentile")
+    parser.add_argument("--simulator", default="voxelift", choices=["voxelift", "eclare"])
     parser.add_argument("--arms", nargs="+", default=["told", "blind"], choices=["told", "blind"])
     parser.add_argument("--probe", type=int, default=4 * BATCH, help="patches of the run that times ECLARE")
     parser.add_argument("--patches", type=int, default=None, help="patches for ECLARE, in place of equal time")
@@ -198,6 +209,7 @@ def main():
     if not options.no_blob:
         print("blob moved by (mm):", blob_test(options.voxelift, command, work, options.gpu,
                                               options.blob_patches, options.steps))
+    simulator = command.with_name("apply-degrade") if options.simulator == "eclare" else None
     rows = []
     for name in options.references:
         reference = options.data / REFERENCES[name]
@@ -207,7 +219,8 @@ def main():
             for profile in options.profiles:
                 tag = f"{name}-x{factor}-{profile}"
                 scan = work / f"{tag}.nii.gz"
-                thickness = degrade(options.voxelift, reference, scan, factor, profile, options.gap, options.noise)
+                thickness = degrade(options.voxelift, reference, scan, factor, profile, options.gap, options.noise,
+                                    simulator)
                 for arm in options.arms:
                     told = thickness if arm == "told" else None
                     mine = work / f"{tag}-{arm}-ours.nii.gz"

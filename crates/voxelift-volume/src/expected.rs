@@ -33,6 +33,9 @@ use crate::volume::Volume;
 /// Fewer voxels than this along an axis of the degraded scan are too few for a trial.
 const LEAST_EXTENT: usize = 16;
 
+/// Where the whole factor would leave fewer, a trial at a smaller factor tells something still, but none below this one.
+const LEAST_FACTOR: f64 = 1.5;
+
 /// A scan that was degraded once more, and the baseline that brings it back best.
 #[derive(Clone, Debug)]
 pub struct Trial {
@@ -69,7 +72,8 @@ impl Trial {
     /// Degrades a scan by the factor that lies between what it resolves along x, y, z and a grid of `extent` voxels over its
     /// field of view, as `operators` made the scan itself. Thick slices are imitated along the longer axis in plane,
     /// where alone the scan is fine enough to judge by. With `consistent`, each image that is made of it gets back what the
-    /// degraded scan measured, as far as its noise allows. None where the scan is too small or too plain, or not to be made finer.
+    /// degraded scan measured, as far as its noise allows. Where too few voxels would be left along an axis, the scan is degraded there
+    /// by as much as leaves enough. None where the scan is too small or too plain, or not to be made finer.
     ///
     /// # Units
     /// `resolved_mm` in millimetres: the spacing, or more where the scanner interpolated.
@@ -191,11 +195,10 @@ fn coarser(
         });
         (coarse_mm, *operators)
     };
-    let few: [usize; 3] = std::array::from_fn(|a| {
-        let fewer = (n[a] as f64 * spacing[a] / coarse_mm[a]).round() as usize;
-        fewer.clamp(1, n[a])
-    });
-    let too_few = (0..3).any(|a| few[a] < n[a] && few[a] < LEAST_EXTENT);
+    let wanted: [usize; 3] =
+        std::array::from_fn(|a| (n[a] as f64 * spacing[a] / coarse_mm[a]).round() as usize);
+    let few: [usize; 3] = std::array::from_fn(|a| wanted[a].max(LEAST_EXTENT).min(n[a]));
+    let too_few = (0..3).any(|a| few[a] > wanted[a] && (n[a] as f64) < LEAST_FACTOR * few[a] as f64);
     (few != n && !too_few).then_some((few, operators))
 }
 
@@ -281,10 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn a_scan_too_small_for_the_whole_factor_is_tried_at_a_smaller_one() {
+        let scan = phantom([30, 40, 24], [5.0; 3]);
+        let trial = trial(&scan, [120, 160, 96], [5.0; 3], true).unwrap();
+        assert_eq!(trial.scan().extent(), [16; 3]);
+        let found = trial
+            .expected(&Baseline::Trilinear.apply(trial.scan(), trial.extent()))
+            .unwrap()
+            .unwrap();
+        assert_eq!(found.factors, [30.0 / 16.0, 40.0 / 16.0, 24.0 / 16.0]);
+        assert!(found.gain_db < 0.0);
+    }
+
+    #[test]
     fn what_is_too_small_too_plain_or_fine_enough_tells_nothing() {
-        let scan = phantom([30, 30, 30], [5.0; 3]);
-        assert!(trial(&scan, [60; 3], [5.0; 3], false).is_none());
-        assert!(trial(&scan, [30; 3], [5.0; 3], false).is_none());
+        let scan = phantom([23, 30, 30], [5.0; 3]);
+        assert!(trial(&scan, [46, 60, 60], [5.0; 3], false).is_none());
+        assert!(trial(&scan, [23, 30, 30], [5.0; 3], false).is_none());
         let plain = Volume::filled(0.0, phantom([40, 40, 40], [4.0; 3]).geometry().clone());
         assert!(trial(&plain, [80; 3], [4.0; 3], false).is_none());
     }

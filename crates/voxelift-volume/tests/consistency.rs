@@ -248,6 +248,46 @@ fn soft_weighs_the_scan_by_its_noise() {
     assert_eq!(soft(&exact, &lr, &KSPACE).unwrap().image.data(), exact.data());
 }
 
+/// A scan of which a fifth was averaged over the neighbours along each axis.
+fn smoother(scan: &Volume) -> Volume {
+    let extent = scan.extent();
+    let stride = [1, extent[0], extent[0] * extent[1]];
+    let mut averaged = scan.data().to_vec();
+    for axis in 0..3 {
+        let before = averaged.clone();
+        for (i, value) in averaged.iter_mut().enumerate() {
+            let at = i / stride[axis] % extent[axis];
+            if at > 0 && at + 1 < extent[axis] {
+                *value = (before[i - stride[axis]] + 2.0 * before[i] + before[i + stride[axis]]) / 4.0;
+            }
+        }
+    }
+    let values = scan.data().iter().zip(averaged);
+    Volume::new(
+        values.map(|(own, averaged)| 0.8 * own + 0.2 * averaged).collect(),
+        scan.geometry().clone(),
+    )
+}
+
+#[test]
+fn texture_that_an_image_has_kept_is_no_noise_of_its_stripped_scan() {
+    let scan = stripped_head(0.0);
+    let fine = scan.extent().map(|n| 2 * n);
+    // An image that is a little too smooth: all of the finest differences are texture, and most of it is put back.
+    let smooth = zero_fill(&smoother(&scan), fine);
+    let softened = soft(&smooth, &scan, &KSPACE).unwrap();
+    assert_eq!(softened.noise.from, NoiseSource::Foreground);
+    let all = NoiseLevel::of(&scan).sigma;
+    assert!(softened.noise.sigma < 0.3 * all, "{} of {all}", softened.noise.sigma);
+    let [before, after] = [&smooth, &softened.image].map(|v| data_consistency(v, &scan).unwrap());
+    assert!(after < 0.3 * before, "{before} {after}");
+    // Of a noisy scan an image without noise lacks all of it, and as good as nothing is put back.
+    let (sigma, clean) = (6.0, zero_fill(&scan, fine));
+    let softened = soft(&clean, &stripped_head(sigma), &KSPACE).unwrap();
+    assert!((softened.noise.sigma / sigma - 1.0).abs() < 0.1, "{:?}", softened.noise);
+    assert!(softened.weight < 0.1, "{}", softened.weight);
+}
+
 #[test]
 fn grids_of_another_field_of_view_are_refused() {
     let (image, lr) = pair(GRIDS[0], 1);

@@ -1,7 +1,7 @@
 //! The noise of a scan whose background was set to 0, from the highest frequencies of its foreground.
 
 use crate::intensity::{Mask, percentile};
-use crate::resolution::resolution;
+use crate::resolution::AxisResolution;
 use crate::volume::Volume;
 
 /// The fourth difference: `16 sin^4(pi f)`, which leaves least of what is smooth.
@@ -19,22 +19,22 @@ const FEWEST: usize = 500;
 /// More voxels than this from one term of a difference to the next are not looked at.
 const FURTHEST: usize = 4;
 
-/// The standard deviation of the noise of a scan within a mask, from differences of fourth order along all axes at once:
-/// `median |d_x d_y d_z v| / (0.6745 * 70^(3/2))`; `None` where the mask holds too few of them.
+/// The standard deviation of the noise in a scan's values within a mask, from differences of fourth order along all axes at once:
+/// `median |d_x d_y d_z v| / (0.6745 * 70^(3/2))`; `None` where the mask holds too few of them. The values are the scan, or a
+/// part of it, and `present` is what the scan resolves.
 ///
 /// Anatomy has least power where all three frequencies are high, noise has as much there as elsewhere: Donoho and
 /// Johnstone's estimate from the finest diagonal wavelet coefficients (*Biometrika* 1994), with a longer filter.
-/// Along an axis that was interpolated ([`resolution`]) nothing is left at the highest frequencies, noise neither; there the
+/// Along an axis that was interpolated nothing is left at the highest frequencies, noise neither; there the
 /// terms are as many voxels apart as the scan's true resolution has, and since the part of the spectrum that is empty repeats
 /// the one that is not, the power found is that many times too small.
 ///
 /// Limits: the finest texture still counts as noise (0.15 to 0.2 % of the peak in clean 1 mm brains in slices of 4 mm, 1 % in
 /// brains of 2 mm), and noise that was smoothed is underestimated.
-pub(super) fn finest(scan: &Volume, mask: &Mask) -> Option<f64> {
-    let present = resolution(scan);
-    let mut values = scan.data().to_vec();
+pub(super) fn finest(values: &Volume, present: [AxisResolution; 3], mask: &Mask) -> Option<f64> {
+    let extent = values.extent();
+    let mut values = values.data().to_vec();
     let mut valid = mask.data().to_vec();
-    let extent = scan.extent();
     let stride = [1, extent[0], extent[0] * extent[1]];
     let mut scale = 1.0;
     for axis in 0..3 {

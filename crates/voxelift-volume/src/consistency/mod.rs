@@ -91,7 +91,7 @@ pub fn hard(image: &Volume, scan: &Volume, operators: &Operators) -> Result<Volu
 pub struct Softened {
     /// `x + A* g^-1 W (y - A x)`.
     pub image: Volume,
-    /// The scan's noise.
+    /// The scan's noise; where it was measured in the foreground, no more of it than the image lacks.
     pub noise: NoiseLevel,
     /// The mean of W over the frequencies that the scan holds: 1 is hard, 0 leaves the image as it is.
     pub weight: f64,
@@ -105,7 +105,7 @@ pub fn soft(image: &Volume, scan: &Volume, operators: &Operators) -> Result<Soft
     soft_with(image, scan, operators, NoiseLevel::of(scan))
 }
 
-/// As [`soft`], with a noise level that is known.
+/// As [`soft`], with the scan's [`NoiseLevel::of`], where several images are made of one scan.
 ///
 /// # Errors
 /// As [`hard`].
@@ -175,6 +175,17 @@ impl<'a> Comparison<'a> {
         })
     }
 
+    /// What the frequencies that the scan holds make of these coefficients.
+    fn held_part(&self, mut coefficients: Coefficients) -> Volume {
+        for (i, value) in coefficients.data_mut().iter_mut().enumerate() {
+            let bin = Coefficients::bin(self.scan.extent(), i);
+            if self.sampling.gain(bin) < SEEN {
+                *value *= 0.0;
+            }
+        }
+        self.sampling.volume(coefficients, self.scan)
+    }
+
     /// See [`residual`].
     fn residual(&self) -> f64 {
         let measured = self.sampling.coefficients(self.scan);
@@ -193,6 +204,14 @@ impl<'a> Comparison<'a> {
 
     /// See [`soft`].
     fn soft(self, noise: NoiseLevel) -> Softened {
+        let noise = match noise.from {
+            NoiseSource::Background => noise,
+            NoiseSource::Foreground => {
+                let measured = self.sampling.coefficients(self.scan);
+                let [held, lacking] = [measured, self.difference.clone()].map(|all| self.held_part(all));
+                noise.lacked(self.scan, &held, &lacking)
+            }
+        };
         let shells =
             ShellGrid::of_frequencies(self.sampling.frequencies(), self.scan.geometry().spacing_mm());
         let mut sums = vec![Shell::default(); shells.count()];

@@ -1,9 +1,12 @@
 //! How noisy a scan is, from the scan alone.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::finest::finest;
 use crate::intensity::{Mask, Normalization, percentile, texture};
+use crate::resolution::{AxisResolution, resolution};
 use crate::volume::Volume;
 
 /// Voxels around the foreground that belong to neither side: ringing and partial volume.
@@ -45,7 +48,9 @@ const RAYLEIGH_VARIANCE: f64 = 0.429_203_673_205_103;
 /// tenth percentile of the mean squares of its blocks of 4 x 4 x 4 voxels, and the smaller estimate is taken. In a
 /// scan whose background was set to 0 only the foreground is left: the median of its differences of fourth order along
 /// all axes at once, where anatomy has least power (Donoho, Johnstone, *Biometrika* 1994, with a longer filter); a foreground
-/// too small for them is judged by the median difference of a voxel from the mean of its six neighbours, an upper bound.
+/// too small for them is judged by the median difference of a voxel from the mean of its six neighbours, an upper bound. The finest
+/// texture counts in both. Where an image was made of the scan, it is known what of this the image has kept, and only what it lacks
+/// counts ([`soft`](super::soft)).
 ///
 /// Limits: the sum over several coils is not Rayleigh, and parallel imaging makes noise that varies over the image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -72,15 +77,7 @@ pub enum NoiseSource {
 impl NoiseLevel {
     /// Measures a scan's noise.
     pub fn of(scan: &Volume) -> Self {
-        // The background of a shifted scan is not 0, and no noise for that.
-        match Normalization::of(scan) {
-            Ok(scale) if scale.zero != 0.0 => Self::above_zero(&scale.without_zero(scan.clone())),
-            _ => Self::above_zero(scan),
-        }
-    }
-
-    /// The same of a scan whose background lies at 0.
-    fn above_zero(scan: &Volume) -> Self {
+        let scan = &*above_zero(scan);
         let foreground = Mask::foreground(scan);
         let near = foreground.dilated(MARGIN);
         let far: Vec<f32> = outside(scan, &near);
@@ -88,7 +85,7 @@ impl NoiseLevel {
         let inside = foreground.count() as f64;
         let air = outside(scan, &foreground).iter().filter(|v| **v != 0.0).count() as f64;
         if (alive.len() as f64) < ALIVE * far.len() as f64 || alive.is_empty() {
-            let sigma = finest(scan, &foreground).unwrap_or_else(|| texture(scan, &foreground));
+            let sigma = in_foreground(scan, resolution(scan), &foreground);
             return Self {
                 sigma,
                 power: sigma * sigma * inside,
@@ -116,6 +113,42 @@ impl NoiseLevel {
             from: NoiseSource::Background,
         }
     }
+
+    /// The same where an image was made of the scan that lacks `lacking`, `y - A x`, of `held`, the part of the scan whose frequencies
+    /// are compared.
+    ///
+    /// In a background there is only noise. The finest differences of a foreground are those of its texture too, which
+    /// an image has kept as far as it is true to the scan. So of a noise that was found in the foreground no more counts than the
+    /// image lacks of these differences.
+    pub(super) fn lacked(self, scan: &Volume, held: &Volume, lacking: &Volume) -> Self {
+        let scan = &*above_zero(scan);
+        let foreground = Mask::foreground(scan);
+        let present = resolution(scan);
+        let all = in_foreground(held, present, &foreground);
+        let share = if all > 0.0 {
+            (in_foreground(lacking, present, &foreground) / all).min(1.0)
+        } else {
+            0.0
+        };
+        Self {
+            sigma: self.sigma * share,
+            power: self.power * share * share,
+            ..self
+        }
+    }
+}
+
+/// The scan with its background at 0: that of a shifted scan is not, and no noise for that.
+fn above_zero(scan: &Volume) -> Cow<'_, Volume> {
+    match Normalization::of(scan) {
+        Ok(scale) if scale.zero != 0.0 => Cow::Owned(scale.without_zero(scan.clone())),
+        _ => Cow::Borrowed(scan),
+    }
+}
+
+/// The standard deviation of what is finest in values on a scan's grid.
+fn in_foreground(values: &Volume, present: [AxisResolution; 3], foreground: &Mask) -> f64 {
+    finest(values, present, foreground).unwrap_or_else(|| texture(values, foreground))
 }
 
 /// The mean squares of the blocks that lie in the background as a whole and are not empty.

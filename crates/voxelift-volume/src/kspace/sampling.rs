@@ -165,6 +165,7 @@ impl Sampling {
 
 /// A volume in the coefficients of [`Sampling::coefficients`], unnormalised: white noise of variance v over n voxels
 /// has the expected power `n v` in each.
+#[derive(Clone, Debug)]
 pub struct Coefficients {
     data: Vec<Complex<f64>>,
 }
