@@ -278,13 +278,21 @@ fn texture_that_an_image_has_kept_is_no_noise_of_its_stripped_scan() {
     let softened = soft(&smooth, &scan, &KSPACE).unwrap();
     assert_eq!(softened.noise.from, NoiseSource::Foreground);
     let all = NoiseLevel::of(&scan).sigma;
-    assert!(softened.noise.sigma < 0.3 * all, "{} of {all}", softened.noise.sigma);
+    assert!(
+        softened.noise.sigma < 0.3 * all,
+        "{} of {all}",
+        softened.noise.sigma
+    );
     let [before, after] = [&smooth, &softened.image].map(|v| data_consistency(v, &scan).unwrap());
     assert!(after < 0.3 * before, "{before} {after}");
     // Of a noisy scan an image without noise lacks all of it, and as good as nothing is put back.
     let (sigma, clean) = (6.0, zero_fill(&scan, fine));
     let softened = soft(&clean, &stripped_head(sigma), &KSPACE).unwrap();
-    assert!((softened.noise.sigma / sigma - 1.0).abs() < 0.1, "{:?}", softened.noise);
+    assert!(
+        (softened.noise.sigma / sigma - 1.0).abs() < 0.1,
+        "{:?}",
+        softened.noise
+    );
     assert!(softened.weight < 0.1, "{}", softened.weight);
 }
 

@@ -95,3 +95,45 @@ fn calibrated(
     );
     (found.operator, because)
 }
+
+#[cfg(test)]
+mod tests {
+    use voxelift_volume::degrade::{Operators, Profile};
+    use voxelift_volume::phantom::{PhantomConfig, head};
+
+    use super::*;
+
+    #[test]
+    fn a_three_dimensional_acquisition_is_believed_whatever_thickness_is_stated() {
+        let head = head(&PhantomConfig {
+            seed: 4,
+            extent: [32, 36, 32],
+            spacing_mm: [4.0; 3],
+        })
+        .unwrap();
+        let slices = Operators([Operator::KSpace; 3]).apply(&head, [32, 36, 16]);
+        let of = |stated: &Acquired, dimensions| {
+            let beside = Protocol {
+                dimensions,
+                thickness_mm: Some(6.0),
+                ..Protocol::default()
+            };
+            protocol(stated, None, &slices, &beside, &mut |_| {})
+                .unwrap()
+                .operator
+        };
+        let thick = gaussian(6.0 / 8.0);
+        assert_eq!(of(&Acquired::Auto, Some(Dimensions::Three)), Operator::KSpace);
+        assert_eq!(of(&Acquired::Auto, Some(Dimensions::Two)), thick);
+        assert_eq!(of(&Acquired::Auto, None), thick);
+        // A statement on the command line stands above what is beside the scan.
+        let stated: Acquired = "slice:box,8".parse().unwrap();
+        assert!(matches!(
+            of(&stated, Some(Dimensions::Three)),
+            Operator::Slice {
+                profile: Profile::Box,
+                ..
+            }
+        ));
+    }
+}

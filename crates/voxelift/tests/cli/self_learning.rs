@@ -334,6 +334,35 @@ fn slices_that_the_scanner_interpolated_are_taken_as_they_were_acquired() {
 }
 
 #[test]
+fn interpolated_slices_on_which_the_network_gains_nothing_go_the_way_of_other_scans() {
+    let bench = Bench::new();
+    // A texture without order that fades into quiet air: nothing in plane tells what lies between the slices, and it is not taken
+    // for noise.
+    let mut texture = bench.phantom("hr.nii", [64, 72, 64], 3);
+    let mut stream = Stream::new(2, 0);
+    for (i, value) in texture.data_mut().iter_mut().enumerate() {
+        let at = [i % 64, i / 64 % 72, i / (64 * 72)].map(|v| v as f64);
+        let away = (at[0] - 32.0).powi(2) + (at[1] - 36.0).powi(2) + (at[2] - 32.0).powi(2);
+        let [one, _] = stream.normal_pair();
+        *value = ((100.0 + 30.0 * one) * (-away / 200.0).exp() + 0.01 * one) as f32;
+    }
+    let scan = zero_fill(&truncate(&texture, [64, 72, 32]), [64, 72, 64]);
+    bench.write("lr.nii", &scan);
+    let assert = bench.run(&["upscale", "lr.nii", "-o", "sr.nii.gz"]).code(0);
+    let warned = text(&assert.get_output().stderr);
+    assert!(
+        warned.contains("its scanner interpolated along z") && warned.contains("so it is taken as it lies"),
+        "{warned}"
+    );
+    assert!(!warned.contains("written instead"), "{warned}");
+    let how = sidecar(&bench, "sr.json");
+    assert!(
+        how["method"] != "self" && how["outputs"]["sr.nii.gz"].is_string(),
+        "{how}"
+    );
+}
+
+#[test]
 fn what_does_not_go_with_it_is_refused() {
     let bench = Bench::new();
     bench.phantom("iso.nii", [24, 24, 24], 1);

@@ -117,6 +117,10 @@ impl Plan {
         drop(slices);
         let replaced = !upscaling.applies(&model);
         if replaced && self.chosen && upscaling.is_interpolated() {
+            terminal.say(format!(
+                "{input}: {}; the built-in network for slices gains nothing on it, so it is taken as it lies",
+                upscaling.protocol().because
+            ));
             return Ok(Made::GainsNothing);
         }
         if !gains(&model) {
