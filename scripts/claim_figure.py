@@ -23,6 +23,8 @@ PAIRS = {
     "p3-operators": [(f"{operator}-baseline", f"{operator}-full") for operator in ("cubic", "gaussian", "box")],
     "p4-embeddings": [("cubic-baseline", arm) for arm in ("cubic-full", "flat", "patch")],
     "p5-alignment": [("unaligned-baseline", "unaligned-full")],
+    "p6-scarcity": [("baseline-slab-0.03", "full-slab-0.03")],
+    "p7-answer": [(where, f"{where}-{term}") for where in ("matched", "box") for term in ("measurement", "contrast")],
     "p8-slices": [("baseline", "full")],
     "p10-product": [("baseline", "product")],
 }
@@ -44,7 +46,8 @@ def runs(study, table):
 
 
 def differences(rows):
-    """Of each pair, seed and way (alone, scan put back): the baseline's distance from zero-fill, the gain in PSNR and in SSIM."""
+    """Of each pair, seed and way (alone, scan put back): the baseline's distance from zero-fill, the gain in PSNR and in SSIM,
+    and the standard deviation of PSNR over the heads of both."""
     by = {(row["study"], row["arm"], row["seed"]): row for row in rows}
     value = lambda row, score: float(row[score])
     # P10 takes P1's models, and is scored on the same heads.
@@ -60,7 +63,8 @@ def differences(rows):
                     if a and b:
                         below = value(a, "psnr_db") - value(floor, "psnr_db")
                         gains = [value(b, score) - value(a, score) for score in ("psnr_db", "ssim")]
-                        yield study, arm, seed, suffix, below, *gains
+                        spread = [value(row, "psnr_sd") for row in (a, b)]
+                        yield study, arm, seed, suffix, below, *gains, spread
 
 
 def main():
@@ -88,7 +92,7 @@ def main():
     # P10 is no gain of contrast; the table alone has it.
     for study in dict.fromkeys(of for of, *_ in found if of != "p10-product"):
         for suffix, marker, what in (("", "o", "alone"), ("+consistency", "^", "scan put back")):
-            points = [(below, gain) for of, _, _, way, below, gain, _ in found if of == study and way == suffix]
+            points = [(below, gain) for of, _, _, way, below, gain, *_ in found if of == study and way == suffix]
             plot.scatter(*zip(*points), marker=marker, color=colours[study], label=f"{study.split('-')[0].upper()}, {what}")
     plot.axhline(0, color="grey", linewidth=0.8)
     plot.axhline(1.1802, color="grey", linewidth=0.8, linestyle="--")
@@ -99,10 +103,10 @@ def main():
     figure.tight_layout()
     plt.rcParams["svg.hashsalt"] = "the-claim"
     figure.savefig(args.svg, metadata={"Date": None})
-    print("| study | arm | seed | way | baseline over zero-fill | gain, dB | gain, SSIM | SSIM per dB |\n|---|---|---|---|---|---|---|---|")
-    for study, arm, seed, suffix, below, db, ssim in found:
+    print("| study | arm | seed | way | baseline over zero-fill | gain, dB | gain, SSIM | SSIM per dB | spread over heads, dB |\n|---|---|---|---|---|---|---|---|---|")
+    for study, arm, seed, suffix, below, db, ssim, spread in found:
         ratio = f"{ssim / db:.3f}" if abs(db) > 0.1 else ""
-        print(f"| {study} | {arm} | {seed} | {suffix[1:] or 'alone'} | {below:+.2f} | {db:+.2f} | {ssim:+.4f} | {ratio} |")
+        print(f"| {study} | {arm} | {seed} | {suffix[1:] or 'alone'} | {below:+.2f} | {db:+.2f} | {ssim:+.4f} | {ratio} | {spread[0]:.2f}, {spread[1]:.2f} |")
 
 
 if __name__ == "__main__":
