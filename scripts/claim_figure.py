@@ -3,7 +3,8 @@
     scripts/claim_figure.py --studies runs/studies --csv docs/the-claim.csv --svg docs/images/the-claim.svg
 
 Reads `table.csv` of each study named below that is there, adds its runs to the CSV (one row a study, arm, seed and score, means over the test heads; rows of
-studies that are not there stay), draws all of them and prints a Markdown table. Needs matplotlib.
+studies that are not there stay), draws all of them and prints two Markdown tables: of each seed, and over subjects and seeds of the studies that are there,
+with 95 % bootstrap intervals over both at once. Needs matplotlib and numpy.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 
 # Study, then baseline and arms with contrast.
 PAIRS = {
@@ -28,20 +30,34 @@ PAIRS = {
     "p8-slices": [("baseline", "full")],
     "p10-product": [("baseline", "product")],
 }
-SCORES = ("psnr_db", "ssim", "haarpsi")
-FIELDS = ("study", "arm", "seed", "heads", *SCORES, "psnr_sd")
+# The name in the CSV of each score of a study's table.
+SCORES = {
+    "psnr_db": "psnr_db",
+    "ssim": "ssim",
+    "haarpsi": "haarpsi",
+    "fsc.resolution_mm": "resolution_mm",
+    "fsc.beyond_nyquist.hallucination_index": "hallucination_index",
+}
+FIELDS = ("study", "arm", "seed", "heads", *SCORES.values(), "psnr_sd")
+DRAWS = 10_000
+
+
+def scores(table):
+    """Of the brain alone: variant, seed, scan, subject, score and value of each row."""
+    with open(table, newline="") as file:
+        for row in csv.DictReader(file):
+            if row["test"] == "tuning" and row["region"] == "masked" and row["score"] in SCORES:
+                yield row["variant"], row["seed"], row["subject"], row["person"], SCORES[row["score"]], float(row["value"])
 
 
 def runs(study, table):
     """One row an arm and seed: means over heads, and the standard deviation of PSNR over them."""
     values = {}
-    with open(table, newline="") as file:
-        for row in csv.DictReader(file):
-            if row["test"] == "tuning" and row["region"] == "masked" and row["score"] in SCORES:
-                values.setdefault((row["variant"], row["seed"]), {}).setdefault(row["score"], []).append(float(row["value"]))
-    for (arm, seed), scores in values.items():
-        psnr = scores["psnr_db"]
-        means = {score: f"{statistics.mean(scores[score]):.5f}" for score in SCORES if score in scores}
+    for arm, seed, _, _, score, value in scores(table):
+        values.setdefault((arm, seed), {}).setdefault(score, []).append(value)
+    for (arm, seed), found in values.items():
+        psnr = found["psnr_db"]
+        means = {score: f"{statistics.mean(of):.5f}" for score, of in found.items()}
         yield {"study": study, "arm": arm, "seed": seed, "heads": str(len(psnr)), **means, "psnr_sd": f"{statistics.stdev(psnr):.4f}"}
 
 
@@ -65,6 +81,33 @@ def differences(rows):
                         gains = [value(b, score) - value(a, score) for score in ("psnr_db", "ssim")]
                         spread = [value(row, "psnr_sd") for row in (a, b)]
                         yield study, arm, seed, suffix, below, *gains, spread
+
+
+def summaries(study, table):
+    """Of each pair and way, on the subjects and seeds that both have: the seeds, and of each score the baseline's mean, and mean and interval of
+    the difference over subjects and seeds."""
+    values = {}
+    for arm, seed, _, subject, score, value in scores(table):
+        values.setdefault((arm, score), {}).setdefault((seed, subject), []).append(value)
+    for baseline, arm in PAIRS[study]:
+        for suffix in ("", "+consistency"):
+            of = {}
+            for score in SCORES.values():
+                a, b = (values.get((name + suffix, score), {}) for name in (baseline, arm))
+                seeds = sorted({seed for seed, _ in a.keys() & b.keys()})
+                subjects = sorted({subject for _, subject in a.keys() & b.keys()})
+                if not seeds:
+                    continue
+                means = [np.array([[np.mean(arm[seed, subject]) for subject in subjects] for seed in seeds]) for arm in (a, b)]
+                apart = means[1] - means[0]
+                draw = np.random.default_rng(1)
+                drawn = [
+                    apart[draw.integers(len(seeds), size=len(seeds))][:, draw.integers(len(subjects), size=len(subjects))].mean()
+                    for _ in range(DRAWS)
+                ]
+                of[score] = (means[0].mean(), apart.mean(), *np.percentile(drawn, [2.5, 97.5]))
+            if of:
+                yield baseline + suffix, arm + suffix, seeds, of
 
 
 def main():
@@ -107,6 +150,21 @@ def main():
     for study, arm, seed, suffix, below, db, ssim, spread in found:
         ratio = f"{ssim / db:.3f}" if abs(db) > 0.1 else ""
         print(f"| {study} | {arm} | {seed} | {suffix[1:] or 'alone'} | {below:+.2f} | {db:+.2f} | {ssim:+.4f} | {ratio} | {spread[0]:.2f}, {spread[1]:.2f} |")
+    print("\n| study | baseline and arm | seeds | PSNR, dB | SSIM | HaarPSI | effective resolution, mm | hallucination index |\n|---|---|---|---|---|---|---|---|")
+    digits = {"psnr_db": 2, "ssim": 4, "haarpsi": 4, "resolution_mm": 2, "hallucination_index": 3}
+    for study in PAIRS:
+        table = args.studies / study / "table.csv"
+        if not table.exists():
+            continue
+        for baseline, arm, seeds, of in summaries(study, table):
+            cells = []
+            for score, places in digits.items():
+                if score not in of:
+                    cells.append("")
+                    continue
+                was, apart, low, high = of[score]
+                cells.append(f"{was:.{places}f} {apart:+.{places}f} [{low:+.{places}f}, {high:+.{places}f}]")
+            print(f"| {study} | {baseline}, {arm} | {len(seeds)} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

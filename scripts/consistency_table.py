@@ -64,9 +64,10 @@ def scores(a, name):
         image, record = a.work / f"{method}-{tag}.nii.gz", a.work / f"{method}-{tag}-scores.json"
         if not image.exists():
             grid = ["--scale", "2"] if a.factor == "2" else ["--like", hr]
-            how = ["--method", method, *(grid if a.factor != "2" else [])]
+            beside = grid if a.factor != "2" else []
+            how = ["--method", method, *beside]
             if method in ("off", "soft", "hard"):
-                how = ["--method", "model", "--allow-out-of-range", "--consistency", method]
+                how = ["--method", "model", "--allow-out-of-range", "--consistency", method, *beside]
             if method == "default":
                 how = grid
             if method == "free":

@@ -17,7 +17,7 @@ use crate::lanes::{F32x8, F32x16};
 use crate::product_format::ProductFormat;
 #[cfg(target_arch = "x86_64")]
 use crate::rounding;
-use crate::tile_loops::{CUBE, SQUARE, Whole};
+use crate::tile_loops::{AsF32, CUBE, SQUARE};
 use crate::{loops, tile_loops};
 
 /// The versions for one number of output channels.
@@ -186,12 +186,12 @@ macro_rules! compile {
                 #[target_feature(enable = $features)]
                 pub(in super::super) unsafe fn gather_cube(with: &Gather, to: *mut f32) {
                     // SAFETY: the caller's contract, and the instruction set of this version.
-                    unsafe { tile_loops::gather::<$block_lanes, Whole, CUBE>(with, to) }
+                    unsafe { tile_loops::gather::<$block_lanes, AsF32, CUBE>(with, to) }
                 }
                 #[target_feature(enable = $features)]
                 pub(in super::super) unsafe fn gather_square(with: &Gather, to: *mut f32) {
                     // SAFETY: the caller's contract, and the instruction set of this version.
-                    unsafe { tile_loops::gather::<$block_lanes, Whole, SQUARE>(with, to) }
+                    unsafe { tile_loops::gather::<$block_lanes, AsF32, SQUARE>(with, to) }
                 }
                 #[target_feature(enable = $features)]
                 pub(in super::super) unsafe fn products(with: &Products, to: *mut f32) {
@@ -303,12 +303,12 @@ macro_rules! compile_pairs {
                 #[target_feature(enable = $features)]
                 pub(in super::super) unsafe fn gather_cube(with: &Gather, to: *mut f32) {
                     // SAFETY: the caller's contract, and the instruction set of this version.
-                    unsafe { tile_loops::gather::<$lanes, tile_loops::Half, CUBE>(with, to) }
+                    unsafe { tile_loops::gather::<$lanes, tile_loops::AsBf16, CUBE>(with, to) }
                 }
                 #[target_feature(enable = $features)]
                 pub(in super::super) unsafe fn gather_square(with: &Gather, to: *mut f32) {
                     // SAFETY: the caller's contract, and the instruction set of this version.
-                    unsafe { tile_loops::gather::<$lanes, tile_loops::Half, SQUARE>(with, to) }
+                    unsafe { tile_loops::gather::<$lanes, tile_loops::AsBf16, SQUARE>(with, to) }
                 }
                 #[target_feature(enable = $features)]
                 pub(in super::super) unsafe fn products(with: &Products, to: *mut f32) {
@@ -383,12 +383,12 @@ const PORTABLE: Kernels = Kernels {
         correlate: loops::correlate::<Array8, 6, 1>,
         items: 6,
         cube: Transforms {
-            gather: tile_loops::gather::<Array8, Whole, CUBE>,
+            gather: tile_loops::gather::<Array8, AsF32, CUBE>,
             scatter: tile_loops::scatter::<Array8, 1, CUBE>,
             spread: tile_loops::spread::<Array8, 1, CUBE>,
         },
         square: Transforms {
-            gather: tile_loops::gather::<Array8, Whole, SQUARE>,
+            gather: tile_loops::gather::<Array8, AsF32, SQUARE>,
             scatter: tile_loops::scatter::<Array8, 1, SQUARE>,
             spread: tile_loops::spread::<Array8, 1, SQUARE>,
         },

@@ -32,9 +32,9 @@ pub(crate) trait Put<V> {
 }
 
 /// As it is.
-pub(crate) struct Whole;
+pub(crate) struct AsF32;
 
-impl<V: Lanes> Put<V> for Whole {
+impl<V: Lanes> Put<V> for AsF32 {
     #[inline(always)]
     unsafe fn put(value: V, to: *mut f32, at: usize) {
         // SAFETY: the trait's contract.
@@ -44,10 +44,10 @@ impl<V: Lanes> Put<V> for Whole {
 
 /// As bf16, two in the place of one.
 #[cfg(target_arch = "x86_64")]
-pub(crate) struct Half;
+pub(crate) struct AsBf16;
 
 #[cfg(target_arch = "x86_64")]
-impl<V: Rounded> Put<V> for Half {
+impl<V: Rounded> Put<V> for AsBf16 {
     #[inline(always)]
     unsafe fn put(value: V, to: *mut f32, at: usize) {
         // SAFETY: the trait's contract.

@@ -79,7 +79,7 @@ impl Default for LossConfig {
             ssim: 0.1,
             alignment: 0.01,
             style: 0.01,
-            adversarial: 0.01,
+            adversarial: 0.001,
             adversarial_target: 0.0,
             feature_contrastive: 0.01,
             reconstruction_contrastive: 0.01,

@@ -175,17 +175,6 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    /// What the frequencies that the scan holds make of these coefficients.
-    fn held_part(&self, mut coefficients: Coefficients) -> Volume {
-        for (i, value) in coefficients.data_mut().iter_mut().enumerate() {
-            let bin = Coefficients::bin(self.scan.extent(), i);
-            if self.sampling.gain(bin) < SEEN {
-                *value *= 0.0;
-            }
-        }
-        self.sampling.volume(coefficients, self.scan)
-    }
-
     /// See [`residual`].
     fn residual(&self) -> f64 {
         let measured = self.sampling.coefficients(self.scan);
@@ -208,7 +197,8 @@ impl<'a> Comparison<'a> {
             NoiseSource::Background => noise,
             NoiseSource::Foreground => {
                 let measured = self.sampling.coefficients(self.scan);
-                let [held, lacking] = [measured, self.difference.clone()].map(|all| self.held_part(all));
+                let [held, lacking] = [measured, self.difference.clone()]
+                    .map(|all| held_part(all, &self.sampling, self.scan, |_, _| 1.0));
                 noise.lacked(self.scan, &held, &lacking)
             }
         };
@@ -244,18 +234,10 @@ impl<'a> Comparison<'a> {
             image,
             scan,
             sampling,
-            mut difference,
+            difference,
         } = self;
-        for (i, value) in difference.data_mut().iter_mut().enumerate() {
-            let bin = Coefficients::bin(scan.extent(), i);
-            let gain = sampling.gain(bin);
-            *value *= if gain >= SEEN {
-                weight(bin, gain) / gain
-            } else {
-                0.0
-            };
-        }
-        let correction = sampling.spread(&sampling.volume(difference, scan));
+        let missing = held_part(difference, &sampling, scan, |bin, gain| weight(bin, gain) / gain);
+        let correction = sampling.spread(&missing);
         let mut image = image.clone();
         image
             .data_mut()
@@ -264,6 +246,21 @@ impl<'a> Comparison<'a> {
             .for_each(|(v, more)| *v += more);
         image
     }
+}
+
+/// On the scan's grid, `weight(bin, g)` of each frequency of these coefficients that the scan holds, and nothing of the others.
+fn held_part(
+    mut coefficients: Coefficients,
+    sampling: &Sampling,
+    scan: &Volume,
+    mut weight: impl FnMut([usize; 3], f64) -> f64,
+) -> Volume {
+    for (i, value) in coefficients.data_mut().iter_mut().enumerate() {
+        let bin = Coefficients::bin(scan.extent(), i);
+        let gain = sampling.gain(bin);
+        *value *= if gain >= SEEN { weight(bin, gain) } else { 0.0 };
+    }
+    sampling.volume(coefficients, scan)
 }
 
 /// What a shell of frequencies shows of `y - A x`.

@@ -12,7 +12,9 @@ mod source;
 
 pub use datatype::Datatype;
 pub(crate) use decoder::Decoder;
-pub(crate) use frames::{StoredFrames, checked_voxels, not_finite};
+#[cfg(feature = "dicom")]
+pub(crate) use frames::not_finite;
+pub(crate) use frames::{StoredFrames, checked_voxels};
 pub(crate) use kind::{START, foreign};
 pub use options::{BASE, NanPolicy, Part, ReadOptions};
 pub(crate) use source::Source;

@@ -216,9 +216,11 @@ fn without_command(answer: &clap::Error) -> ExitCode {
             let text = answer.render().to_string();
             let said = text.split("\n\nUsage:").next().unwrap_or(&text);
             let said = said.split("\n\nFor more information").next().unwrap_or(said);
+            // How to give such a name as a value helps nobody who mistyped an option.
+            let said = said.split("\n\n  tip: to pass ").next().unwrap_or(said);
             terminal::error(format!(
                 "{}; see `voxelift --help`",
-                said.trim_start_matches("error: ")
+                said.trim_start_matches("error: ").replace("\n\n  tip: ", "; ")
             ));
             ExitCode::from(2)
         }

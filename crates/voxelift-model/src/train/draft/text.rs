@@ -151,7 +151,6 @@ fn assembled(scale: Scale, steps: u64, data: &str, patch: usize, preset: Preset)
          [patch]\n# LR voxels along each side of a training patch, and patches of each domain in a step.\nsize = {patch}\nbatch = {batch}\n\n\
          # {why}\n[network]\nn_feats = {n_feats}\nn_resgroups = {n_resgroups}\nn_resblocks = {n_resblocks}\n\n\
          [discriminator]\nwidth = {width}\n\n\
-         [loss]\n# A tenth of the paper's, which keeps the PSNR where it is (docs/record.md).\nadversarial = 0.001\n\n\
          [optimizer]\nlearning_rate = {learning_rate}\n\n[validation]\n# Steps between scores of the validation scans.\nevery = {every}\n",
         written(scale)
     )
