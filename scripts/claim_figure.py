@@ -29,6 +29,8 @@ PAIRS = {
     "p7-answer": [(where, f"{where}-{term}") for where in ("matched", "box") for term in ("measurement", "contrast")],
     "p8-slices": [("baseline", "full")],
     "p10-product": [("baseline", "product")],
+    "p11-fragile-parent": [("baseline", "full")],
+    "d1-defaults": [("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
 }
 # The name in the CSV of each score of a study's table.
 SCORES = {
@@ -131,11 +133,12 @@ def main():
         out.writerows(rows)
     found = list(differences(rows))
     figure, plot = plt.subplots(figsize=(7, 4.2))
-    colours = dict(zip(PAIRS, plt.get_cmap("tab10").colors))
-    # P10 is no gain of contrast; the table alone has it.
-    for study in dict.fromkeys(of for of, *_ in found if of != "p10-product"):
+    colours = dict(zip(PAIRS, plt.get_cmap("tab20").colors))
+    # What is no gain of contrast stands in the tables alone.
+    drawn = [row for row in found if row[1] not in ("product", "alignment")]
+    for study in dict.fromkeys(of for of, *_ in drawn):
         for suffix, marker, what in (("", "o", "alone"), ("+consistency", "^", "scan put back")):
-            points = [(below, gain) for of, _, _, way, below, gain, *_ in found if of == study and way == suffix]
+            points = [(below, gain) for of, _, _, way, below, gain, *_ in drawn if of == study and way == suffix]
             plot.scatter(*zip(*points), marker=marker, color=colours[study], label=f"{study.split('-')[0].upper()}, {what}")
     plot.axhline(0, color="grey", linewidth=0.8)
     plot.axhline(1.1802, color="grey", linewidth=0.8, linestyle="--")

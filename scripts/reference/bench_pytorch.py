@@ -57,7 +57,7 @@ CASES = [
     # A generator of 2 groups of 4 blocks on an LR volume of this size, in tiles of 48 that overlap by 12.
     ("volume", "forward", 1, 32, 32, 48),
     ("volume", "forward", 1, 32, 32, 84),
-    # The training step of `configs/small.toml` and of its supervised twin.
+    # The training step in the sizes of `configs/small.toml` and of its supervised twin.
     ("twin", "both", 8, 16, 16, 16),
     ("step", "both", 8, 16, 16, 16),
 ]

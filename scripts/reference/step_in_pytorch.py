@@ -1,4 +1,4 @@
-"""The networks and the training step of `configs/small.toml` in PyTorch, as its users would write them.
+"""The networks and the training step of `configs/small.toml`, with all losses of the paper, in PyTorch, as its users would write them.
 
 Shares no code with voxelift; `bench_pytorch.py` times both. Each tensor is computed once, frozen networks take no
 weight gradient, Adam is PyTorch's fused one where the version has it. Needs PyTorch and NumPy only.
@@ -185,7 +185,7 @@ def adam(parameters):
 
 
 class Step:
-    """The unpaired step of `configs/small.toml`, or with `twin` that of its supervised twin."""
+    """The unpaired step in the sizes of `configs/small.toml`, or with `twin` that of its supervised twin."""
 
     def __init__(self, twin=False, feats=16, groups=2, blocks=3, lr_blocks=4, width=8, side=16, batch=8):
         self.twin = twin

@@ -5,7 +5,7 @@
 //! Cases: `peak`, `memory` (the most bytes this process ever held), and
 //! `<conv|rcab|body|volume|step|twin> <forward|both> <batch> <channels in> <channels out> <size>`; `both` is forward
 //! and backward from the sum, with gradients of input and weights. `volume` super-resolves one by tiles; `step` and
-//! `twin` are the training step of `configs/small.toml` and of its supervised twin, whatever the sizes. `plane` is a convolution of
+//! `twin` are the training step in the sizes of `configs/small.toml`, with all losses of the paper, and of its supervised twin, whatever the sizes. `plane` is a convolution of
 //! 3x3 taps on images of this size, as self-learning has it. `precision bf16` computes what follows in bf16; `without avx512`,
 //! as the first line, computes as a processor without it would. `pool N` sets the number of threads; with one thread the replies are seconds of processor time, which a busy machine disturbs
 //! less.
@@ -135,12 +135,16 @@ fn volume(feats: usize, size: usize, precision: Precision) -> impl FnMut() {
     }
 }
 
-/// A training step of `configs/small.toml` on noise, after the schedule's quiet steps.
+/// A training step in the sizes of `configs/small.toml` with all losses of the paper, on noise, after the schedule's quiet steps.
 fn training(mode: &str, precision: Precision) -> impl FnMut() {
     let set = [
         format!("mode={mode}"),
         format!("precision=\"{}\"", precision.name()),
         "data.source_operator=\"kspace\"".to_owned(),
+        // Every network and every loss of the paper.
+        "loss.alignment=0.01".to_owned(),
+        "loss.feature_contrastive=0.01".to_owned(),
+        "loss.reconstruction_contrastive=0.01".to_owned(),
     ];
     let text = include_str!("../../../configs/small.toml");
     let config = Config::from_text(text, "small", Path::new("."), &set)

@@ -20,7 +20,7 @@ use voxelift_volume::{Scale, Volume};
 
 const TOLERANCE: f64 = 1e-3;
 
-/// The method on synthetic heads: every network, every term of the default and those that are off.
+/// The method on synthetic heads: every network, every term of the paper and some that are off there.
 const METHOD: &str = r#"
     steps = 6
     [data]
@@ -45,6 +45,10 @@ const METHOD: &str = r#"
     hidden = 16
     dim = 8
     [loss]
+    alignment = 0.01
+    adversarial = 0.01
+    feature_contrastive = 0.01
+    reconstruction_contrastive = 0.01
     adversarial_target = 0.01
     identity = 0.01
     [schedule]

@@ -77,12 +77,12 @@ impl Default for LossConfig {
             restoration: 1.0,
             cycle: 1.0,
             ssim: 0.1,
-            alignment: 0.01,
+            alignment: 0.0,
             style: 0.01,
             adversarial: 0.001,
             adversarial_target: 0.0,
-            feature_contrastive: 0.01,
-            reconstruction_contrastive: 0.01,
+            feature_contrastive: 0.0,
+            reconstruction_contrastive: 0.0,
             identity: 0.0,
             null_space: 0.0,
             measurement: 0.0,
@@ -117,6 +117,12 @@ impl LossConfig {
         ]
     }
 
+    /// The first contrastive term that has a weight, with its key: terms that need more than one patch of a step.
+    pub fn contrastive(&self) -> Option<(&'static str, f64)> {
+        let mut weights = self.weights().into_iter();
+        weights.find(|(key, weight)| key.ends_with("_contrastive") && *weight > 0.0)
+    }
+
     /// Refuses weights that mean nothing, and contrastive losses without negatives.
     ///
     /// # Errors
@@ -141,12 +147,9 @@ impl LossConfig {
                 "must be a finite number above 0",
             ));
         }
-        let contrastive = weights
-            .iter()
-            .find(|(key, weight)| key.ends_with("_contrastive") && *weight > 0.0);
-        if let (Some((key, weight)), 0..=1) = (contrastive, batch) {
+        if let (Some((key, weight)), 0..=1) = (self.contrastive(), batch) {
             return Err(InvalidSetting::new(
-                *key,
+                key,
                 weight,
                 format!("a batch of {batch} has no negatives; raise the batch to 2 or more, or set it to 0"),
             ));

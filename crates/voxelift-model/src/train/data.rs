@@ -214,7 +214,8 @@ pub(super) fn prepare(
         subjects(cohort.subjects(Role::Lr).len()),
         validation.len()
     ));
-    if dataset.source_subjects() == 1 && config.mode == Mode::Unpaired {
+    let contrasts = config.mode == Mode::Unpaired && config.loss.contrastive().is_some();
+    if dataset.source_subjects() == 1 && contrasts {
         note("one HR subject: all contrastive negatives come from that subject".into());
     }
     let self_test = [test, held_out].into_iter().find(|scans| !scans.is_empty());

@@ -33,6 +33,11 @@ pub const TINY: &str = r#"
     [projection]
     hidden = 8
     dim = 4
+    [loss]
+    alignment = 0.01
+    adversarial = 0.01
+    feature_contrastive = 0.01
+    reconstruction_contrastive = 0.01
     [schedule]
     quiet = 0.0
     ramp = 0.0
