@@ -30,6 +30,8 @@ PAIRS = {
     "p8-slices": [("baseline", "full")],
     "p10-product": [("baseline", "product")],
     "p11-fragile-parent": [("baseline", "full")],
+    "p12-aligned": [("baseline", "full"), ("baseline", "full-0.1")],
+    "d2-losses": [("neither", "alone")],
     "d1-defaults": [("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
 }
 # The name in the CSV of each score of a study's table.
@@ -133,19 +135,22 @@ def main():
         out.writerows(rows)
     found = list(differences(rows))
     figure, plot = plt.subplots(figsize=(7, 4.2))
-    colours = dict(zip(PAIRS, plt.get_cmap("tab20").colors))
     # What is no gain of contrast stands in the tables alone.
-    drawn = [row for row in found if row[1] not in ("product", "alignment")]
-    for study in dict.fromkeys(of for of, *_ in drawn):
-        for suffix, marker, what in (("", "o", "alone"), ("+consistency", "^", "scan put back")):
+    drawn = [row for row in found if row[1] not in ("product", "alignment", "alone")]
+    ways = {"": ("o", "alone"), "+consistency": ("^", "scan put back")}
+    for study, colour in zip(dict.fromkeys(of for of, *_ in drawn), plt.get_cmap("tab10").colors, strict=False):
+        for suffix, (marker, _) in ways.items():
             points = [(below, gain) for of, _, _, way, below, gain, *_ in drawn if of == study and way == suffix]
-            plot.scatter(*zip(*points), marker=marker, color=colours[study], label=f"{study.split('-')[0].upper()}, {what}")
+            plot.scatter(*zip(*points), marker=marker, color=colour, alpha=0.8)
+        plot.scatter([], [], marker="s", color=colour, label=study.split("-")[0].upper())
+    for marker, what in ways.values():
+        plot.scatter([], [], marker=marker, color="grey", label=what)
     plot.axhline(0, color="grey", linewidth=0.8)
     plot.axhline(1.1802, color="grey", linewidth=0.8, linestyle="--")
     plot.annotate("the paper's gain", (0.99, 1.1802), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="grey")
     plot.set_xlabel("baseline over zero-fill (dB)")
     plot.set_ylabel("gain over the baseline (dB)")
-    plot.legend(fontsize=8)
+    plot.legend(fontsize=8, ncol=2, loc="upper left", bbox_to_anchor=(0, 0.95))
     figure.tight_layout()
     plt.rcParams["svg.hashsalt"] = "the-claim"
     figure.savefig(args.svg, metadata={"Date": None})
