@@ -24,6 +24,14 @@ fn arguments_are_refused_with_exit_code_2() {
         (&["degrade", "head.nii"], &["OUT"]),
         (&["frobnicate"], &["frobnicate"]),
         (
+            &["upscale", "head.nii", "-o", "out.nii", "--scal", "2"],
+            &["'--scal' found; a similar argument exists: '--scale'; see"],
+        ),
+        (
+            &["upscale", "head.nii", "-o", "out.nii", "--overwrite"],
+            &["'--overwrite' found; see `voxelift --help`"],
+        ),
+        (
             &["degrade", "head.nii", "out.nii", "--scale", "2,2"],
             &["--scale", "2,2", "one whole number or three"],
         ),
