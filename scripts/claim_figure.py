@@ -111,7 +111,13 @@ def summaries(study, table):
                 ]
                 of[score] = (means[0].mean(), apart.mean(), *np.percentile(drawn, [2.5, 97.5]))
             if of:
-                yield baseline + suffix, arm + suffix, seeds, of
+                yield baseline, arm, suffix, seeds, of
+
+
+def signed(value, places):
+    """With its sign, but for what rounds to 0."""
+    text = f"{value:+.{places}f}"
+    return text if float(text) else text[1:]
 
 
 def main():
@@ -157,22 +163,26 @@ def main():
     print("| study | arm | seed | way | baseline over zero-fill | gain, dB | gain, SSIM | SSIM per dB | spread over heads, dB |\n|---|---|---|---|---|---|---|---|---|")
     for study, arm, seed, suffix, below, db, ssim, spread in found:
         ratio = f"{ssim / db:.3f}" if abs(db) > 0.1 else ""
-        print(f"| {study} | {arm} | {seed} | {suffix[1:] or 'alone'} | {below:+.2f} | {db:+.2f} | {ssim:+.4f} | {ratio} | {spread[0]:.2f}, {spread[1]:.2f} |")
-    print("\n| study | baseline and arm | seeds | PSNR, dB | SSIM | HaarPSI | effective resolution, mm | hallucination index |\n|---|---|---|---|---|---|---|---|")
+        way = "put back" if suffix else "alone"
+        gains = f"{signed(db, 2)} | {signed(ssim, 4)} | {ratio}"
+        print(f"| {study.split('-')[0].upper()} | {arm} | {seed} | {way} | {below:+.2f} | {gains} | {spread[0]:.2f}, {spread[1]:.2f} |")
+    print("\n| study | baseline | arm | way | seeds | PSNR, dB | SSIM | HaarPSI | effective resolution, mm | hallucination index |\n|---|---|---|---|---|---|---|---|---|---|")
     digits = {"psnr_db": 2, "ssim": 4, "haarpsi": 4, "resolution_mm": 2, "hallucination_index": 3}
     for study in PAIRS:
         table = args.studies / study / "table.csv"
         if not table.exists():
             continue
-        for baseline, arm, seeds, of in summaries(study, table):
+        for baseline, arm, suffix, seeds, of in summaries(study, table):
             cells = []
             for score, places in digits.items():
                 if score not in of:
                     cells.append("")
                     continue
                 was, apart, low, high = of[score]
-                cells.append(f"{was:.{places}f} {apart:+.{places}f} [{low:+.{places}f}, {high:+.{places}f}]")
-            print(f"| {study} | {baseline}, {arm} | {len(seeds)} | {' | '.join(cells)} |")
+                apart, low, high = (signed(value, places) for value in (apart, low, high))
+                cells.append(f"{was:.{places}f} {apart} [{low}, {high}]")
+            way = "put back" if suffix else "alone"
+            print(f"| {study.split('-')[0].upper()} | {baseline} | {arm} | {way} | {len(seeds)} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
