@@ -150,7 +150,7 @@ def main():
             plot.scatter(*zip(*points), marker=marker, color=colour, alpha=0.8)
         plot.scatter([], [], marker="s", color=colour, label=study.split("-")[0].upper())
     for marker, what in ways.values():
-        plot.scatter([], [], marker=marker, color="grey", label=what)
+        plot.scatter([], [], marker=marker, color="black", label=what)
     plot.axhline(0, color="grey", linewidth=0.8)
     plot.axhline(1.1802, color="grey", linewidth=0.8, linestyle="--")
     plot.annotate("the paper's gain", (0.99, 1.1802), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="grey")
