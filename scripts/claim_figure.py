@@ -102,7 +102,7 @@ def summaries(study, table):
                 subjects = sorted({subject for _, subject in a.keys() & b.keys()})
                 if not seeds:
                     continue
-                means = [np.array([[np.mean(arm[seed, subject]) for subject in subjects] for seed in seeds]) for arm in (a, b)]
+                means = [np.array([[np.mean(each[seed, subject]) for subject in subjects] for seed in seeds]) for each in (a, b)]
                 apart = means[1] - means[0]
                 draw = np.random.default_rng(1)
                 drawn = [

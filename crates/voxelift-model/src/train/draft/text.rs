@@ -146,7 +146,7 @@ fn assembled(scale: Scale, steps: u64, data: &str, patch: usize, preset: Preset)
          # Train, or go on:        voxelift train train.toml --run run\n\
          # Use what was learned:   voxelift upscale scan.nii.gz -o sr.nii.gz --model run/model.safetensors\n\
          # \"unpaired\" is the whole method. \"supervised\" learns from HR scans alone, degraded as the LR scans were: a quarter of the time,\n\
-         # and in our studies as good where the check finds an operator that fits (docs/decisions/0024).\n\
+         # as good in our studies (one scanner) where the check finds an operator that fits (docs/decisions/0024).\n\
          mode = \"unpaired\"\nseed = 1\n# More steps later go on where the run stopped.\nsteps = {steps}\n\
          # HR voxels per LR voxel: one number, or one for each axis as \"1,1,4\".\nscale = {}\n\n{data}\n\
          [patch]\n# LR voxels along each side of a training patch, and patches of each domain in a step.\nsize = {patch}\nbatch = {batch}\n\n\
