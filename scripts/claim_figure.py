@@ -9,6 +9,7 @@ with 95 % bootstrap intervals over both at once. Needs matplotlib and numpy.
 
 import argparse
 import csv
+import itertools
 import statistics
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def main():
     # What is no gain of contrast stands in the tables alone.
     drawn = [row for row in found if row[1] not in ("product", "alignment", "alone")]
     ways = {"": ("o", "alone"), "+consistency": ("^", "scan put back")}
-    for study, colour in zip(dict.fromkeys(of for of, *_ in drawn), plt.get_cmap("tab10").colors, strict=False):
+    for study, colour in zip(dict.fromkeys(of for of, *_ in drawn), itertools.cycle(plt.get_cmap("tab20").colors)):
         for suffix, (marker, _) in ways.items():
             points = [(below, gain) for of, _, _, way, below, gain, *_ in drawn if of == study and way == suffix]
             plot.scatter(*zip(*points), marker=marker, color=colour, alpha=0.8)

@@ -1,6 +1,6 @@
 //! Tensors that learn: the networks, the losses, training and inference.
 //!
-//! No terminal, no HTML. Rooms are listed layer by layer; each imports only from the layers below it
+//! No terminal, no HTML. Modules are listed layer by layer; each imports only from the layers below it
 //! (`tests/floors.rs`). All tensors are `[N, C, Z, Y, X]`: a volume's voxels in file order are the memory.
 //!
 //! ```
@@ -18,7 +18,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Each room shows an example in its own documentation; whole programs are in the folder `examples/`.
+//! Each module shows an example in its own documentation; whole programs are in the folder `examples/`.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! The voxelift program as a library: its command line, so that other doors than `main` (documents, fuzzing, bindings) lead into
-//! the same rooms. Volumes are in `voxelift-volume`, networks and use cases in `voxelift-model`.
+//! The voxelift program as a library: its command line, so that the tests of the documents and other programs call what `main` calls.
+//! Volumes are in `voxelift-volume`, networks and use cases in `voxelift-model`.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The door: arguments in, exit code out.
+//! Arguments in, exit code out.
 
 #![forbid(unsafe_code)]
 

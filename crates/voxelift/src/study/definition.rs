@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 use voxelift_model::config::{DataConfig, PhantomSource, parse_error};
 use voxelift_model::scoring::Method;
@@ -86,7 +87,16 @@ struct Written {
     phantom: PhantomSource,
     #[serde(default)]
     smoothed_floors: bool,
+    tests: Option<PathBuf>,
     variant: Vec<WrittenVariant>,
+    #[serde(default)]
+    test: Vec<WrittenTest>,
+}
+
+/// A file of tests that several studies share.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenTests {
     test: Vec<WrittenTest>,
 }
 
@@ -131,18 +141,25 @@ impl Study {
     /// # Errors
     /// What is wrong with it, in one line; all of it is refused before any scan is read.
     pub fn load(path: &Path, set: &[String]) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| VolumeError::io(path, "read", e))?;
-        let origin = path.display();
-        let written: Written =
-            toml::from_str(&text).map_err(|error| parse_error(&error, &text, &origin.to_string()))?;
-        let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
-        let folder = std::path::absolute(folder.unwrap_or(Path::new(".")))?;
+        let (text, written): (String, Written) = read(path)?;
+        let folder = folder_of(path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Self::resolved(written, &text, &folder, &name, set).map_err(|what| usage(format!("{origin}: {what}")))
+        let refused = |path: &Path, what: String| usage(format!("{}: {what}", path.display()));
+        let shared = match &written.tests {
+            None => Vec::new(),
+            Some(file) => {
+                let file = folder.join(file);
+                let (_, shared): (String, WrittenTests) = read(&file)?;
+                resolved_tests(shared.test, &folder_of(&file)?, written.phantom)
+                    .map_err(|what| refused(&file, what))?
+            }
+        };
+        Self::resolved(written, shared, &text, &folder, &name, set).map_err(|what| refused(path, what))
     }
 
     fn resolved(
         written: Written,
+        mut tests: Vec<TestDefinition>,
         text: &str,
         folder: &Path,
         name: &str,
@@ -182,12 +199,7 @@ impl Study {
         if trains && written.base.is_none() {
             return Err("base is missing; expected the path of a training configuration".to_owned());
         }
-        let phantom = written.phantom;
-        let tests = written
-            .test
-            .into_iter()
-            .map(|test| test.resolved(folder, phantom))
-            .collect::<Result<Vec<_>, String>>()?;
+        tests.extend(resolved_tests(written.test, folder, written.phantom)?);
         let smoothed = SMOOTHED.into_iter().filter(|_| written.smoothed_floors);
         let baselines = Baseline::ALL
             .into_iter()
@@ -256,6 +268,29 @@ impl Study {
     }
 }
 
+/// The text of a TOML file, and what it says.
+fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<(String, T)> {
+    let text = std::fs::read_to_string(path).map_err(|e| VolumeError::io(path, "read", e))?;
+    let origin = path.display().to_string();
+    let written = toml::from_str(&text).map_err(|error| parse_error(&error, &text, &origin))?;
+    Ok((text, written))
+}
+
+/// Where the paths that a file names begin.
+fn folder_of(path: &Path) -> std::io::Result<PathBuf> {
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+    std::path::absolute(folder.unwrap_or(Path::new(".")))
+}
+
+fn resolved_tests(
+    written: Vec<WrittenTest>,
+    folder: &Path,
+    phantom: PhantomSource,
+) -> Result<Vec<TestDefinition>, String> {
+    let resolved = |test: WrittenTest| test.resolved(folder, phantom);
+    written.into_iter().map(resolved).collect()
+}
+
 impl WrittenTest {
     fn resolved(self, folder: &Path, phantom: PhantomSource) -> Result<TestDefinition, String> {
         if self.images.is_empty() {
@@ -316,7 +351,8 @@ mod tests {
 
     fn read(text: &str) -> Result<Study, String> {
         let written = toml::from_str(text).map_err(|e: toml::de::Error| e.message().to_owned())?;
-        Study::resolved(written, text, Path::new("/s"), "s", &["steps=3".to_owned()])
+        let command = ["steps=3".to_owned()];
+        Study::resolved(written, Vec::new(), text, Path::new("/s"), "s", &command)
     }
 
     const GOOD: &str = r#"
@@ -387,7 +423,41 @@ mod tests {
         }
     }
 
-    /// What a fuzzer does, in the plain tests: this crate is a program, which no fuzz target can link.
+    #[test]
+    fn tests_of_another_file_come_first_and_their_paths_start_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (study, tests) = (
+            folder.path().join("s.toml"),
+            folder.path().join("shared/tests.toml"),
+        );
+        std::fs::create_dir(folder.path().join("shared")).expect("a folder");
+        std::fs::write(&study, format!("tests = \"shared/tests.toml\"\n{GOOD}")).expect("a file");
+        std::fs::write(&tests, "[[test]]\nname = \"first\"\nimages = [\"a.nii\"]\n").expect("a file");
+        let read = Study::load(&study, &[]).expect("a study");
+        let found: Vec<_> = read
+            .tests
+            .iter()
+            .map(|test| (test.name.as_str(), test.data.root.clone()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("first", folder.path().join("shared")),
+                ("t", folder.path().to_owned())
+            ]
+        );
+        std::fs::write(&tests, "[[test]]\nname = \"t\"\nimages = [\"a.nii\"]\n").expect("a file");
+        let twice = Study::load(&study, &[]).expect_err("two of a name").to_string();
+        assert!(twice.contains("test t: there are two"), "{twice}");
+        std::fs::write(&tests, "[[test]]\nname = \"first\"\nimages = []\n").expect("a file");
+        let refused = Study::load(&study, &[]).expect_err("no images").to_string();
+        assert!(
+            refused.contains("tests.toml: test first: images = []"),
+            "{refused}"
+        );
+    }
+
+    /// What a fuzzer does, in the plain tests: this module is private, and no fuzz target reaches it.
     /// Damages studies `times` times; each is read, or refused with a reason. Answers how many were read and refused.
     fn damaged(times: u64, seed: u64) -> (u64, u64) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
@@ -448,7 +518,7 @@ mod tests {
         );
     }
 
-    /// `FUZZ_SECONDS=600 cargo test --release --bin voxelift -- --ignored studies_for_a_while --nocapture`
+    /// `FUZZ_SECONDS=600 cargo test --release -p voxelift --lib -- --ignored studies_for_a_while --nocapture`
     #[test]
     #[ignore = "as long as asked for"]
     fn studies_for_a_while() {

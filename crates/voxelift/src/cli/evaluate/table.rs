@@ -157,7 +157,7 @@ mod tests {
         assert!((1000..19_000).contains(&read), "{read} of 20000 read");
     }
 
-    /// `FUZZ_SECONDS=600 cargo test --release --bin voxelift -- --ignored tables_for_a_while --nocapture`
+    /// `FUZZ_SECONDS=600 cargo test --release -p voxelift --lib -- --ignored tables_for_a_while --nocapture`
     #[test]
     #[ignore = "as long as asked for"]
     fn tables_for_a_while() {
