@@ -66,6 +66,27 @@ fn an_interrupted_run_ends_in_the_bytes_of_an_uninterrupted_one() {
 }
 
 #[test]
+fn negatives_of_one_subject_are_said_where_there_are_negatives() {
+    let said = |set: &[&str]| {
+        let mut said = false;
+        let mut note = |text: String| said |= text.contains("negatives come from that subject");
+        prepare(&tiny(set), &mut note).expect("prepared");
+        said
+    };
+    let (one, off) = (
+        "data.hr=[\"phantom:1\"]",
+        [
+            "loss.feature_contrastive=0.0",
+            "loss.reconstruction_contrastive=0.0",
+        ],
+    );
+    assert!(said(&[one]));
+    assert!(!said(&[]), "of two subjects");
+    assert!(!said(&[one, off[0], off[1]]), "without contrast");
+    assert!(!said(&[one, "mode=\"supervised\""]), "without unpaired losses");
+}
+
+#[test]
 fn threads_do_not_change_a_bit() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = tiny(&["steps=3"]);
