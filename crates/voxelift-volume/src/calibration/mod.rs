@@ -27,15 +27,21 @@ use crate::error::{Result, VolumeError};
 use crate::volume::{Scale, Volume};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use spectrum::{BANDS, Powers, brightness, head_box};
+use spectrum::{BANDS, Head, Powers};
 use std::fmt;
 
 /// How many scans of the HR pool are looked at: the mean of more changes little and costs time.
 pub const MOST_HR: usize = 3;
 /// As [`MOST_HR`], of the LR pool.
 pub const MOST_LR: usize = 12;
-/// White noise that the LR scans may have beyond the HR ones, as a fraction of their brightness.
-const NOISE_LEVELS: [f64; 8] = [0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08];
+/// How many levels of white noise are tried that the LR scans may have beyond the HR ones: none, then from
+/// [`LEAST_NOISE`] on each [`NOISE_STEP`] times the one before, so near that no wrong operator explains what lies between two.
+const NOISE_LEVELS: usize = 64;
+/// The least level but none, as a fraction of the brightness.
+const LEAST_NOISE: f64 = 0.004;
+const NOISE_STEP: f64 = 1.055;
+/// Of levels whose misfits differ by no more than this the least is taken: more noise hides more of an operator.
+const AS_GOOD: f64 = 0.005;
 /// What has more parameters (noise, an operator of its own for each axis) must fit better by this factor: the mean
 /// of a few heads differs by chance, and free parameters would follow it.
 const WORTH_ITS_PARAMETERS: f64 = 0.75;
@@ -133,11 +139,12 @@ pub fn calibrate(hr: &[Volume], lr: &[Volume], scale: Scale) -> Result<Calibrati
         hr_scans.push(cropped(volume, scale)?);
     }
     let lr = &lr[..lr.len().min(MOST_LR)];
-    let target = mean_log(&lr.par_iter().map(Powers::of).collect::<Result<Vec<_>>>()?, 0.0);
+    let powers = lr.par_iter().map(Powers::of).collect::<Result<Vec<_>>>()?;
     let search = Search {
         hr: hr_scans,
         scale,
-        target,
+        target: mean_log(&powers, 0.0),
+        noisy: powers.iter().map(|p| p.noisy).sum::<f64>() / powers.len() as f64,
     };
 
     let fits = family::isotropic()
@@ -180,6 +187,8 @@ struct Search {
     hr: Vec<Volume>,
     scale: Scale,
     target: [[f64; BANDS]; 3],
+    /// Power of the LR scans' noise over that of the noise of their bright voxels.
+    noisy: f64,
 }
 
 impl Search {
@@ -190,8 +199,8 @@ impl Search {
             .zip(&self.hr)
             .map(|(volume, scan)| Powers::of(&operator.apply(volume, self.scale.down(scan.extent()))))
             .collect::<Result<Vec<_>>>()?;
-        let misfit = NOISE_LEVELS.map(|noise| {
-            let mean = mean_log(&powers, noise);
+        let misfit = std::array::from_fn(|level| {
+            let mean = mean_log(&powers, self.noisy.sqrt() * noise_at(level));
             let squares = mean
                 .iter()
                 .flatten()
@@ -244,28 +253,41 @@ impl Search {
     }
 }
 
-/// An operator's misfit at each of [`NOISE_LEVELS`].
+/// An operator's misfit at each level of noise.
 struct Fit {
     operator: Operators,
-    misfit: [f64; NOISE_LEVELS.len()],
+    misfit: [f64; NOISE_LEVELS],
 }
 
 impl Fit {
     fn at(&self, level: usize) -> Candidate {
         Candidate {
             operator: self.operator,
-            noise: NOISE_LEVELS[level],
+            noise: noise_at(level),
             misfit: self.misfit[level],
         }
     }
 }
 
+/// White noise of a level, as a fraction of the brightness.
+fn noise_at(level: usize) -> f64 {
+    match level {
+        0 => 0.0,
+        // Four digits are what is known of it, and what a log should say.
+        _ => (1e4 * LEAST_NOISE * NOISE_STEP.powi(level as i32 - 1)).round() / 1e4,
+    }
+}
+
 /// The noise level of the best fit; none unless it is worth a parameter.
 fn noise_level(fits: &[Fit]) -> usize {
-    let least = |level: usize| fits.iter().map(|f| f.misfit[level]).fold(f64::INFINITY, f64::min);
-    let best = (1..NOISE_LEVELS.len()).fold(0, |a, b| if least(b) < least(a) { b } else { a });
-    if least(best) < WORTH_ITS_PARAMETERS * least(0) {
-        best
+    let least: [f64; NOISE_LEVELS] =
+        std::array::from_fn(|level| fits.iter().map(|f| f.misfit[level]).fold(f64::INFINITY, f64::min));
+    let best = least.iter().copied().fold(f64::INFINITY, f64::min);
+    if best < WORTH_ITS_PARAMETERS * least[0] {
+        least
+            .iter()
+            .position(|misfit| *misfit <= best + AS_GOOD)
+            .unwrap_or(0)
     } else {
         0
     }
@@ -277,19 +299,25 @@ fn mean_log(powers: &[Powers], noise: f64) -> [[f64; BANDS]; 3] {
     // The smallest positive power keeps the logarithm of an empty band finite, far below any scan.
     let floor = noise * noise + 1e-12;
     std::array::from_fn(|axis| {
-        std::array::from_fn(|band| powers.iter().map(|p| (p.0[axis][band] + floor).ln()).sum::<f64>() / count)
+        std::array::from_fn(|band| {
+            powers
+                .iter()
+                .map(|p| (p.bands[axis][band] + floor).ln())
+                .sum::<f64>()
+                / count
+        })
     })
 }
 
 /// The head with a margin of at least eight LR voxels, starting at a multiple of the scale; its LR extent has
 /// small prime factors only, which Fourier transforms are quick with.
 fn cropped(volume: &Volume, scale: Scale) -> Result<Volume> {
-    let (low, size) = head_box(volume, 0.1 * brightness(volume)?);
+    let head = Head::of(volume)?;
     let (mut start, mut inside, mut extent) = ([0; 3], [0; 3], [0; 3]);
     for a in 0..3 {
         let (factor, n) = (scale.0[a], volume.extent()[a]);
-        start[a] = low[a].saturating_sub(8 * factor) / factor * factor;
-        let lr = (low[a] + size[a] + 8 * factor - start[a]).div_ceil(factor);
+        start[a] = head.start[a].saturating_sub(8 * factor) / factor * factor;
+        let lr = (head.start[a] + head.extent[a] + 8 * factor - start[a]).div_ceil(factor);
         extent[a] = (lr..).find(|&n| has_small_factors(n)).unwrap_or(lr) * factor;
         inside[a] = extent[a].min(n - start[a]);
     }

@@ -11,9 +11,18 @@ pub(super) const BANDS: usize = 24;
 /// Shorter lines do not hold a spectrum worth comparing.
 const SHORTEST_LINE: usize = 12;
 
-/// Power in each band along the axis nearest to each world axis (x, y, z); the square of the brightness is 1.
+/// What the box that a head fills holds.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Powers(pub(super) [[f64; BANDS]; 3]);
+pub(super) struct Powers {
+    /// Power in each band along the axis nearest to each world axis (x, y, z); the square of the brightness is 1.
+    pub(super) bands: [[f64; BANDS]; 3],
+    /// Power that the noise has there, over that of the noise of bright voxels: in the background of a magnitude it varies less,
+    /// and where a background was set to zero not at all.
+    pub(super) noisy: f64,
+}
+
+/// The variance of a magnitude's noise where there is no signal (Rayleigh's) over that where there is much (Gauss's).
+const OF_BACKGROUND: f64 = (4.0 - std::f64::consts::PI) / 2.0;
 
 impl Powers {
     /// The powers of a scan, within the box that its head fills.
@@ -21,8 +30,12 @@ impl Powers {
     /// # Errors
     /// For a volume without contrast, or too few voxels along an axis.
     pub(super) fn of(volume: &Volume) -> Result<Self> {
-        let bright = brightness(volume)?;
-        let (start, extent) = head_box(volume, 0.1 * bright);
+        let Head {
+            threshold,
+            brightness,
+            start,
+            extent,
+        } = Head::of(volume)?;
         let cropped = volume.crop(start, extent);
         let mut powers = [[0.0; BANDS]; 3];
         for (axis, (world, _)) in volume.geometry().canonical_axes().into_iter().enumerate() {
@@ -39,56 +52,89 @@ impl Powers {
             powers[world] = banded(&mean_power(&cropped, axis), extent[axis]);
             powers[world]
                 .iter_mut()
-                .for_each(|p| *p /= f64::from(bright).powi(2));
+                .for_each(|p| *p /= f64::from(brightness).powi(2));
         }
-        Ok(Self(powers))
-    }
-}
-
-/// The 99.5th percentile above Otsu's threshold.
-///
-/// Unlike the normalisation's foreground it does not ask whether the background is exactly 0: a truncated scan
-/// must not be measured by another rule than an averaged one.
-pub(super) fn brightness(volume: &Volume) -> Result<f32> {
-    let threshold = otsu(volume.data());
-    let above = |t: f32| {
-        volume
-            .data()
-            .iter()
-            .copied()
-            .filter(|&v| v > t)
-            .collect::<Vec<f32>>()
-    };
-    let bright = threshold
-        .and_then(|t| percentile(&mut above(t), 99.5))
-        .filter(|b| *b > 0.0 && b.is_finite());
-    bright.map(|b| b as f32).ok_or_else(|| {
-        VolumeError::content(
-            "a scan to calibrate with",
-            "no contrast",
-            "an image of a head, brighter than its background",
-        )
-    })
-}
-
-/// First voxel and extent of the box around all voxels above `threshold`.
-pub(super) fn head_box(volume: &Volume, threshold: f32) -> ([usize; 3], [usize; 3]) {
-    let [nx, ny, _] = volume.extent();
-    let (mut low, mut high) = (volume.extent(), [0; 3]);
-    for (row, voxels) in volume.data().chunks_exact(nx).enumerate() {
-        let Some(first) = voxels.iter().position(|&v| v > threshold) else {
-            continue;
+        let noisy = |voxel: &f32| match *voxel {
+            0.0 => 0.0,
+            v if v > threshold => 1.0,
+            _ => OF_BACKGROUND,
         };
-        let last = nx - 1 - voxels.iter().rev().position(|&v| v > threshold).unwrap_or(0);
-        for (a, (from, to)) in [(first, last), (row % ny, row % ny), (row / ny, row / ny)]
-            .into_iter()
-            .enumerate()
-        {
-            low[a] = low[a].min(from);
-            high[a] = high[a].max(to + 1);
-        }
+        Ok(Self {
+            bands: powers,
+            noisy: cropped.data().iter().map(noisy).sum::<f64>() / cropped.data().len() as f64,
+        })
     }
-    (low, std::array::from_fn(|a| high[a].saturating_sub(low[a])))
+}
+
+/// Where a scan's head is, and how bright.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Head {
+    /// What is brighter is foreground.
+    pub(super) threshold: f32,
+    /// The 99.5th percentile of the foreground.
+    pub(super) brightness: f32,
+    /// First voxel of the box that the foreground fills.
+    pub(super) start: [usize; 3],
+    /// Voxels of that box.
+    pub(super) extent: [usize; 3],
+}
+
+/// Share of the foreground that may lie outside the box at either end of an axis: single bright voxels of noise or
+/// an artefact must not make it as large as the field of view.
+const OUTSIDE: f64 = 1e-3;
+
+impl Head {
+    /// The foreground is what is above Otsu's threshold: unlike the normalisation's it does not ask whether the background is
+    /// exactly 0, since a truncated scan must not be measured by another rule than an averaged one.
+    ///
+    /// # Errors
+    /// For a volume without contrast.
+    pub(super) fn of(volume: &Volume) -> Result<Self> {
+        let no_contrast = || {
+            VolumeError::content(
+                "a scan to calibrate with",
+                "no contrast",
+                "an image of a head, brighter than its background",
+            )
+        };
+        let threshold = otsu(volume.data()).ok_or_else(no_contrast)?;
+        let [nx, ny, nz] = volume.extent();
+        let mut counts = [vec![0; nx], vec![0; ny], vec![0; nz]];
+        let mut above = Vec::new();
+        for (row, voxels) in volume.data().chunks_exact(nx).enumerate() {
+            let before = above.len();
+            for (x, v) in voxels.iter().enumerate().filter(|(_, v)| **v > threshold) {
+                counts[0][x] += 1;
+                above.push(*v);
+            }
+            counts[1][row % ny] += above.len() - before;
+            counts[2][row / ny] += above.len() - before;
+        }
+        let outside = (OUTSIDE * above.len() as f64) as usize;
+        let spans = counts.map(|counts| {
+            let skipped = |order: &mut dyn Iterator<Item = &usize>| {
+                let mut sum = 0;
+                order
+                    .take_while(|count| {
+                        sum += **count;
+                        sum <= outside
+                    })
+                    .count()
+            };
+            let low = skipped(&mut counts.iter());
+            (low, counts.len() - skipped(&mut counts.iter().rev()) - low)
+        });
+        let brightness = percentile(&mut above, 99.5)
+            .map(|b| b as f32)
+            .filter(|b| *b > 0.0 && b.is_finite())
+            .ok_or_else(no_contrast)?;
+        Ok(Self {
+            threshold,
+            brightness,
+            start: spans.map(|(low, _)| low),
+            extent: spans.map(|(_, size)| size),
+        })
+    }
 }
 
 /// The mean over each band; a bin fills the frequencies nearer to it than to its neighbours.
@@ -109,6 +155,7 @@ pub(super) fn banded(power: &[f64], n: usize) -> [f64; BANDS] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::volume::Geometry;
 
     #[test]
     fn bands_share_out_bins_by_overlap() {
@@ -123,5 +170,49 @@ mod tests {
         assert_eq!((coarse[0], coarse[23]), (5.0, 1.0));
         // An odd line ends below the Nyquist frequency: the last bin reaches it.
         assert!(banded(&[1.0; 25], 49).iter().all(|p| (p - 1.0).abs() < 1e-12));
+    }
+
+    #[test]
+    fn a_few_bright_voxels_do_not_widen_the_box_of_the_head() {
+        let extent = [40, 30, 20];
+        let inside = |x: usize, y: usize, z: usize| {
+            (10..30).contains(&x) && (5..25).contains(&y) && (4..18).contains(&z)
+        };
+        let mut volume = Volume::filled(0.0, Geometry::axis_aligned(extent, [1.0; 3]));
+        for (i, voxel) in volume.data_mut().iter_mut().enumerate() {
+            if inside(i % 40, i / 40 % 30, i / 1200) {
+                *voxel = 100.0 + (i % 7) as f32;
+            }
+        }
+        let head = Head::of(&volume).unwrap();
+        assert_eq!((head.start, head.extent), ([10, 5, 4], [20, 20, 14]));
+        for corner in [0, 39, 40 * 29, 40 * 30 * 19] {
+            volume.data_mut()[corner] = 300.0;
+        }
+        let spotted = Head::of(&volume).unwrap();
+        assert_eq!((spotted.start, spotted.extent), (head.start, head.extent));
+    }
+
+    #[test]
+    fn the_noise_of_a_background_counts_for_less_and_that_of_zeros_for_nothing() {
+        let geometry = Geometry::axis_aligned([20, 20, 20], [1.0; 3]);
+        // Half of the box is bright, as in a board of squares; the other half is dark, or zero.
+        let noisy = |dark: f32| {
+            let voxel = |i: usize| {
+                if (i / 400 + i / 20 % 20 + i % 20) % 2 == 0 {
+                    100.0 + (i % 3) as f32
+                } else {
+                    dark
+                }
+            };
+            let volume = Volume::new((0..8000).map(voxel).collect(), geometry.clone());
+            Powers::of(&volume).unwrap().noisy
+        };
+        assert!((noisy(0.0) - 0.5).abs() < 1e-9, "{}", noisy(0.0));
+        assert!(
+            (noisy(3.0) - (0.5 + 0.5 * OF_BACKGROUND)).abs() < 1e-9,
+            "{}",
+            noisy(3.0)
+        );
     }
 }

@@ -32,11 +32,11 @@ fn degraded(volumes: &[Volume], operator: impl Into<Operators>, noise: f64) -> V
 #[test]
 fn the_operator_and_the_noise_of_other_phantoms_are_found() {
     let (hr, others) = (phantoms(0..3), phantoms(10..14));
-    for (text, noise) in [("kspace", 0.0), ("gaussian:0.55", 0.02)] {
+    for (text, noise) in [("kspace", 0.0), ("gaussian:0.55", 0.02), ("kspace", 0.04)] {
         let operator: Operators = text.parse().unwrap();
         let found = calibrate(&hr, &degraded(&others, operator, noise), Scale::isotropic(2)).unwrap();
         assert_eq!(found.best.operator, operator, "{found}");
-        assert!((found.best.noise - noise).abs() < 0.006, "{found}");
+        assert!((found.best.noise - noise).abs() <= 0.25 * noise, "{found}");
         assert!(found.warnings.is_empty(), "{:?}", found.warnings);
     }
 }
