@@ -129,6 +129,33 @@ fn the_libraries_speak_of_no_option_of_the_command_line() {
 }
 
 #[test]
+fn every_study_is_listed() {
+    let page = fs::read_to_string(root().join("docs/studies.md")).expect("docs/studies.md");
+    let mut missing = Vec::new();
+    let mut found = 0;
+    for entry in fs::read_dir(root().join("studies")).expect("the studies") {
+        let path = entry.expect("a readable entry").path();
+        let name = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .expect("a UTF-8 name");
+        // What studies share is no study.
+        if !fs::read_to_string(&path)
+            .expect("a readable study")
+            .contains("[[variant]]")
+        {
+            continue;
+        }
+        found += 1;
+        if !page.contains(&format!("`{name}`")) {
+            missing.push(name.to_owned());
+        }
+    }
+    assert!(found > 20, "{found} studies");
+    assert!(missing.is_empty(), "docs/studies.md lacks {missing:?}");
+}
+
+#[test]
 fn the_files_of_the_method_are_there() {
     let page = fs::read_to_string(root().join("docs/method.md")).expect("docs/method.md");
     let mut missing = Vec::new();
