@@ -50,7 +50,7 @@ use crate::terminal::{self, Terminal};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Less output: warnings and errors only
+    /// Less output: results, warnings and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// More output
