@@ -26,14 +26,16 @@ PAIRS = {
     "p3-operators": [(f"{operator}-baseline", f"{operator}-full") for operator in ("cubic", "gaussian", "box")],
     "p4-embeddings": [("cubic-baseline", arm) for arm in ("cubic-full", "flat", "patch")],
     "p5-alignment": [("unaligned-baseline", "unaligned-full")],
-    "p6-scarcity": [("baseline-slab-0.03", "full-slab-0.03")],
+    "p6-scarcity": [("twin-whole-pool", "twin-slab"), ("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
     "p7-answer": [(where, f"{where}-{term}") for where in ("matched", "box") for term in ("measurement", "contrast")],
     "p8-slices": [("baseline", "full")],
+    "p9-length": [("neither", "contrast"), ("neither", "both")],
     "p10-product": [("baseline", "product")],
     "p11-fragile-parent": [("baseline", "full")],
     "p12-aligned": [("baseline", "full"), ("baseline", "full-0.1")],
     "d2-losses": [("neither", "alone")],
     "d1-defaults": [("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
+    "d3-noise": [("neither", "alone"), ("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
 }
 # The name in the CSV of each score of a study's table.
 SCORES = {
@@ -143,7 +145,7 @@ def main():
     found = list(differences(rows))
     figure, plot = plt.subplots(figsize=(7, 4.2))
     # What is no gain of contrast stands in the tables alone.
-    drawn = [row for row in found if row[1] not in ("product", "alignment", "alone")]
+    drawn = [row for row in found if row[1] not in ("product", "alignment", "alone", "twin-slab")]
     ways = {"": ("o", "alone"), "+consistency": ("^", "scan put back")}
     for study, colour in zip(dict.fromkeys(of for of, *_ in drawn), itertools.cycle(plt.get_cmap("tab20").colors)):
         for suffix, (marker, _) in ways.items():
