@@ -111,7 +111,7 @@ impl fmt::Display for Calibration {
 /// (Hann taper, 24 bands up to the LR Nyquist frequency, intensities over the foreground's 99.5th percentile)
 /// compared with that of the LR scans. First one operator for all axes, then one axis at a time. Axes are
 /// matched by their direction in the world; the operator is given along the HR scans' file axes. Noise hides what
-/// tells operators apart: under 3 % of it truncation and averaging come out within a fifth of each other.
+/// tells operators apart: from 5 % of it on truncation and averaging are not always told apart.
 ///
 /// # Errors
 /// An empty pool, HR scans of different orientation, or a scan without a head in it.

@@ -199,7 +199,7 @@ mod tests {
         // Half of the box is bright, as in a board of squares; the other half is dark, or zero.
         let noisy = |dark: f32| {
             let voxel = |i: usize| {
-                if (i / 400 + i / 20 % 20 + i % 20) % 2 == 0 {
+                if (i / 400 + i / 20 % 20 + i % 20).is_multiple_of(2) {
                     100.0 + (i % 3) as f32
                 } else {
                     dark
