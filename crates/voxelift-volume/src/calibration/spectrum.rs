@@ -121,8 +121,10 @@ impl Head {
                     })
                     .count()
             };
-            let low = skipped(&mut counts.iter());
-            (low, counts.len() - skipped(&mut counts.iter().rev()) - low)
+            // The voxel beside the foreground holds the other half of its edge.
+            let low = skipped(&mut counts.iter()).saturating_sub(1);
+            let beyond = skipped(&mut counts.iter().rev()).saturating_sub(1);
+            (low, counts.len() - low - beyond)
         });
         let brightness = percentile(&mut above, 99.5)
             .map(|b| b as f32)
@@ -185,7 +187,7 @@ mod tests {
             }
         }
         let head = Head::of(&volume).unwrap();
-        assert_eq!((head.start, head.extent), ([10, 5, 4], [20, 20, 14]));
+        assert_eq!((head.start, head.extent), ([9, 4, 3], [22, 22, 16]));
         for corner in [0, 39, 40 * 29, 40 * 30 * 19] {
             volume.data_mut()[corner] = 300.0;
         }

@@ -390,7 +390,8 @@ fn the_studies_of_the_method_resolve_and_keep_to_the_roles() {
     for entry in fs::read_dir(&folder).expect("the studies") {
         let path = entry.expect("an entry").path();
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        if name == "base" {
+        // What studies share is no study.
+        if ["base", "tuning"].contains(&&*name) {
             continue;
         }
         // Every configuration and every test person is checked before anything is trained.
