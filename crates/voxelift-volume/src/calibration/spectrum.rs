@@ -110,6 +110,10 @@ impl Head {
             counts[1][row % ny] += above.len() - before;
             counts[2][row / ny] += above.len() - before;
         }
+        let brightness = percentile(&mut above, 99.5)
+            .map(|b| b as f32)
+            .filter(|b| *b > 0.0 && b.is_finite())
+            .ok_or_else(no_contrast)?;
         let outside = (OUTSIDE * above.len() as f64) as usize;
         let spans = counts.map(|counts| {
             let skipped = |order: &mut dyn Iterator<Item = &usize>| {
@@ -126,10 +130,6 @@ impl Head {
             let beyond = skipped(&mut counts.iter().rev()).saturating_sub(1);
             (low, counts.len() - low - beyond)
         });
-        let brightness = percentile(&mut above, 99.5)
-            .map(|b| b as f32)
-            .filter(|b| *b > 0.0 && b.is_finite())
-            .ok_or_else(no_contrast)?;
         Ok(Self {
             threshold,
             brightness,
