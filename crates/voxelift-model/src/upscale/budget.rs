@@ -37,10 +37,12 @@ pub struct NetworkWork {
 const PROCESS: u64 = 24 << 20;
 const THREAD: u64 = 6 << 20;
 /// Bytes a voxel of the finest volume, beside that volume, measured: with a model; with transforms or interpolation in its
-/// place; what data consistency, an audit, and another grid than the model's own add.
+/// place; what data consistency, the cut of a model's grid to that of another whole scale (before data consistency, and more than that), an
+/// audit, and another grid than that of a whole scale add.
 const MODEL: usize = 1;
 const NO_MODEL: usize = 12;
 const CONSISTENCY: usize = 16;
+const CUT: usize = 22;
 const AUDIT: usize = 72;
 const OTHER_GRID: usize = 32;
 /// Feature maps of a tile that are alive at once, measured: 5.3 with 16 features.
@@ -55,7 +57,7 @@ impl Work {
     }
 
     /// Bytes in all, with tiles of another side.
-    fn with_tile(&self, tile: usize) -> u64 {
+    pub(super) fn with_tile(&self, tile: usize) -> u64 {
         let of_tile = self.network.map_or(0, |network| {
             let voxels: usize = network.extent.iter().map(|n| tile.min(*n)).product();
             voxels * 4 * (MAPS * network.n_feats + 2 * network.sub_voxels)
@@ -136,14 +138,19 @@ impl Budget {
         })
     }
 
-    /// Waits as [`Budget::share`] for the work that takes least of several, one of which is to come.
+    /// Waits as [`Budget::share`] for trials, all of which are made, and for the work that takes least of several, one of which is to
+    /// come after them.
     ///
     /// # Errors
-    /// As [`Budget::tile`], where there is room for none of them.
+    /// As [`Budget::tile`], where there is no room for a trial, or for none of the works.
     ///
     /// # Panics
-    /// Without any.
-    pub fn share_of_least(&self, works: impl Iterator<Item = Work>) -> Result<Share<'_>> {
+    /// Without any work.
+    pub fn share_of_trials(
+        &self,
+        trials: impl Iterator<Item = Work>,
+        works: impl Iterator<Item = Work>,
+    ) -> Result<Share<'_>> {
         let takes = |work: &Work| {
             let tile = work.network.map_or(0, |network| network.tile);
             work.with_tile(if self.asked_for {
@@ -153,8 +160,9 @@ impl Budget {
             })
         };
         let least = works.min_by_key(takes).expect("one at least");
-        let tile = self.tile(&least)?;
-        Ok(self.share(&least, tile))
+        let most = trials.chain([least]).max_by_key(takes).expect("one at least");
+        let tile = self.tile(&most)?;
+        Ok(self.share(&most, tile))
     }
 
     /// Waits until a scan fits beside the others; one that never fits goes alone.
@@ -182,10 +190,12 @@ fn process() -> u64 {
 }
 
 /// What is done to a scan beside the making of finer voxels.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Extras {
     /// Data consistency.
     pub consistent: bool,
+    /// The grid that a model makes is cut to that of another whole scale.
+    pub cut: bool,
     /// An audit.
     pub audited: bool,
     /// The output is brought onto another grid than that of a whole scale.
@@ -197,7 +207,7 @@ impl Extras {
     pub fn bytes(self, has_model: bool) -> usize {
         let part = |is: bool, bytes: usize| if is { bytes } else { 0 };
         (if has_model { MODEL } else { NO_MODEL })
-            + part(self.consistent, CONSISTENCY)
+            + part(self.cut, CUT).max(part(self.consistent, CONSISTENCY))
             + part(self.audited, AUDIT)
             + part(self.placed, OTHER_GRID)
     }
@@ -265,20 +275,35 @@ mod tests {
             freed: Condvar::new(),
         };
         let works = || [large, WORK, no_model].into_iter();
+        let none = || std::iter::empty();
         let least = WORK.with_tile(LEAST_TILE);
         let fits = budget(least, true);
-        let share = fits.share_of_least(works()).expect("room for one");
+        let share = fits.share_of_trials(none(), works()).expect("room for one");
         assert_eq!(
             (share.bytes, *fits.taken.lock().expect("no panic")),
             (least, least)
         );
         drop(share);
-        match budget(least - 1, true).share_of_least(works()).err() {
-            Some(UpscaleError::Memory { needed, .. }) => assert_eq!(needed, least + process()),
-            other => panic!("{other:?}"),
-        }
+        let needed = |budget: &Budget, trials: &[Work]| {
+            let share = budget.share_of_trials(trials.iter().copied(), works());
+            match share.map(|share| share.bytes) {
+                Err(UpscaleError::Memory { needed, .. }) => needed - process(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(needed(&budget(least - 1, true), &[]), least);
+        // Of trials all are made, and a small one takes less than what comes after it.
+        let small = Work {
+            input: 8,
+            output: 64,
+            ..no_model
+        };
+        assert!(fits.share_of_trials([small].into_iter(), works()).is_ok());
+        assert_eq!(needed(&fits, &[small, large]), large.with_tile(LEAST_TILE));
         // Not asked for, tiles stay as they are.
-        let share = budget(1, false).share_of_least(works()).map(|share| share.bytes);
+        let share = budget(1, false)
+            .share_of_trials(none(), works())
+            .map(|share| share.bytes);
         assert_eq!(share.ok(), Some(WORK.with_tile(48).min(no_model.with_tile(0))));
     }
 

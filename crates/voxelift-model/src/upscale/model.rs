@@ -179,6 +179,15 @@ impl Model {
         self.options.ensemble
     }
 
+    /// The grid of what the network itself makes on its way to another.
+    pub fn made(&self, input: &Geometry, grid: &Geometry) -> Geometry {
+        if self.is_placed() {
+            grid.clone()
+        } else {
+            input.with_extent(self.scale().up(input.extent))
+        }
+    }
+
     /// What a scan asks of the network.
     pub fn work(&self, input: &Geometry, grid: &Geometry) -> NetworkWork {
         let (n_feats, placed) = (self.card.network.n_feats, self.is_placed());

@@ -60,7 +60,7 @@ impl<'a> Upscaling<'a> {
         if let Some(warning) = choice.target.little_in_common(scan) {
             hear(Event::Warning(warning));
         }
-        let work = work(upscaler, choice.method, &choice.target, scan, &grid);
+        let work = work(choice.method, scan, &grid, extras(upscaler, &choice.target));
         Ok(Self {
             tile: upscaler.budget.tile(&work)?,
             upscaler,
@@ -208,12 +208,11 @@ impl<'a> Upscaling<'a> {
     }
 }
 
-/// Refuses a scan that has no room by any of the methods that may be chosen for it; else waits until it has room by one of them
-/// beside the work on others. Trials are of fewer voxels and take less than that, measured: 129 MiB where 1429 are counted. But a
-/// scale along one axis without data consistency: 226 MiB where 193 are counted.
+/// Refuses a scan that has no room by any of the methods that may be chosen for it, or no room for the trials; else waits until it has
+/// room beside the work on others.
 ///
 /// # Errors
-/// When the output has too many voxels, or the memory holds the work of none of the methods.
+/// When the output has too many voxels, or the memory holds the work of none of the methods or not that of a trial.
 pub(super) fn before_trials<'a>(
     upscaler: &'a Upscaler,
     may_be_chosen: &[&Method],
@@ -222,10 +221,22 @@ pub(super) fn before_trials<'a>(
     frames: usize,
 ) -> Result<Share<'a>> {
     let grid = grid(upscaler, target, scan, frames)?;
+    let trial = Extras {
+        consistent: upscaler.is_consistent(),
+        ..Extras::default()
+    };
+    let few = |a: usize| (scan.extent[a] * scan.extent[a]).div_ceil(grid.extent[a].max(1));
+    let coarse = scan.with_extent(std::array::from_fn(few));
+    let trials = may_be_chosen.iter().map(|method| {
+        let of_trial = work(method, &coarse, scan, trial);
+        // The scan is there as well.
+        let input = of_trial.input + voxels(scan);
+        Work { input, ..of_trial }
+    });
     let works = may_be_chosen
         .iter()
-        .map(|method| work(upscaler, method, target, scan, &grid));
-    upscaler.budget.share_of_least(works)
+        .map(|method| work(method, scan, &grid, extras(upscaler, target)));
+    upscaler.budget.share_of_trials(trials, works)
 }
 
 /// The grid of an output.
@@ -245,24 +256,63 @@ fn grid(upscaler: &Upscaler, target: &Target, scan: &Geometry, frames: usize) ->
     Ok(grid)
 }
 
-/// What a scan takes in memory.
-fn work(upscaler: &Upscaler, method: &Method, target: &Target, input: &Geometry, grid: &Geometry) -> Work {
-    let (made, network) = match method {
-        Method::Model(model) => (
-            model.scale().up(input.extent).iter().product(),
-            Some(model.work(input, grid)),
-        ),
-        Method::Baseline(_) => (voxels(grid), None),
-    };
-    let extras = Extras {
+/// What is done beside the making of finer voxels.
+fn extras(upscaler: &Upscaler, target: &Target) -> Extras {
+    Extras {
         consistent: upscaler.is_consistent(),
         audited: upscaler.audit,
         placed: !matches!(target, Target::Scale(_)),
+        ..Extras::default()
+    }
+}
+
+/// What a scan takes in memory.
+fn work(method: &Method, input: &Geometry, grid: &Geometry, extras: Extras) -> Work {
+    let (made, network) = match method {
+        Method::Model(model) => (model.made(input, grid), Some(model.work(input, grid))),
+        Method::Baseline(_) => (grid.clone(), None),
+    };
+    let extras = Extras {
+        cut: made.extent != grid.extent && !extras.placed,
+        ..extras
     };
     Work {
         input: voxels(input),
-        output: made.max(voxels(grid)),
+        output: voxels(&made).max(voxels(grid)),
         beside: extras.bytes(network.is_some()),
         network,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{Computing, DeviceChoice, Precision};
+    use crate::infer::UpscaleOptions;
+    use crate::model_file::ModelFile;
+    use crate::upscale::Model;
+
+    #[test]
+    fn a_grid_that_is_cut_takes_its_transforms_too() {
+        let computing = Computing {
+            device: DeviceChoice::Cpu,
+            precision: Precision::F32,
+        };
+        let file = ModelFile::built_in_for_any_contrast();
+        let model = Model::of(&file, computing, UpscaleOptions::default()).expect("a model");
+        let method = Method::Model(Box::new(model.for_every_scan()));
+        let scan = Geometry::axis_aligned([64; 3], [1.0; 3]);
+        let bytes =
+            |extent, extras| work(&method, &scan, &scan.with_extent(extent), extras).with_tile(16) as usize;
+        let (none, made) = (Extras::default(), 128 * 128 * 128);
+        let whole = bytes([128; 3], none);
+        assert_eq!(bytes([64, 128, 128], none) - whole, 22 * made);
+        // Data consistency comes after it, and takes less.
+        let consistent = Extras {
+            consistent: true,
+            ..none
+        };
+        assert_eq!(bytes([128; 3], consistent) - whole, 16 * made);
+        assert_eq!(bytes([64, 128, 128], consistent), bytes([64, 128, 128], none));
     }
 }

@@ -373,12 +373,13 @@ fn what_has_no_room_is_refused_before_methods_are_tried_on_it() {
     bench.write("fine.nii.gz", &Volume::new(like_training.into_data(), geometry));
     let tried = "methods are tried on it";
     for scan in ["head.nii.gz", "fine.nii.gz"] {
-        let ways: [&[&str]; 5] = [
+        let ways: [&[&str]; 6] = [
             &[],
             &["--scale", "2"],
             &["--spacing", "0.9"],
             &["--free-weights"],
             &["--scale", "2", "--consistency", "off"],
+            &["--scale", "2,1,1", "--consistency", "off"],
         ];
         for way in ways {
             let upscale = [
