@@ -41,6 +41,23 @@ fn the_operator_and_the_noise_of_other_phantoms_are_found() {
     }
 }
 
+#[test]
+fn levels_of_noise_lie_near_enough_to_tell_a_little_more_of_it() {
+    let hr = phantoms(0..2);
+    let kspace: Operators = "kspace".parse().unwrap();
+    let found = [0.017, 0.02, 0.024, 0.028, 0.034, 0.04, 0.048].map(|noise| {
+        let found = calibrate(&hr, &degraded(&hr, kspace, noise), Scale::isotropic(2)).unwrap();
+        assert_eq!(found.best.operator, kspace, "{found}");
+        // A little too low: of levels that fit nearly as well the least is taken.
+        assert!(
+            (0.7..1.0).contains(&(found.best.noise / noise)),
+            "{noise}: {found}"
+        );
+        found.best.noise
+    });
+    assert!(found.is_sorted_by(|a, b| a < b), "{found:?}");
+}
+
 /// The middle of real heads, large enough for a spectrum and small enough for a test.
 fn real(numbers: &[u32]) -> Option<Vec<Volume>> {
     let folder = PathBuf::from(concat!(
