@@ -33,9 +33,11 @@ PAIRS = {
     "p10-product": [("baseline", "product")],
     "p11-fragile-parent": [("baseline", "full")],
     "p12-aligned": [("baseline", "full"), ("baseline", "full-0.1")],
+    "p13-embeddings": [("neither", arm) for arm in ("contrast-0.1", "flat", "flat-0.1", "patch-0.1")],
     "d2-losses": [("neither", "alone")],
     "d1-defaults": [("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
     "d3-noise": [("neither", "alone"), ("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
+    "d4-scanners": [("alone", "twin"), ("neither", "alone"), ("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
 }
 # The name in the CSV of each score of a study's table.
 SCORES = {
@@ -145,7 +147,7 @@ def main():
     found = list(differences(rows))
     figure, plot = plt.subplots(figsize=(7, 4.2))
     # What is no gain of contrast stands in the tables alone.
-    drawn = [row for row in found if row[1] not in ("product", "alignment", "alone", "twin-slab")]
+    drawn = [row for row in found if row[1] not in ("product", "alignment", "alone", "twin", "twin-slab")]
     ways = {"": ("o", "alone"), "+consistency": ("^", "scan put back")}
     for study, colour in zip(dict.fromkeys(of for of, *_ in drawn), itertools.cycle(plt.get_cmap("tab20").colors)):
         for suffix, (marker, _) in ways.items():

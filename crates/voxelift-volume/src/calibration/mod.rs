@@ -109,9 +109,9 @@ impl fmt::Display for Calibration {
 ///
 /// Every candidate is simulated on the HR scans, aliasing included, and its mean log power along each axis
 /// (Hann taper, 24 bands up to the LR Nyquist frequency, intensities over the foreground's 99.5th percentile)
-/// compared with that of the LR scans. First one operator for all axes, then one axis at a time. Axes are
+/// compared with that of the LR scans, its shape more than its level. First one operator for all axes, then one axis at a time. Axes are
 /// matched by their direction in the world; the operator is given along the HR scans' file axes. Noise hides what
-/// tells operators apart: from 5 % of it on truncation and averaging are not always told apart.
+/// tells operators apart, and one scan on either side is not always enough: heads differ too.
 ///
 /// # Errors
 /// An empty pool, HR scans of different orientation, or a scan without a head in it.
@@ -200,13 +200,8 @@ impl Search {
             .map(|(volume, scan)| Powers::of(&operator.apply(volume, self.scale.down(scan.extent()))))
             .collect::<Result<Vec<_>>>()?;
         let misfit = std::array::from_fn(|level| {
-            let mean = mean_log(&powers, self.noisy.sqrt() * noise_at(level));
-            let squares = mean
-                .iter()
-                .flatten()
-                .zip(self.target.iter().flatten())
-                .map(|(m, t)| (m - t).powi(2));
-            (squares.sum::<f64>() / (3 * BANDS) as f64).sqrt()
+            let noise = self.noisy.sqrt() * noise_at(level);
+            misfit(&mean_log(&powers, noise), &self.target, noise)
         });
         Ok(Fit { operator, misfit })
     }
@@ -307,6 +302,24 @@ fn mean_log(powers: &[Powers], noise: f64) -> [[f64; BANDS]; 3] {
                 / count
         })
     })
+}
+
+/// The root mean square difference of two logarithms of power, in which the level along each axis counts as much as one band:
+/// heads of other people, and scans of another contrast, are brighter or darker in all bands alike. Where noise of power `noise^2`
+/// fills a band of `simulated`, a level changes it by less.
+fn misfit(simulated: &[[f64; BANDS]; 3], target: &[[f64; BANDS]; 3], noise: f64) -> f64 {
+    let squares = simulated.iter().zip(target).map(|(simulated, target)| {
+        let share = simulated.map(|log| 1.0 - noise * noise / log.exp());
+        let apart: [f64; BANDS] = std::array::from_fn(|band| simulated[band] - target[band]);
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let level = dot(&share, &apart) / (dot(&share, &share) + 1.0);
+        let left = apart
+            .iter()
+            .zip(&share)
+            .map(|(apart, share)| apart - level * share);
+        left.map(|left| left * left).sum::<f64>() + level * level
+    });
+    (squares.sum::<f64>() / (3 * BANDS) as f64).sqrt()
 }
 
 /// The head with a margin of at least eight LR voxels, starting at a multiple of the scale; its LR extent has
