@@ -225,6 +225,7 @@ pub(super) fn before_trials<'a>(
         consistent: upscaler.is_consistent(),
         ..Extras::default()
     };
+    // As many voxels as a trial leaves, or more: where the scanner interpolated it leaves fewer, and of thick slices it degrades another axis.
     let few = |a: usize| (scan.extent[a] * scan.extent[a]).div_ceil(grid.extent[a].max(1));
     let coarse = scan.with_extent(std::array::from_fn(few));
     let trials = may_be_chosen.iter().map(|method| {

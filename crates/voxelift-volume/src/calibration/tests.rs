@@ -70,6 +70,25 @@ fn pools_of_different_brightness_inside_agree() {
 }
 
 #[test]
+fn a_level_counts_as_one_band_and_less_where_noise_fills_it() {
+    // Power that falls from a hundred times that of the noise to a hundredth, and a tenth more of it.
+    let noise: f64 = 0.01;
+    let logs = |times: f64| {
+        [std::array::from_fn(|band| {
+            let power = 0.01 * (-0.4 * band as f64).exp();
+            (times * power + noise * noise).ln()
+        }); 3]
+    };
+    let level = 1.1_f64.ln() / (BANDS as f64).sqrt();
+    assert_eq!(misfit(&logs(1.0), &logs(1.0), noise), 0.0);
+    let found = misfit(&logs(1.1), &logs(1.0), noise);
+    assert!(
+        (0.8 * level..1.1 * level).contains(&found),
+        "{found} against {level}"
+    );
+}
+
+#[test]
 fn levels_of_noise_lie_near_enough_to_tell_a_little_more_of_it() {
     let hr = phantoms(0..2);
     let kspace: Operators = "kspace".parse().unwrap();

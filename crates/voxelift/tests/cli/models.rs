@@ -404,6 +404,31 @@ fn what_has_no_room_is_refused_before_methods_are_tried_on_it() {
                 "{scan} {way:?}: {said}"
             );
         }
+        if scan == "fine.nii.gz" {
+            // Room for a baseline, which may be chosen, but not for the trial of the model.
+            let cut = [
+                "--scale",
+                "2,1,1",
+                "--consistency",
+                "off",
+                "--memory",
+                "42M",
+                "--threads",
+                "2",
+            ];
+            let upscale = ["upscale", scan, "-o", "sr.nii.gz", "--force", "-v"];
+            let said = text(
+                &bench
+                    .run(&[&upscale[..], &cut].concat())
+                    .code(2)
+                    .get_output()
+                    .stderr,
+            );
+            assert!(
+                said.contains("this scan needs") && !said.contains(tried),
+                "{said}"
+            );
+        }
         let upscale = ["upscale", scan, "-o", "sr.nii.gz", "-v", "--memory", "4G"];
         let said = text(&bench.run(&upscale).code(0).get_output().stderr);
         assert!(said.contains(tried), "{scan}: {said}");
