@@ -57,7 +57,7 @@ pub struct Candidate {
     pub operator: Operators,
     /// White noise, as a fraction of the 99.5th percentile of the foreground.
     pub noise: f64,
-    /// RMS difference of mean log power (natural logarithm) over three axes and 24 bands.
+    /// RMS difference of mean log power (natural logarithm) over 24 bands of each axis.
     pub misfit: f64,
 }
 
@@ -111,7 +111,8 @@ impl fmt::Display for Calibration {
 /// (Hann taper, 24 bands up to the LR Nyquist frequency, intensities over the foreground's 99.5th percentile)
 /// compared with that of the LR scans, its shape more than its level. First one operator for all axes, then one axis at a time. Axes are
 /// matched by their direction in the world; the operator is given along the HR scans' file axes. Noise hides what
-/// tells operators apart, and one scan on either side is not always enough: heads differ too.
+/// tells operators apart, and one scan on either side is not always enough: heads differ too. Along an axis of one voxel nothing is
+/// compared.
 ///
 /// # Errors
 /// An empty pool, HR scans of different orientation, or a scan without a head in it.
@@ -167,6 +168,14 @@ pub fn calibrate(hr: &[Volume], lr: &[Volume], scale: Scale) -> Result<Calibrati
         }
     }
     let mut warnings = spacing_warnings(first, lr, scale);
+    if hr.len() == 1 || lr.len() == 1 {
+        warnings.push(format!(
+            "{} HR and {} LR: with one scan on either side a wrong operator may fit best, since heads differ as well; give three or \
+             more of each, or name the operator in data.source_operator if you know it",
+            hr.len(),
+            lr.len()
+        ));
+    }
     if best.misfit > LARGE_MISFIT {
         warnings.push(format!(
             "the best operator, {}, is {:.2} off in log power (two pools of one scanner: about {NO_DIFFERENCE}): contrast, \
@@ -186,7 +195,7 @@ pub fn calibrate(hr: &[Volume], lr: &[Volume], scale: Scale) -> Result<Calibrati
 struct Search {
     hr: Vec<Volume>,
     scale: Scale,
-    target: [[f64; BANDS]; 3],
+    target: Spectra,
     /// Power of the LR scans' noise over that of the noise of their bright voxels.
     noisy: f64,
 }
@@ -288,27 +297,28 @@ fn noise_level(fits: &[Fit]) -> usize {
     }
 }
 
+/// Mean log power in bands along each world axis; none along an axis that no scan of a pool has more than one voxel along.
+type Spectra = [Option<[f64; BANDS]>; 3];
+
 /// The mean over scans of the logarithm of power plus a floor of white noise.
-fn mean_log(powers: &[Powers], noise: f64) -> [[f64; BANDS]; 3] {
-    let count = powers.len() as f64;
+fn mean_log(powers: &[Powers], noise: f64) -> Spectra {
     // The smallest positive power keeps the logarithm of an empty band finite, far below any scan.
     let floor = noise * noise + 1e-12;
     std::array::from_fn(|axis| {
-        std::array::from_fn(|band| {
-            powers
-                .iter()
-                .map(|p| (p.bands[axis][band] + floor).ln())
-                .sum::<f64>()
-                / count
-        })
+        let along: Vec<_> = powers.iter().filter_map(|p| p.bands[axis]).collect();
+        let mean_of = |band: usize| {
+            let logs = along.iter().map(|bands| (bands[band] + floor).ln());
+            logs.sum::<f64>() / along.len() as f64
+        };
+        (!along.is_empty()).then(|| std::array::from_fn(mean_of))
     })
 }
 
-/// The root mean square difference of two logarithms of power, in which the level along each axis counts as much as one band:
-/// heads of other people, and scans of another contrast, are brighter or darker in all bands alike. Where noise of power `noise^2`
-/// fills a band of `simulated`, a level changes it by less.
-fn misfit(simulated: &[[f64; BANDS]; 3], target: &[[f64; BANDS]; 3], noise: f64) -> f64 {
-    let squares = simulated.iter().zip(target).map(|(simulated, target)| {
+/// The root mean square difference of two logarithms of power, along the axes that both have, in which the level along each axis
+/// counts as much as one band: heads of other people, and scans of another contrast, are brighter or darker in all bands alike.
+/// Where noise of power `noise^2` fills a band of `simulated`, a level changes it by less.
+fn misfit(simulated: &Spectra, target: &Spectra, noise: f64) -> f64 {
+    let of_axis = |simulated: &[f64; BANDS], target: &[f64; BANDS]| {
         let share = simulated.map(|log| 1.0 - noise * noise / log.exp());
         let apart: [f64; BANDS] = std::array::from_fn(|band| simulated[band] - target[band]);
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
@@ -318,8 +328,12 @@ fn misfit(simulated: &[[f64; BANDS]; 3], target: &[[f64; BANDS]; 3], noise: f64)
             .zip(&share)
             .map(|(apart, share)| apart - level * share);
         left.map(|left| left * left).sum::<f64>() + level * level
-    });
-    (squares.sum::<f64>() / (3 * BANDS) as f64).sqrt()
+    };
+    let both = simulated.iter().zip(target);
+    let squares: Vec<f64> = both
+        .filter_map(|(simulated, target)| Some(of_axis(simulated.as_ref()?, target.as_ref()?)))
+        .collect();
+    (squares.iter().sum::<f64>() / (squares.len() * BANDS) as f64).sqrt()
 }
 
 /// The head with a margin of at least eight LR voxels, starting at a multiple of the scale; its LR extent has
@@ -329,6 +343,11 @@ fn cropped(volume: &Volume, scale: Scale) -> Result<Volume> {
     let (mut start, mut inside, mut extent) = ([0; 3], [0; 3], [0; 3]);
     for a in 0..3 {
         let (factor, n) = (scale.0[a], volume.extent()[a]);
+        if n == 1 {
+            // A single slice stays one.
+            (inside[a], extent[a]) = (1, 1);
+            continue;
+        }
         start[a] = head.start[a].saturating_sub(8 * factor) / factor * factor;
         let lr = (head.start[a] + head.extent[a] + 8 * factor - start[a]).div_ceil(factor);
         extent[a] = (lr..).find(|&n| has_small_factors(n)).unwrap_or(lr) * factor;

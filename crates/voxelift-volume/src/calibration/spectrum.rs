@@ -14,8 +14,9 @@ const SHORTEST_LINE: usize = 12;
 /// What the box that a head fills holds.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Powers {
-    /// Power in each band along the axis nearest to each world axis (x, y, z); the square of the brightness is 1.
-    pub(super) bands: [[f64; BANDS]; 3],
+    /// Power in each band along the axis nearest to each world axis (x, y, z); the square of the brightness is 1. A single slice
+    /// has no spectrum across.
+    pub(super) bands: [Option<[f64; BANDS]>; 3],
     /// Power that the noise has there, over that of the noise of bright voxels: in the background of a magnitude it varies less,
     /// and where a background was set to zero not at all.
     pub(super) noisy: f64,
@@ -37,10 +38,9 @@ impl Powers {
             extent,
         } = Head::of(volume)?;
         let cropped = volume.crop(start, extent);
-        let mut powers = [[0.0; BANDS]; 3];
+        let mut powers = [None; 3];
         for (axis, (world, _)) in volume.geometry().canonical_axes().into_iter().enumerate() {
             if volume.extent()[axis] == 1 {
-                // A single slice has no spectrum across: the same nothing in both pools.
                 continue;
             }
             if extent[axis] < SHORTEST_LINE {
@@ -49,10 +49,8 @@ impl Powers {
                     format!("at least {SHORTEST_LINE} along each axis; name the operator instead of auto");
                 return Err(VolumeError::content("head to calibrate with", value, expected));
             }
-            powers[world] = banded(&mean_power(&cropped, axis), extent[axis]);
-            powers[world]
-                .iter_mut()
-                .for_each(|p| *p /= f64::from(brightness).powi(2));
+            let bands = banded(&mean_power(&cropped, axis), extent[axis]);
+            powers[world] = Some(bands.map(|p| p / f64::from(brightness).powi(2)));
         }
         let noisy = |voxel: &f32| match *voxel {
             0.0 => 0.0,
