@@ -314,9 +314,9 @@ fn mean_log(powers: &[Powers], noise: f64) -> Spectra {
     })
 }
 
-/// The root mean square difference of two logarithms of power, along the axes that both have, in which the level along each axis
-/// counts as much as one band: heads of other people, and scans of another contrast, are brighter or darker in all bands alike.
-/// Where noise of power `noise^2` fills a band of `simulated`, a level changes it by less.
+/// The root mean square difference of two logarithms of power, along the axes that both have (infinite where there is none), in
+/// which the level along each axis counts as much as one band: heads of other people, and scans of another contrast, are brighter
+/// or darker in all bands alike. Where noise of power `noise^2` fills a band of `simulated`, a level changes it by less.
 fn misfit(simulated: &Spectra, target: &Spectra, noise: f64) -> f64 {
     let of_axis = |simulated: &[f64; BANDS], target: &[f64; BANDS]| {
         let share = simulated.map(|log| 1.0 - noise * noise / log.exp());
@@ -333,7 +333,10 @@ fn misfit(simulated: &Spectra, target: &Spectra, noise: f64) -> f64 {
     let squares: Vec<f64> = both
         .filter_map(|(simulated, target)| Some(of_axis(simulated.as_ref()?, target.as_ref()?)))
         .collect();
-    (squares.iter().sum::<f64>() / (squares.len() * BANDS) as f64).sqrt()
+    match squares.len() {
+        0 => f64::INFINITY,
+        axes => (squares.iter().sum::<f64>() / (axes * BANDS) as f64).sqrt(),
+    }
 }
 
 /// The head with a margin of at least eight LR voxels, starting at a multiple of the scale; its LR extent has

@@ -106,6 +106,9 @@ fn a_level_counts_as_one_band_and_less_where_noise_fills_it() {
     };
     let level = 1.1_f64.ln() / (BANDS as f64).sqrt();
     assert_eq!(misfit(&logs(1.0), &logs(1.0), noise), 0.0);
+    let [x, y, _] = logs(1.0);
+    assert_eq!(misfit(&[x, y, None], &logs(1.0), noise), 0.0);
+    assert_eq!(misfit(&[x, None, None], &[None, y, None], noise), f64::INFINITY);
     let found = misfit(&logs(1.1), &logs(1.0), noise);
     assert!(
         (0.8 * level..1.1 * level).contains(&found),
