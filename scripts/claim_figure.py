@@ -19,7 +19,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-# Study, then baseline and arms with contrast.
+# Study, then pairs of a baseline and an arm that is compared with it.
 PAIRS = {
     "p1-parent": [("baseline", "full"), ("baseline", "identity")],
     "p2-fragile": [("baseline", "full")],
@@ -28,7 +28,7 @@ PAIRS = {
     "p5-alignment": [("unaligned-baseline", "unaligned-full")],
     "p6-scarcity": [("twin-whole-pool", "twin-slab"), ("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
     "p7-answer": [(where, f"{where}-{term}") for where in ("matched", "box") for term in ("measurement", "contrast")],
-    "p8-slices": [("baseline", "full")],
+    "p8-slices": [("baseline", "full"), ("baseline", "identity")],
     "p9-length": [("neither", "contrast"), ("neither", "both")],
     "p10-product": [("baseline", "product")],
     "p11-fragile-parent": [("baseline", "full")],
@@ -147,7 +147,7 @@ def main():
     found = list(differences(rows))
     figure, plot = plt.subplots(figsize=(7, 4.2))
     # What is no gain of contrast stands in the tables alone.
-    drawn = [row for row in found if row[1] not in ("product", "alignment", "alone", "twin", "twin-slab")]
+    drawn = [row for row in found if row[1] not in ("product", "alignment", "alone", "identity", "twin", "twin-slab")]
     ways = {"": ("o", "alone"), "+consistency": ("^", "scan put back")}
     for study, colour in zip(dict.fromkeys(of for of, *_ in drawn), itertools.cycle(plt.get_cmap("tab20").colors)):
         for suffix, (marker, _) in ways.items():

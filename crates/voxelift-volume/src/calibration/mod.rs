@@ -111,7 +111,7 @@ impl fmt::Display for Calibration {
 /// (Hann taper, 24 bands up to the LR Nyquist frequency, intensities over the foreground's 99.5th percentile)
 /// compared with that of the LR scans, its shape more than its level. First one operator for all axes, then one axis at a time. Axes are
 /// matched by their direction in the world; the operator is given along the HR scans' file axes. Noise hides what
-/// tells operators apart, and one scan on either side is not always enough: heads differ too. Along an axis of one voxel nothing is
+/// tells operators apart, and a single HR or LR scan is not always enough: heads differ too. Along an axis of one voxel nothing is
 /// compared.
 ///
 /// # Errors
@@ -168,12 +168,16 @@ pub fn calibrate(hr: &[Volume], lr: &[Volume], scale: Scale) -> Result<Calibrati
         }
     }
     let mut warnings = spacing_warnings(first, lr, scale);
-    if hr.len() == 1 || lr.len() == 1 {
+    let pools = [("HR", hr.len()), ("LR", lr.len())].into_iter();
+    let single: Vec<_> = pools
+        .filter(|(_, scans)| *scans == 1)
+        .map(|(pool, _)| pool)
+        .collect();
+    if !single.is_empty() {
         warnings.push(format!(
-            "{} HR and {} LR: with one scan on either side a wrong operator may fit best, since heads differ as well; give three or \
-             more of each, or name the operator in data.source_operator if you know it",
-            hr.len(),
-            lr.len()
+            "a single {} scan: a wrong operator may fit best, since heads differ as well; give three or more HR scans and four or \
+             more LR scans, or name the operator instead of auto",
+            single.join(" and a single ")
         ));
     }
     if best.misfit > LARGE_MISFIT {

@@ -174,7 +174,7 @@ fn pools_that_cannot_be_compared_are_refused_or_complained_about() {
         found.warnings
     );
     assert!(
-        found.warnings[1].starts_with("1 HR and 1 LR: with one scan"),
+        found.warnings[1].starts_with("a single HR and a single LR scan: "),
         "{:?}",
         found.warnings
     );
