@@ -1,10 +1,11 @@
-"""The figures of `docs/the-claim.md`: what the contrastive losses gain against how far their baseline is below zero-fill.
+"""The figure and tables of `docs/the-claim.md`: what the contrastive losses gain against how far their baseline is below zero-fill.
 
-    scripts/claim_figure.py --studies runs/studies --csv docs/the-claim.csv --svg docs/images/the-claim.svg
+    scripts/claim_figure.py --studies runs/studies --csv docs/the-claim.csv --heads docs/the-claim-heads.csv --svg docs/images/the-claim.svg
 
-Reads `table.csv` of each study named below that is there, adds its runs to the CSV (one row a study, arm, seed and score, means over the test heads; rows of
-studies that are not there stay), draws all of them and prints two Markdown tables: of each seed, and over subjects and seeds of the studies that are there,
-with 95 % bootstrap intervals over both at once. Needs matplotlib and numpy.
+Reads `table.csv` of each study named below that is there and adds its runs to both CSV files: one row a study, arm and seed, means over the test heads, and
+one row a head; runs that are not there stay as they were. It draws all of them and prints two Markdown tables: of each seed, and over subjects and seeds of
+the studies that are there, with 95 % bootstrap intervals over both at once. A seed of which the heads are not in the second file counts with its mean over
+heads, whichever subjects are drawn. Needs matplotlib and numpy.
 """
 
 import argparse
@@ -34,11 +35,14 @@ PAIRS = {
     "p11-fragile-parent": [("baseline", "full")],
     "p12-aligned": [("baseline", "full"), ("baseline", "full-0.1")],
     "p13-embeddings": [("neither", arm) for arm in ("contrast-0.1", "flat", "flat-0.1", "patch-0.1")],
+    "p14-scarce-parent": [("baseline", "full"), ("baseline", "patch-0.1")],
     "d2-losses": [("neither", "alone")],
     "d1-defaults": [("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
     "d3-noise": [("neither", "alone"), ("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
     "d4-scanners": [("alone", "twin"), ("neither", "alone"), ("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
 }
+# What a study takes from another one, whose models it tests: all arms that it has no rows of.
+TAKEN = {"p4-embeddings": "p3-operators", "p10-product": "p1-parent", "p13-embeddings": "p6-scarcity"}
 # The name in the CSV of each score of a study's table.
 SCORES = {
     "psnr_db": "psnr_db",
@@ -47,36 +51,68 @@ SCORES = {
     "fsc.resolution_mm": "resolution_mm",
     "fsc.beyond_nyquist.hallucination_index": "hallucination_index",
 }
-FIELDS = ("study", "arm", "seed", "heads", *SCORES.values(), "psnr_sd")
+RUN = ("study", "arm", "seed")
+FIELDS = (*RUN, "heads", *SCORES.values(), "psnr_sd")
+HEADS = (*RUN, "head", "person", *SCORES.values())
 DRAWS = 10_000
 
 
-def scores(table):
-    """Of the brain alone: variant, seed, scan, subject, score and value of each row."""
+def heads(study, table):
+    """Of the brain alone: one row an arm, seed and head."""
+    found = {}
     with open(table, newline="") as file:
         for row in csv.DictReader(file):
             if row["test"] == "tuning" and row["region"] == "masked" and row["score"] in SCORES:
-                yield row["variant"], row["seed"], row["subject"], row["person"], SCORES[row["score"]], float(row["value"])
+                of = found.setdefault((row["variant"], row["seed"], row["subject"]), {"person": row["person"]})
+                of[SCORES[row["score"]]] = f"{float(row['value']):.7f}"
+    for (arm, seed, head), of in found.items():
+        yield {"study": study, "arm": arm, "seed": seed, "head": head, **of}
 
 
-def runs(study, table):
-    """One row an arm and seed: means over heads, and the standard deviation of PSNR over them."""
-    values = {}
-    for arm, seed, _, _, score, value in scores(table):
-        values.setdefault((arm, seed), {}).setdefault(score, []).append(value)
-    for (arm, seed), found in values.items():
-        psnr = found["psnr_db"]
-        means = {score: f"{statistics.mean(of):.5f}" for score, of in found.items()}
-        yield {"study": study, "arm": arm, "seed": seed, "heads": str(len(psnr)), **means, "psnr_sd": f"{statistics.stdev(psnr):.4f}"}
+def runs(rows):
+    """One row a study, arm and seed: means over heads, and the standard deviation of PSNR over them."""
+    of = {}
+    for row in rows:
+        of.setdefault(tuple(row[key] for key in RUN), []).append(row)
+    for run, found in of.items():
+        means = {score: f"{statistics.mean(float(row[score]) for row in found):.5f}" for score in SCORES.values() if all(score in row for row in found)}
+        spread = statistics.stdev(float(row["psnr_db"]) for row in found)
+        yield {**dict(zip(RUN, run)), "heads": str(len(found)), **means, "psnr_sd": f"{spread:.4f}"}
 
 
-def differences(rows):
+def merged(path, fields, new):
+    """The rows of the CSV at `path`, those of runs that are in `new` in their place; written back."""
+    rows = []
+    if path.exists():
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+    key = lambda row: tuple(row[field] for field in RUN)
+    there = {key(row) for row in new}
+    rows = sorted([row for row in rows if key(row) not in there] + new, key=lambda row: (*key(row), row.get("head", "")))
+    with open(path, "w", newline="") as file:
+        out = csv.DictWriter(file, fields, lineterminator="\n")
+        out.writeheader()
+        out.writerows(rows)
+    return rows
+
+
+def with_taken(rows):
+    """Study, arm and seed to its rows; what a study takes from another one stands under both."""
+    by = {}
+    for row in rows:
+        by.setdefault((row["study"], row["arm"], row["seed"]), []).append(row)
+    for study, other in TAKEN.items():
+        named = {name for pair in PAIRS[study] for name in pair} | {"zero-fill"}
+        for (of, arm, seed), found in list(by.items()):
+            if of == other and arm.removesuffix("+consistency") in named:
+                by.setdefault((study, arm, seed), found)
+    return by
+
+
+def differences(by):
     """Of each pair, seed and way (alone, scan put back): the baseline's distance from zero-fill, the gain in PSNR and in SSIM,
-    and the standard deviation of PSNR over the heads of both."""
-    by = {(row["study"], row["arm"], row["seed"]): row for row in rows}
-    value = lambda row, score: float(row[score])
-    # P10 takes P1's models, and is scored on the same heads.
-    by |= {("p10-product", arm, seed): row for (study, arm, seed), row in by.items() if study == "p1-parent" and arm not in ("identity", "product")}
+    and the standard deviation of PSNR over the heads of both. `by`: the means of each run."""
+    value = lambda row, score: float(row[0][score])
     for study, pairs in PAIRS.items():
         floor = by.get((study, "zero-fill", ""))
         if not floor:
@@ -92,31 +128,47 @@ def differences(rows):
                         yield study, arm, seed, suffix, below, *gains, spread
 
 
-def summaries(study, table):
-    """Of each pair and way, on the subjects and seeds that both have: the seeds, and of each score the baseline's mean, and mean and interval of
-    the difference over subjects and seeds."""
-    values = {}
-    for arm, seed, _, subject, score, value in scores(table):
-        values.setdefault((arm, score), {}).setdefault((seed, subject), []).append(value)
+def people(rows, score):
+    """Person to the mean of the score over that person's scans."""
+    of = {}
+    for row in rows:
+        if row.get(score):
+            of.setdefault(row["person"], []).append(float(row[score]))
+    return {person: statistics.mean(values) for person, values in of.items()}
+
+
+def summaries(study, means, each):
+    """Of each pair and way: the seeds that both have, and of each score the baseline's mean, and mean and interval of the difference over subjects and
+    seeds. `means` and `each`: of every run the means over its heads, and its heads. Nothing of a pair of which no head is there."""
     for baseline, arm in PAIRS[study]:
         for suffix in ("", "+consistency"):
+            pair = [(study, name + suffix) for name in (baseline, arm)]
+            seeds = sorted({seed for (*of, seed) in means if seed and all((*name, seed) in means for name in pair)})
+            if not any(all((*name, seed) in each for name in pair) for seed in seeds):
+                continue
             of = {}
             for score in SCORES.values():
-                a, b = (values.get((name + suffix, score), {}) for name in (baseline, arm))
-                seeds = sorted({seed for seed, _ in a.keys() & b.keys()})
-                subjects = sorted({subject for _, subject in a.keys() & b.keys()})
-                if not seeds:
+                if any(not means[*name, seed][0].get(score) for name in pair for seed in seeds):
                     continue
-                means = [np.array([[np.mean(each[seed, subject]) for subject in subjects] for seed in seeds]) for each in (a, b)]
-                apart = means[1] - means[0]
+                known = [[people(each.get((*name, seed), []), score) for name in pair] for seed in seeds]
+                subjects = sorted({person for a, b in known for person in a.keys() & b.keys()})
+                was, apart = [], []
+                for seed, (a, b) in zip(seeds, known):
+                    if a and b:
+                        was.append(np.mean([a[person] for person in subjects]))
+                        apart.append([b[person] - a[person] for person in subjects])
+                    else:
+                        a, b = (float(means[*name, seed][0][score]) for name in pair)
+                        was.append(a)
+                        apart.append([b - a] * len(subjects))
+                apart = np.array(apart)
                 draw = np.random.default_rng(1)
                 drawn = [
                     apart[draw.integers(len(seeds), size=len(seeds))][:, draw.integers(len(subjects), size=len(subjects))].mean()
                     for _ in range(DRAWS)
                 ]
-                of[score] = (means[0].mean(), apart.mean(), *np.percentile(drawn, [2.5, 97.5]))
-            if of:
-                yield baseline, arm, suffix, seeds, of
+                of[score] = (np.mean(was), apart.mean(), *np.percentile(drawn, [2.5, 97.5]))
+            yield baseline, arm, suffix, seeds, of
 
 
 def signed(value, places):
@@ -129,22 +181,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--studies", type=Path, required=True)
     parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--heads", type=Path, required=True)
     parser.add_argument("--svg", type=Path, required=True)
     args = parser.parse_args()
-    rows = []
-    if args.csv.exists():
-        with open(args.csv, newline="") as file:
-            rows = list(csv.DictReader(file))
-    for study in PAIRS:
-        table = args.studies / study / "table.csv"
-        if table.exists():
-            rows = [row for row in rows if row["study"] != study] + list(runs(study, table))
-    rows.sort(key=lambda row: (row["study"], row["arm"], row["seed"]))
-    with open(args.csv, "w", newline="") as file:
-        out = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        out.writeheader()
-        out.writerows(rows)
-    found = list(differences(rows))
+    there = [study for study in PAIRS if (args.studies / study / "table.csv").exists()]
+    new = [row for study in there for row in heads(study, args.studies / study / "table.csv")]
+    each = with_taken(merged(args.heads, HEADS, new))
+    means = with_taken(merged(args.csv, FIELDS, list(runs(new))))
+    found = list(differences(means))
     figure, plot = plt.subplots(figsize=(7, 4.2))
     # What is no gain of contrast stands in the tables alone.
     drawn = [row for row in found if row[1] not in ("product", "alignment", "alone", "identity", "twin", "twin-slab")]
@@ -173,11 +217,8 @@ def main():
         print(f"| {study.split('-')[0].upper()} | {arm} | {seed} | {way} | {below:+.2f} | {gains} | {spread[0]:.2f}, {spread[1]:.2f} |")
     print("\n| study | baseline | arm | way | seeds | PSNR, dB | SSIM | HaarPSI | effective resolution, mm | hallucination index |\n|---|---|---|---|---|---|---|---|---|---|")
     digits = {"psnr_db": 2, "ssim": 4, "haarpsi": 4, "resolution_mm": 2, "hallucination_index": 3}
-    for study in PAIRS:
-        table = args.studies / study / "table.csv"
-        if not table.exists():
-            continue
-        for baseline, arm, suffix, seeds, of in summaries(study, table):
+    for study in there:
+        for baseline, arm, suffix, seeds, of in summaries(study, means, each):
             cells = []
             for score, places in digits.items():
                 if score not in of:
