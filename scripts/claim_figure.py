@@ -30,17 +30,19 @@ PAIRS = {
     "p6-scarcity": [("twin-whole-pool", "twin-slab"), ("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
     "p7-answer": [(where, f"{where}-{term}") for where in ("matched", "box") for term in ("measurement", "contrast")],
     "p8-slices": [("baseline", "full"), ("baseline", "identity")],
-    "p9-length": [("neither", "contrast"), ("neither", "both")],
+    "p9-length": [("neither", "patch-0.1")],
     "p10-product": [("baseline", "product")],
     "p11-fragile-parent": [("baseline", "full")],
     "p12-aligned": [("baseline", "full"), ("baseline", "full-0.1")],
-    "p13-embeddings": [("neither", arm) for arm in ("contrast-0.1", "flat", "flat-0.1", "patch-0.1")],
+    "p13-embeddings": [("neither", arm) for arm in ("contrast-0.1", "flat", "flat-0.1", "patch-0.1", "patch-1")],
     "p14-scarce-parent": [("baseline", "full"), ("baseline", "patch-0.1")],
     "d2-losses": [("neither", "alone")],
     "d1-defaults": [("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
     "d3-noise": [("neither", "alone"), ("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
     "d4-scanners": [("alone", "twin"), ("neither", "alone"), ("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
 }
+# Arms that say nothing of contrast: they stand in the tables of all arms and seeds, and in no figure.
+NOT_CONTRAST = ("product", "alignment", "alone", "identity", "twin", "twin-slab")
 # What a study takes from another one, whose models it tests: all arms that it has no rows of.
 TAKEN = {"p4-embeddings": "p3-operators", "p10-product": "p1-parent", "p13-embeddings": "p6-scarcity"}
 # The name in the CSV of each score of a study's table.
@@ -190,8 +192,7 @@ def main():
     means = with_taken(merged(args.csv, FIELDS, list(runs(new))))
     found = list(differences(means))
     figure, plot = plt.subplots(figsize=(7, 4.2))
-    # What is no gain of contrast stands in the tables alone.
-    drawn = [row for row in found if row[1] not in ("product", "alignment", "alone", "identity", "twin", "twin-slab")]
+    drawn = [row for row in found if row[1] not in NOT_CONTRAST]
     ways = {"": ("o", "alone"), "+consistency": ("^", "scan put back")}
     for study, colour in zip(dict.fromkeys(of for of, *_ in drawn), itertools.cycle(plt.get_cmap("tab20").colors)):
         for suffix, (marker, _) in ways.items():
@@ -209,7 +210,16 @@ def main():
     figure.tight_layout()
     plt.rcParams["svg.hashsalt"] = "the-claim"
     figure.savefig(args.svg, metadata={"Date": None})
-    print("| study | arm | seed | way | baseline over zero-fill | gain, dB | gain, SSIM | SSIM per dB | spread over heads, dB |\n|---|---|---|---|---|---|---|---|---|")
+    print("| study | baseline | over zero-fill, dB | arm | by seed, dB | mean | scan put back, by seed | mean |\n|---|---|---|---|---|---|---|---|")
+    for study, pairs in PAIRS.items():
+        for baseline, arm in pairs:
+            gains = {way: [(below, db) for of, name, _, at, below, db, *_ in drawn if (of, name, at) == (study, arm, way)] for way in ways}
+            if gains[""]:
+                below = sorted(below for below, _ in gains[""])
+                below = " to ".join(dict.fromkeys(signed(value, 1) for value in (below[0], below[-1])))
+                cells = [part for way in ways for part in (", ".join(signed(db, 2) for _, db in gains[way]), signed(np.mean([db for _, db in gains[way]]), 2))]
+                print(f"| {study.split('-')[0].upper()} | {baseline} | {below} | {arm} | {' | '.join(cells)} |")
+    print("\n| study | arm | seed | way | baseline over zero-fill | gain, dB | gain, SSIM | SSIM per dB | spread over heads, dB |\n|---|---|---|---|---|---|---|---|---|")
     for study, arm, seed, suffix, below, db, ssim, spread in found:
         ratio = f"{ssim / db:.3f}" if abs(db) > 0.1 else ""
         way = "put back" if suffix else "alone"
