@@ -25,7 +25,7 @@ PAIRS = {
     "p1-parent": [("baseline", "full"), ("baseline", "identity")],
     "p2-fragile": [("baseline", "full")],
     "p3-operators": [(f"{operator}-baseline", f"{operator}-full") for operator in ("cubic", "gaussian", "box")],
-    "p4-embeddings": [("cubic-baseline", arm) for arm in ("cubic-full", "flat", "patch")],
+    "p4-embeddings": [("cubic-baseline", arm) for arm in ("flat", "patch")],
     "p5-alignment": [("unaligned-baseline", "unaligned-full")],
     "p6-scarcity": [("twin-whole-pool", "twin-slab"), ("neither", "contrast"), ("neither", "alignment"), ("alignment", "both")],
     "p7-answer": [(where, f"{where}-{term}") for where in ("matched", "box") for term in ("measurement", "contrast")],
