@@ -141,19 +141,20 @@ def people(rows, score):
 
 def summaries(study, means, each):
     """Of each pair and way: the seeds that both have, and of each score the baseline's mean, and mean and interval of the difference over subjects and
-    seeds. `means` and `each`: of every run the means over its heads, and its heads. Nothing of a pair of which no head is there."""
+    seeds. `means` and `each`: of every run the means over its heads, and its heads. Nothing of a pair with no head of either arm."""
     for baseline, arm in PAIRS[study]:
         for suffix in ("", "+consistency"):
             pair = [(study, name + suffix) for name in (baseline, arm)]
             seeds = sorted({seed for (*of, seed) in means if seed and all((*name, seed) in means for name in pair)})
-            if not any(all((*name, seed) in each for name in pair) for seed in seeds):
+            if not any((*name, seed) in each for name in pair for seed in seeds):
                 continue
             of = {}
             for score in SCORES.values():
                 if any(not means[*name, seed][0].get(score) for name in pair for seed in seeds):
                     continue
                 known = [[people(each.get((*name, seed), []), score) for name in pair] for seed in seeds]
-                subjects = sorted({person for a, b in known for person in a.keys() & b.keys()})
+                # Without heads, over seeds alone.
+                subjects = sorted({person for a, b in known for person in a.keys() & b.keys()}) or [None]
                 was, apart = [], []
                 for seed, (a, b) in zip(seeds, known):
                     if a and b:
