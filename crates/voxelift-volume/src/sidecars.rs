@@ -28,6 +28,10 @@ use crate::scan::stem;
 /// The file that makes a folder a BIDS data set.
 pub const DESCRIPTION: &str = "dataset_description.json";
 
+/// The keys of lengths.
+const THICKNESS: &str = "SliceThickness";
+const DISTANCE: &str = "SpacingBetweenSlices";
+
 /// Folders between a scan and its data set's own: session, kind of data, subject.
 const DEEPEST: usize = 4;
 
@@ -48,21 +52,57 @@ pub fn named(path: &Path) -> Option<(Vec<(String, String)>, String)> {
 /// What the sidecars of a file say: every JSON file of its folder and of those above, up to the data set's own, whose name has
 /// the same suffix and no entity that the file's has not; the nearer one counts (the inheritance principle of BIDS).
 pub fn metadata(scan: &Path) -> Map<String, Value> {
+    let read = |path: PathBuf| keys(&path).ok().flatten().unwrap_or_default();
+    applicable(scan).into_iter().flat_map(read).collect()
+}
+
+/// What of the sidecars of a file cannot be understood, in sentences: files that are no JSON object, and lengths that are no numbers.
+pub fn doubts(scan: &Path) -> Vec<String> {
+    let mut doubts = Vec::new();
+    for path in applicable(scan) {
+        let name = path.display();
+        match keys(&path) {
+            Err(why) => doubts.push(format!(
+                "{name}: not read, so what it says of the scan is not known: {why}"
+            )),
+            Ok(keys) => doubts.extend(keys.iter().flatten().filter_map(|(key, value)| {
+                let meant = [THICKNESS, DISTANCE].contains(&key.as_str()) && !value.is_null();
+                let expected = "expected a number of millimetres above 0, so it is not used";
+                (meant && length(value).is_none()).then(|| format!("{name}: {key} = {value}: {expected}"))
+            })),
+        }
+    }
+    doubts
+}
+
+/// A length in millimetres.
+fn length(value: &Value) -> Option<f64> {
+    value.as_f64().filter(|mm| *mm > 0.0 && mm.is_finite())
+}
+
+/// The keys of a JSON file; nothing where it is not there.
+fn keys(path: &Path) -> Result<Option<Map<String, Value>>, String> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|why| why.to_string()),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(why.to_string()),
+    }
+}
+
+/// The sidecars of a file, the nearest last.
+fn applicable(scan: &Path) -> Vec<PathBuf> {
     let own = scan.with_file_name(format!("{}.json", stem(scan)));
-    let read = |path: &Path| -> Map<String, Value> {
-        let text = fs::read(path).ok();
-        text.and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default()
-    };
     let Some((entities, suffix)) = named(scan).filter(|(entities, _)| !entities.is_empty()) else {
-        return read(&own);
+        return vec![own];
     };
     let folders: Vec<&Path> = scan.ancestors().skip(1).take(DEEPEST).collect();
     let is_root = |folder: &&Path| folder.join(DESCRIPTION).is_file();
     let Some(root) = folders.iter().position(is_root) else {
-        return read(&own);
+        return vec![own];
     };
-    let mut keys = Map::new();
+    let mut all = Vec::new();
     for folder in folders[..=root].iter().rev() {
         let Ok(entries) = fs::read_dir(folder) else {
             continue;
@@ -79,11 +119,9 @@ pub fn metadata(scan: &Path) -> Map<String, Value> {
             })
             .collect();
         applicable.sort();
-        for (_, path) in applicable {
-            keys.extend(read(&path));
-        }
+        all.extend(applicable.into_iter().map(|(_, path)| path));
     }
-    keys
+    all
 }
 
 /// What goes with a scan: the keys of its BIDS sidecars (`<stem>.json` beside it, in a data set those of the folders above too),
@@ -91,7 +129,6 @@ pub fn metadata(scan: &Path) -> Map<String, Value> {
 pub fn protocol(scan: &Path, header: &Header) -> Protocol {
     let keys = metadata(scan);
     let of = |key: &str| keys.get(key).unwrap_or(&Value::Null);
-    let length = |key: &str| of(key).as_f64().filter(|mm| *mm > 0.0 && mm.is_finite());
     let slice_axis = usize::from(header.dim_info >> 4 & 3);
     Protocol {
         dimensions: match of("MRAcquisitionType").as_str() {
@@ -99,8 +136,8 @@ pub fn protocol(scan: &Path, header: &Header) -> Protocol {
             Some("3D") => Some(Dimensions::Three),
             _ => None,
         },
-        thickness_mm: length("SliceThickness"),
-        distance_mm: length("SpacingBetweenSlices"),
+        thickness_mm: length(of(THICKNESS)),
+        distance_mm: length(of(DISTANCE)),
         axis: slice_axis.checked_sub(1),
     }
 }
@@ -141,7 +178,16 @@ mod tests {
             Value::from(keys),
             serde_json::json!({"SliceThickness": 4, "a": 1, "d": 4})
         );
-        let keys = metadata(&anat.join("sub-1_acq-x_T1w.nii.gz"));
-        assert_eq!(keys["b"], 2);
+        let scan = anat.join("sub-1_acq-x_T1w.nii.gz");
+        assert_eq!(metadata(&scan)["b"], 2);
+        // What cannot be read, or is no length, is told, and the rest counts.
+        assert!(doubts(&scan).is_empty());
+        fs::write(root.join("T1w.json"), r#"{"SliceThickness": "5", "a": 1}"#).expect("written");
+        fs::write(anat.join("sub-1_T1w.json"), "{").expect("written");
+        let told = doubts(&scan);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains(r#"SliceThickness = "5""#), "{told:?}");
+        assert!(told[1].contains("not read"), "{told:?}");
+        assert_eq!(metadata(&scan)["b"], 2);
     }
 }

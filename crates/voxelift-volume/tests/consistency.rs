@@ -201,6 +201,31 @@ fn the_noise_of_a_stripped_scan_is_found_in_its_highest_frequencies() {
 }
 
 #[test]
+fn dark_tissue_beside_bright_is_no_noise() {
+    // A field of view that tissue fills: what lies outside the foreground is darker, and changes from place to place.
+    let scan = |sigma: f64| {
+        let (_, noisy) = noisy_head(sigma);
+        let crop = noisy.crop([15, 19, 15], [30, 34, 30]);
+        let filled = crop.data().iter().enumerate().map(|(i, v)| {
+            let at = [i % 30, i / 30 % 34, i / (30 * 34)].map(|n| n as f32);
+            v + 80.0 + 3.0 * at[0] + 20.0 * (0.3 * at[1]).sin() * (0.3 * at[2]).cos()
+        });
+        Volume::new(filled.collect(), crop.geometry().clone())
+    };
+    for sigma in [0.0, 6.0] {
+        let found = NoiseLevel::of(&scan(sigma));
+        assert_eq!(found.from, NoiseSource::Foreground, "{found:?}");
+        assert!(found.sigma < 1.2 * sigma + 4.0, "{found:?} for {sigma}");
+    }
+    // So what it measured is put back.
+    let crop = scan(0.0);
+    let smooth = zero_fill(&smoother(&crop), crop.extent().map(|n| 2 * n));
+    let softened = soft(&smooth, &crop, &KSPACE).unwrap();
+    let [before, after] = [&smooth, &softened.image].map(|v| data_consistency(v, &crop).unwrap());
+    assert!(after < 0.5 * before, "{before} {after}");
+}
+
+#[test]
 fn interpolation_does_not_hide_the_noise_of_a_stripped_scan() {
     // Twice the voxels in plane, as scanners make them: the highest frequencies are empty.
     let (_, noisy) = noisy_head(6.0);

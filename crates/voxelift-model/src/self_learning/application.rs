@@ -4,11 +4,11 @@ use burn::tensor::Device;
 use voxelift_volume::Volume;
 use voxelift_volume::consistency::{Softened, soft};
 use voxelift_volume::intensity::Normalization;
-use voxelift_volume::resample::{Interpolation, resize};
 
 use super::network::SliceNetwork;
 use super::planes::Planes;
 use super::protocol::SliceProtocol;
+use super::self_test::of_baseline;
 use crate::error::Result;
 
 /// Planes taken out of the volume together.
@@ -36,17 +36,17 @@ impl Applied {
     }
 }
 
-/// The output where learning gains nothing: a cubic B-spline on the same grid, consistent with the scan.
+/// The output where learning gains nothing: one of the baselines of a [`SelfTest`](super::SelfTest) on the same grid, by its name there.
 ///
 /// # Errors
-/// As [`soft`].
-pub fn baseline(scan: &Volume, protocol: &SliceProtocol) -> Result<Volume> {
-    let cubic = resize(
+/// As [`soft`], and for a name that no baseline has.
+pub fn baseline(name: &str, scan: &Volume, protocol: &SliceProtocol) -> Result<Volume> {
+    of_baseline(
+        name,
         scan,
         protocol.fine_extent(scan.extent()),
-        Interpolation::CubicBSpline,
-    );
-    Ok(soft(&cubic, scan, &protocol.operators())?.image)
+        &protocol.operators(),
+    )
 }
 
 /// The fine slices of a scan.

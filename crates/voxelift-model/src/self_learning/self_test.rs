@@ -5,17 +5,19 @@ use std::ops::Range;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use voxelift_volume::Volume;
+use voxelift_volume::baseline::Baseline;
 use voxelift_volume::consistency::soft;
+use voxelift_volume::degrade::Operators;
 use voxelift_volume::intensity::{Mask, Normalization};
 use voxelift_volume::metrics::{Detail, EvaluateOptions, evaluate};
-use voxelift_volume::resample::{Interpolation, resize};
-use voxelift_volume::{Volume, kspace};
+use voxelift_volume::resample::Interpolation;
 
 use super::network::SliceNetwork;
 use super::planes::Planes;
 use super::protocol::SliceProtocol;
 use super::source::at_fine_size;
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 
 /// Below this gain (dB over the best baseline) what was learned is not applied unless asked for.
 pub const LEAST_GAIN_DB: f64 = 0.0;
@@ -23,7 +25,7 @@ pub const LEAST_GAIN_DB: f64 = 0.0;
 /// What was learned among the methods of a [`SelfTest`].
 pub const SELF: &str = "self";
 
-/// The baseline that is written where learning gains nothing, and the one with which the output shares the consistency.
+/// The baseline that shares the output's consistency.
 pub const CUBIC_CONSISTENT: &str = "cubic, consistent";
 
 /// What a [`SelfTest`] does not see, in a sentence; the shares are those of `docs/record.md`.
@@ -186,21 +188,43 @@ fn images(
     let [count, rows, columns] = planes.shape;
     let shape = [count, rows * protocol.scale, columns];
     Planes { shape, data }.put(&mut learned, order, 0);
-    let cubic = resize(&coarse, extent, Interpolation::CubicBSpline);
-    let consistent = |image: &Volume| soft(image, &coarse, &operators).map(|softened| softened.image);
-    let made = vec![
-        (SELF, consistent(&learned)?),
-        (CUBIC_CONSISTENT, consistent(&cubic)?),
-        ("cubic", cubic),
-        ("lanczos", resize(&coarse, extent, Interpolation::Lanczos4)),
-        ("trilinear", resize(&coarse, extent, Interpolation::Trilinear)),
-        ("zero-fill", kspace::zero_fill(&coarse, extent)),
-    ];
+    let mut made = vec![(SELF, soft(&learned, &coarse, &operators)?.image)];
+    for name in baselines() {
+        made.push((name, of_baseline(name, &coarse, extent, &operators)?));
+    }
     Ok(Some(Images {
         reference,
         mask,
         made,
     }))
+}
+
+/// The names of the baselines.
+fn baselines() -> impl Iterator<Item = &'static str> {
+    std::iter::once(CUBIC_CONSISTENT).chain(Baseline::ALL.into_iter().map(Baseline::name))
+}
+
+/// What a baseline, by its name, makes of a scan on a grid of `extent` voxels.
+///
+/// # Errors
+/// As [`soft`], and for a name that no baseline has.
+pub(super) fn of_baseline(
+    name: &str,
+    scan: &Volume,
+    extent: [usize; 3],
+    operators: &Operators,
+) -> Result<Volume> {
+    if name == CUBIC_CONSISTENT {
+        let cubic = Baseline::CubicBSpline.apply(scan, extent);
+        return Ok(soft(&cubic, scan, operators)?.image);
+    }
+    let baseline = Baseline::ALL.into_iter().find(|baseline| baseline.name() == name);
+    baseline
+        .map(|baseline| baseline.apply(scan, extent))
+        .ok_or_else(|| {
+            let names: Vec<&str> = baselines().collect();
+            ModelError::data("best_baseline", name, format!("one of {}", names.join("; ")))
+        })
 }
 
 fn summarised(all: &BTreeMap<String, Vec<TestScores>>, slices: &Range<usize>) -> SelfTest {

@@ -1,5 +1,6 @@
 //! The configuration's globs as scans of subjects in roles.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -42,6 +43,10 @@ pub fn cohort(data: &DataConfig) -> Result<Cohort> {
 pub fn cohort_until(data: &DataConfig, stop: &AtomicBool) -> Result<Cohort> {
     let mut cohort = Cohort::new();
     for names in &data.people {
+        if !names.contains('+') {
+            let expected = "expected at least two names of one person joined by +, as 1003+1023";
+            return Err(ModelError::config("data.people", names, expected));
+        }
         cohort.same_subject(names)?;
     }
     let roles = [
@@ -51,9 +56,13 @@ pub fn cohort_until(data: &DataConfig, stop: &AtomicBool) -> Result<Cohort> {
         (Role::Test, "data.test", &data.test),
     ];
     for (role, key, globs) in roles {
+        // A file that several globs of a role find is one scan.
+        let mut found = BTreeSet::new();
         for glob in globs {
             for path in expand(glob, key, &data.root, stop)? {
-                cohort.add_file(role, &path)?;
+                if found.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+                    cohort.add_file(role, &path)?;
+                }
             }
         }
     }
@@ -81,7 +90,11 @@ fn expand(text: &str, key: &str, root: &Path, stop: &AtomicBool) -> Result<Vec<P
                 "expected phantom:SEED or phantom:FIRST-LAST",
             ));
         };
-        if last.saturating_sub(first) >= MOST_PHANTOMS {
+        if last < first {
+            let expected = format!("expected the least seed first, as {PHANTOM}{last}-{first}");
+            return Err(ModelError::config(key, text, expected));
+        }
+        if last - first >= MOST_PHANTOMS {
             let expected = format!("expected at most {MOST_PHANTOMS} synthetic heads");
             return Err(ModelError::config(key, text, expected));
         }
@@ -249,6 +262,35 @@ impl Source {
 mod tests {
     use super::*;
     use voxelift_volume::nifti::{self, NiftiImage, WriteOptions};
+
+    #[test]
+    fn a_file_counts_once_and_lists_that_name_nobody_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("hr")).expect("a folder");
+        for name in ["a_T1w.nii", "b_T1w.nii"] {
+            std::fs::write(folder.path().join("hr").join(name), "never read").expect("written");
+        }
+        let of = |hr: &[&str], people: &[&str]| {
+            let [hr, people] = [hr, people].map(|all| all.iter().map(|one| (*one).to_owned()).collect());
+            let root = folder.path().to_owned();
+            cohort(&DataConfig {
+                root,
+                hr,
+                people,
+                ..DataConfig::default()
+            })
+        };
+        let found = of(&["hr/*.nii", "./hr/a*.nii", "hr/../hr/b_T1w.nii"], &["a+b"]).expect("a cohort");
+        assert_eq!(found.scans(Role::Hr).count(), 2);
+        for (hr, people, said) in [
+            (&["phantom:12-11"], &[][..], "phantom:11-12"),
+            (&["hr/*.nii"], &["a, b"], "joined by +"),
+            (&["hr/*.nii"], &["a"], "joined by +"),
+        ] {
+            let refused = of(hr, people).expect_err("refused").to_string();
+            assert!(refused.contains(said), "{refused}");
+        }
+    }
 
     #[test]
     fn a_scan_is_read_in_the_orientation_of_its_cohort() {

@@ -1,14 +1,13 @@
 //! Scans that do not belong in their cohort: masks and label maps, other voxels, another orientation.
 
 use voxelift_volume::cohort::Role;
+use voxelift_volume::intensity::label_values;
 use voxelift_volume::nifti::Header;
 use voxelift_volume::resample::{Interpolation, resample_like};
 use voxelift_volume::{Geometry, Scale, Volume};
 
 /// `intent_code` of label maps.
 const LABELS: i32 = 1002;
-/// A scan holds more values than this, a label map seldom as many.
-const FEW: usize = 64;
 /// Words of a name that only masks and label maps have.
 const MASK_WORDS: [&str; 13] = [
     "mask",
@@ -56,30 +55,12 @@ pub fn named_label_map(name: &str, header: Option<&Header>) -> Option<String> {
 
 /// The same by its voxels.
 pub fn label_map(name: &str, volume: &Volume) -> Option<String> {
-    let values = few_values(volume)?;
+    let values = label_values(volume)?;
     Some(suspected(name, &format!("it holds {values} different values")))
 }
 
 fn suspected(name: &str, why: &str) -> String {
     format!("{name}: looks like a mask or a label map and no scan: {why}; leave it out of the glob")
-}
-
-/// How many values there are, where they are few and whole.
-fn few_values(volume: &Volume) -> Option<usize> {
-    let mut values: Vec<u32> = Vec::new();
-    for value in volume.data() {
-        if value.fract() != 0.0 {
-            return None;
-        }
-        if let Err(place) = values.binary_search(&value.to_bits()) {
-            if values.len() == FEW {
-                return None;
-            }
-            values.insert(place, value.to_bits());
-        }
-    }
-    // A tiny volume has few voxels to begin with.
-    (volume.data().len() > 32 * FEW).then_some(values.len())
 }
 
 /// The letters of a grid's axes: RAS where x, y and z of the file run to the right, to the front and up.

@@ -13,7 +13,7 @@ use voxelift_volume::{Scale, Volume};
 
 use super::budget::Share;
 use super::error::Result;
-use super::guard::refuse_ct;
+use super::guard::{refuse_ct, refuse_labels};
 use super::method::Method;
 use super::model::Model;
 use crate::device::Computing;
@@ -163,6 +163,7 @@ impl BuiltIn {
         // Whatever cannot be placed is refused here: no contrast, a phase map, a CT.
         let looks = Appearance::of(sight.first)?;
         refuse_ct(sight.first)?;
+        refuse_labels(sight.first)?;
         let mut respects = first.model().strange_voxels(geometry);
         respects.extend(first.model().strange_looks(&looks));
         let is_known = respects.is_empty();

@@ -40,6 +40,15 @@ pub enum UpscaleError {
         /// The value of air.
         air: f32,
     },
+    /// The scan is a mask or a label map.
+    #[error(
+        "holds {values} different values, all whole, as a mask or a label map does and no scan; its labels would be averaged. Carry it \
+         onto the finer grid beside its scan"
+    )]
+    Labels {
+        /// How many values it holds.
+        values: usize,
+    },
     /// An audit of what no model makes.
     #[error("an audit looks at what a model adds, and this scan is made finer by {because}")]
     AuditWithoutModel {

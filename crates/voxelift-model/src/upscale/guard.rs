@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use voxelift_volume::Volume;
-use voxelift_volume::intensity::{Normalization, explained};
+use voxelift_volume::intensity::{Normalization, explained, label_values};
 
 use super::error::{Result, UpscaleError};
 use super::event::Event;
@@ -20,6 +20,24 @@ pub fn refuse_ct(scan: &Volume) -> Result<()> {
     match AIR_OF_CT.contains(&air) {
         true => Err(UpscaleError::Ct { air }),
         false => Ok(()),
+    }
+}
+
+/// Refuses a mask or a label map, whose values mean nothing in between.
+///
+/// # Errors
+/// For such a volume.
+pub fn refuse_labels(volume: &Volume) -> Result<()> {
+    match label_values(volume) {
+        Some(values) => Err(UpscaleError::Labels { values }),
+        None => Ok(()),
+    }
+}
+
+/// Warns of the same, where a method was chosen by hand.
+pub fn warn_of_labels(volume: &Volume, hear: &mut dyn FnMut(Event)) {
+    if let Err(error) = refuse_labels(volume) {
+        hear(Event::Warning(error.to_string()));
     }
 }
 

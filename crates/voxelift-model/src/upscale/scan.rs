@@ -14,6 +14,7 @@ use super::budget::{Extras, Share, Work, voxels};
 use super::choice::Choice;
 use super::error::{Result, UpscaleError};
 use super::event::Event;
+use super::guard;
 use super::method::Method;
 use super::provenance::{AcquiredBy, Provenance, PutBack};
 
@@ -161,6 +162,9 @@ impl<'a> Upscaling<'a> {
         if blank.is_none() {
             // What is no magnitude image is refused whatever was chosen by the first volume.
             let is_chosen = self.choice.because.is_some();
+            if !is_chosen {
+                guard::warn_of_labels(volume, hear);
+            }
             method.check_spikes(volume, is_chosen, acquisition.is_some(), hear)?;
         }
         // What a scanner filled with zeros was not measured, and must not take away what a model adds.

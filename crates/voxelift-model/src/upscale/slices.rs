@@ -192,8 +192,12 @@ impl SliceUpscaler {
         if self.learns_nothing() {
             guard::refuse_ct(first)?;
             guard::refuse_spikes(first)?;
-        } else if let Some(spikes) = Normalization::of(first)?.spikes_in_words(first) {
-            hear(Event::Warning(format!("{spikes}: it spreads over the output")));
+            guard::refuse_labels(first)?;
+        } else {
+            if let Some(spikes) = Normalization::of(first)?.spikes_in_words(first) {
+                hear(Event::Warning(format!("{spikes}: it spreads over the output")));
+            }
+            guard::warn_of_labels(first, hear);
         }
         let learned = model.map(|model| &model.card.protocol);
         let (file, acquired) = (first.geometry(), AcquiredSlices::of(first));
@@ -288,6 +292,13 @@ impl SliceUpscaling<'_> {
         gains(model) || self.upscaler.wishes.may_gain_nothing
     }
 
+    /// The baseline that is written in the place of a network that is not applied: the best on slices of the scan itself.
+    pub fn instead<'b>(&self, model: &'b SelfModel) -> Option<&'b str> {
+        let test = model.card.self_test.as_ref();
+        test.filter(|_| !self.applies(model))
+            .map(|test| test.best_baseline.as_str())
+    }
+
     /// One volume of the scan on the finer grid.
     ///
     /// # Errors
@@ -296,8 +307,8 @@ impl SliceUpscaling<'_> {
         let (file, scan) = (scan, self.as_acquired(scan));
         let evened = self.upscaler.evened(&scan)?;
         let scan = evened.as_ref().map_or(&*scan, |(_, even)| even);
-        if !self.applies(model) {
-            let image = self.place.placed(baseline(scan, &self.protocol)?);
+        if let Some(name) = self.instead(model) {
+            let image = self.place.placed(baseline(name, scan, &self.protocol)?);
             return Ok(FineSlices {
                 image,
                 evened: evened.map(|(found, _)| found),

@@ -1,6 +1,7 @@
 //! What made a scan: stated, or known from what goes with it; never guessed from its spectrum.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::Serialize;
@@ -14,6 +15,10 @@ const THICK: f64 = 1.5;
 
 /// Shorter voxels than this (mm) are none of a two-dimensional scan.
 const THINNEST_SLICE_MM: f64 = 2.0;
+
+/// Slices of this many times their distance are too thick or too thin to be those of a file; a scan that was resampled holds thicker
+/// ones than its voxels.
+const CREDIBLE: RangeInclusive<f64> = 0.05..=8.0;
 
 /// Thickness and gap are the distance of the slices within this share.
 const SAME_DISTANCE: f64 = 0.02;
@@ -94,7 +99,7 @@ impl Acquired {
     /// truncation, which is what scanners do.
     ///
     /// # Errors
-    /// When slices are stated that the grid cannot be made of.
+    /// When slices are stated that the grid cannot be made of, here or by the protocol.
     pub fn of(
         &self,
         grid: &Geometry,
@@ -105,7 +110,7 @@ impl Acquired {
         let acquisition = |operators, because: String| Acquisition { operators, because };
         match self {
             Self::Auto => Ok(protocol
-                .operators(&spacing)
+                .operators(&spacing)?
                 .or_else(|| trained.map(|o| acquisition(o, "what the model was trained for".to_owned())))
                 .or_else(|| {
                     let axis = thick_axis(&spacing)?;
@@ -234,34 +239,56 @@ impl Along {
 }
 
 impl Protocol {
-    /// Nothing where the protocol says nothing.
-    fn operators(&self, spacing: &[f64; 3]) -> Option<Acquisition> {
-        match self.dimensions? {
-            Dimensions::Three => Some(Acquisition {
+    /// Nothing where the protocol says nothing. A thickness alone is that of slices where voxels are long along one axis.
+    fn operators(&self, spacing: &[f64; 3]) -> Result<Option<Acquisition>> {
+        let of_slices = self
+            .thickness_mm
+            .and(thick_axis(spacing))
+            .map(|_| Dimensions::Two);
+        match self.dimensions.or(of_slices) {
+            None => Ok(None),
+            Some(Dimensions::Three) => Ok(Some(Acquisition {
                 operators: Operators::isotropic(Operator::KSpace),
                 because: "a three-dimensional acquisition, says its protocol".to_owned(),
-            }),
-            Dimensions::Two => {
+            })),
+            Some(Dimensions::Two) => {
                 let distance = self.distance_mm.or(self.thickness_mm);
                 let as_long =
                     |a: &usize| distance.is_some_and(|d| (spacing[*a] - d).abs() <= SAME_DISTANCE * d);
                 let axis = self
                     .axis
                     .or_else(|| thick_axis(spacing))
-                    .or_else(|| (0..3).rev().find(as_long))?;
+                    .or_else(|| (0..3).rev().find(as_long));
+                let Some(axis) = axis else {
+                    return Ok(None);
+                };
                 let thickness = self.thickness_mm.filter(|t| *t > 0.0).unwrap_or(spacing[axis]);
-                // A slice that is far thicker or thinner than the distance is not that of this file.
-                let share = (thickness / spacing[axis]).clamp(0.05, 8.0);
+                let share = thickness / spacing[axis];
+                if !CREDIBLE.contains(&share) {
+                    let expected = format!(
+                        "expected millimetres, {} to {} times the distance of the slices, which is {} mm along {}; mend the sidecar, or \
+                         state what made the scan",
+                        CREDIBLE.start(),
+                        CREDIBLE.end(),
+                        rounded(spacing[axis]),
+                        NAMES[axis]
+                    );
+                    return Err(VolumeError::content(
+                        "SliceThickness in its sidecar",
+                        thickness,
+                        expected,
+                    ));
+                }
                 let because = format!(
                     "slices {} mm thick and {} mm apart along {}, says its protocol",
                     rounded(thickness),
                     rounded(spacing[axis]),
                     NAMES[axis]
                 );
-                Some(Acquisition {
+                Ok(Some(Acquisition {
                     operators: slices(axis, Profile::Gaussian, share),
                     because,
-                })
+                }))
             }
         }
     }
@@ -443,5 +470,22 @@ mod tests {
         let (operators, because) = of(&thick, two, None);
         assert_eq!(operators, "kspace/kspace/slice:gaussian,0.75");
         assert!(because.contains("3 mm thick and 4 mm apart along z"), "{because}");
+        // A thickness alone is believed where there are slices, and only there.
+        let alone = Protocol {
+            dimensions: None,
+            ..two
+        };
+        assert_eq!(of(&thick, alone, None).0, operators);
+        assert_eq!(of(&thick, alone, Some(Operator::Box.into())).0, operators);
+        assert_eq!(of(&grid([2.0; 3]), alone, None).0, "kspace");
+        // One in metres is of no slice of this file.
+        for thickness_mm in [Some(0.003), Some(3000.0)] {
+            let wrong = Protocol { thickness_mm, ..two };
+            let refused = Acquired::Auto.of(&thick, &wrong, None).unwrap_err().to_string();
+            assert!(
+                refused.contains("0.05 to 8 times") && refused.contains("4 mm along z"),
+                "{refused}"
+            );
+        }
     }
 }

@@ -15,6 +15,9 @@ const MARGIN: usize = 3;
 /// The least share of background voxels that are not 0 for the noise to be measured there.
 const ALIVE: f64 = 0.5;
 
+/// A background so many times as loud as the finest of the foreground is none: tissue fills the field of view.
+const LOUD: f64 = 1.5;
+
 /// More negative background than this, and the scan is no magnitude image.
 const NEGATIVE: f64 = 0.05;
 
@@ -46,7 +49,8 @@ const RAYLEIGH_VARIANCE: f64 = 0.429_203_673_205_103;
 /// signs the noise itself (median of the magnitude 0.6745 sigma). Noise is everywhere in the background, ringing and
 /// ghosts of the head are not. So the noise is estimated twice, from the median over all voxels of the background and from the
 /// tenth percentile of the mean squares of its blocks of 4 x 4 x 4 voxels, and the smaller estimate is taken. In a
-/// scan whose background was set to 0 only the foreground is left: the median of its differences of fourth order along
+/// scan whose background was set to 0, or whose field of view is full of tissue, so that what lies outside the foreground is darker tissue
+/// and louder than noise can be, only the foreground is left: the median of its differences of fourth order along
 /// all axes at once, where anatomy has least power (Donoho, Johnstone, *Biometrika* 1994, with a longer filter); a foreground
 /// too small for them is judged by the median difference of a voxel from the mean of its six neighbours, an upper bound. The finest
 /// texture counts in both. Where an image was made of the scan, it is known what of this the image has kept, and only what it lacks
@@ -83,14 +87,17 @@ impl NoiseLevel {
         let far: Vec<f32> = outside(scan, &near);
         let mut alive: Vec<f32> = far.iter().copied().filter(|v| *v != 0.0).collect();
         let inside = foreground.count() as f64;
-        let air = outside(scan, &foreground).iter().filter(|v| **v != 0.0).count() as f64;
-        if (alive.len() as f64) < ALIVE * far.len() as f64 || alive.is_empty() {
+        let by_foreground = || {
             let sigma = in_foreground(scan, resolution(scan), &foreground);
-            return Self {
+            Self {
                 sigma,
                 power: sigma * sigma * inside,
                 from: NoiseSource::Foreground,
-            };
+            }
+        };
+        let air = outside(scan, &foreground).iter().filter(|v| **v != 0.0).count() as f64;
+        if (alive.len() as f64) < ALIVE * far.len() as f64 || alive.is_empty() {
+            return by_foreground();
         }
         let negative = alive.iter().filter(|v| **v < 0.0).count() as f64;
         let signed = negative > NEGATIVE * alive.len() as f64;
@@ -107,6 +114,11 @@ impl NoiseLevel {
             .flatten()
             .map(|square| (square / per_square).sqrt());
         let sigma = by_blocks.map_or(by_median, |quiet| quiet.min(by_median));
+        // Noise stands in the foreground as in air, beside the texture there.
+        let finest = by_foreground();
+        if sigma > LOUD * finest.sigma {
+            return finest;
+        }
         Self {
             sigma,
             power: sigma * sigma * (inside + variance_in_air * air),

@@ -27,7 +27,7 @@ mod texture;
 pub use background::fill_value;
 pub use guard::{Explained, explained};
 pub use mask::Mask;
-pub use statistics::{otsu, percentile};
+pub use statistics::{label_values, otsu, percentile};
 pub use texture::texture;
 
 use crate::error::{Result, VolumeError};

@@ -1,5 +1,10 @@
 //! Numbers that describe how a volume's intensities are spread.
 
+use crate::volume::Volume;
+
+/// A scan holds more values than this, a label map seldom as many.
+const FEW: usize = 64;
+
 /// Bins of the histogram behind [`otsu`].
 const BINS: usize = 256;
 
@@ -16,6 +21,24 @@ pub fn percentile(values: &mut [f32], percent: f64) -> Option<f64> {
     let (_, &mut low, above) = values.select_nth_unstable_by(below, f32::total_cmp);
     let high = above.iter().copied().min_by(f32::total_cmp).unwrap_or(low);
     Some(f64::from(low) + (f64::from(high) - f64::from(low)) * (rank - below as f64))
+}
+
+/// How many different values a volume holds, where they are few and whole, as in a mask or a label map and in no scan.
+pub fn label_values(volume: &Volume) -> Option<usize> {
+    let mut values: Vec<u32> = Vec::new();
+    for value in volume.data() {
+        if value.fract() != 0.0 {
+            return None;
+        }
+        if let Err(place) = values.binary_search(&value.to_bits()) {
+            if values.len() == FEW {
+                return None;
+            }
+            values.insert(place, value.to_bits());
+        }
+    }
+    // A tiny volume has few voxels to begin with, and a blank one is none.
+    (volume.data().len() > 32 * FEW && values.len() > 1).then_some(values.len())
 }
 
 /// Otsu's threshold: a histogram of 256 bins between the least and the greatest value (hot voxels aside, see

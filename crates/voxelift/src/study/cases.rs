@@ -1,6 +1,8 @@
 //! A test set: scans whose reference is known, degraded, and what of them is scored.
 
+use anyhow::Context;
 use serde_json::{Value, json};
+use voxelift_model::config::DataConfig;
 use voxelift_model::train::{self, Source};
 use voxelift_volume::cohort::Role;
 use voxelift_volume::degrade::{Degradation, Grid, Operator, Operators};
@@ -44,13 +46,18 @@ impl TestSet {
     /// A glob that finds nothing, label maps that are not one a scan, or a file that cannot be read.
     pub fn find(definition: TestDefinition) -> anyhow::Result<Self> {
         let data = &definition.data;
-        let scans = train::sources(&train::cohort(data)?, Role::Hr);
+        // A test's globs stand in the place of a training's.
+        let found = |data: &DataConfig, key: &str| {
+            let cohort = train::cohort(data).with_context(|| format!("test {}: {key}", definition.name))?;
+            Ok::<_, anyhow::Error>(train::sources(&cohort, Role::Hr))
+        };
+        let scans = found(data, "images")?;
         let labels = if definition.labels.is_empty() {
             Vec::new()
         } else {
             let mut of_labels = data.clone();
             of_labels.hr.clone_from(&definition.labels);
-            train::sources(&train::cohort(&of_labels)?, Role::Hr)
+            found(&of_labels, "labels")?
         };
         anyhow::ensure!(
             labels.is_empty() || labels.len() == scans.len(),

@@ -440,6 +440,21 @@ fn pairs_are_scored_and_summed_up_by_method_and_person() {
     assert!(page.contains("How to read this") && page.contains("trilinear"));
     assert!(!page.contains("http:") && !page.contains("https:"));
 
+    // Methods on other references than one another do not compare.
+    let all: Vec<&str> = table.lines().collect();
+    std::fs::write(bench.path("some.csv"), all[..all.len() - 1].join("\n")).expect("a file");
+    let told = text(
+        &bench
+            .run(&["evaluate", "--pairs", "some.csv"])
+            .code(0)
+            .get_output()
+            .stderr,
+    );
+    assert!(
+        told.contains("not scored on the same references") && told.contains("2 of 3"),
+        "{told}"
+    );
+
     // One row that cannot be scored is told, the others are.
     std::fs::write(
         bench.path("pairs.csv"),

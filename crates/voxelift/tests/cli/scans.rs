@@ -114,9 +114,61 @@ fn labels_land_on_the_sr_grid_nearest_in_the_world() {
         &[&to[..], &["far.nii"]].concat(),
         &["far.nii", "field of view"],
     );
+    // Most of a map that lies elsewhere is not in the output, which is told.
+    let mut beside = map.geometry().clone();
+    for row in &mut beside.world_from_voxel {
+        row[3] += 8.0 * (row[0] + row[1]);
+    }
+    write_as(
+        &bench,
+        "beside.nii",
+        &Volume::new(map.data().to_vec(), beside),
+        Datatype::Uint8,
+    );
+    let assert = bench.run(&[&to[..], &["beside.nii"]].concat()).code(0);
+    let told = text(&assert.get_output().stderr);
+    assert!(
+        told.contains("of its labelled voxels lie in the scan's field of view"),
+        "{told}"
+    );
+    for made in ["b.nii", "b.json", "b_labels.nii.gz"] {
+        let _ = fs::remove_file(bench.path(made));
+    }
     let large = map.map(|v| v * 1e13);
     write_as(&bench, "large.nii", &large, Datatype::Float64);
     bench.refuses(1, &[&to[..], &["large.nii"]].concat(), &["large.nii", "2^48"]);
+}
+
+#[test]
+fn a_label_map_is_no_scan() {
+    let bench = Bench::new();
+    let head = bench.phantom("head.nii", [24, 26, 24], 1);
+    let map = head.map(|v| (v / 100.0).floor().clamp(0.0, 9.0));
+    bench.write("map.nii", &map);
+    let thick = Volume::new(
+        map.data().to_vec(),
+        Geometry::axis_aligned([24, 26, 24], [1.0, 1.0, 4.0]),
+    );
+    bench.write("thick.nii", &thick);
+    bench.write("mask.nii", &map.map(|v| v.min(1.0)));
+    for name in ["map.nii", "mask.nii", "thick.nii"] {
+        bench.refuses(
+            1,
+            &["upscale", name, "-o", "no.nii"],
+            &[name, "label map", "--labels", "trilinear"],
+        );
+        let chosen = [
+            "upscale",
+            name,
+            "-o",
+            "yes.nii",
+            "--method",
+            "trilinear",
+            "--force",
+        ];
+        let told = text(&bench.run(&chosen).code(0).get_output().stderr);
+        assert!(told.contains("label map"), "{told}");
+    }
 }
 
 #[test]

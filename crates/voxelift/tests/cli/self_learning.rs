@@ -227,7 +227,41 @@ fn where_nothing_is_gained_the_baseline_is_written_and_told() {
         said.contains("gains nothing") && said.contains("--allow-no-gain"),
         "{said}"
     );
-    assert_eq!(sidecar(&bench, "sr.json")["applied"], "cubic, consistent");
+    // The baseline that did best is the one that is written.
+    let how = sidecar(&bench, "sr.json");
+    let test = &how["self_test"];
+    let best = test["best_baseline"].as_str().expect("a name");
+    assert_eq!(how["applied"], best);
+    assert!(said.contains(&format!("that baseline ({best})")), "{said}");
+    let psnr = |name: &str| test["scores"][name]["psnr_db"].as_f64().expect("a score");
+    assert_eq!(test["scores"].as_object().map(|scores| scores.len()), Some(6));
+    for name in ["cubic", "cubic, consistent", "lanczos", "trilinear", "zero-fill"] {
+        assert!(psnr(name) <= psnr(best), "{name} over {best}");
+    }
+    let others = ["cubic", "lanczos", "trilinear", "zero-fill"];
+    if others.contains(&best) {
+        let plain = [
+            "upscale",
+            "lr.nii",
+            "-o",
+            "plain.nii.gz",
+            "--spacing",
+            "2.5",
+            "--consistency",
+            "off",
+            "--method",
+            best,
+        ];
+        bench.run(&plain).code(0);
+        let (written, plain) = (bench.read("sr.nii.gz"), bench.read("plain.nii.gz"));
+        assert_eq!(written.extent(), plain.extent());
+        let apart = written
+            .data()
+            .iter()
+            .zip(plain.data())
+            .map(|(a, b)| (a - b).abs());
+        assert!(apart.fold(0.0, f32::max) < 1e-2);
+    }
 }
 
 #[test]

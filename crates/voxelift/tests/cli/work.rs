@@ -227,6 +227,58 @@ fn a_bids_data_set_becomes_a_derivative() {
     let one = [&participant[..], &["--participant-label", "sub-01"]].concat();
     assert!(self::said(&bench, 0, &one).contains("there already"));
     assert_eq!(fs::read(bench.path(&image)).expect("an output"), before);
+
+    // A scan that was replaced is refused, and what is told of its earlier output stays true; one that cannot be read stops no other.
+    let (raw, kept) = ("ds/sub-01/anat/sub-01_T1w.nii.gz", bench.path("kept.nii.gz"));
+    fs::copy(bench.path(raw), &kept).expect("kept");
+    let replace = || {
+        fs::remove_file(bench.path(raw)).expect("removed");
+        head(&bench, raw, [16, 16, 6], [2.0, 2.0, 3.0], 9);
+    };
+    replace();
+    let refused = self::said(&bench, 3, &participant);
+    assert!(refused.contains("another content"), "{refused}");
+    assert_eq!(json("sub-01/anat/sub-01_res-1mm_desc-sr_T1w.json"), sidecar);
+    fs::write(bench.path(raw), "no scan").expect("damaged");
+    head(
+        &bench,
+        "ds/sub-03/anat/sub-03_T1w.nii.gz",
+        [16, 16, 6],
+        [1.0, 1.0, 3.0],
+        6,
+    );
+    self::said(&bench, 3, &participant);
+    let third = format!("{out}/sub-03/anat/sub-03_res-1mm_desc-sr_T1w.nii.gz");
+    assert!(bench.path(&third).is_file());
+    // Made anew at another size, the outputs of the content that is gone go; those of the content that is there stay.
+    replace();
+    let forced = |spacing: &'static str| {
+        let arguments = [&participant[..6], &["--force", "--spacing", spacing]].concat();
+        self::said(&bench, 0, &arguments)
+    };
+    let told = forced("0.5");
+    assert!(
+        told.contains("removed, since it was made of another content"),
+        "{told}"
+    );
+    let anat = bench.path(&format!("{out}/sub-01/anat"));
+    let finer = || fs::read_dir(&anat).expect("a folder").count();
+    assert_eq!(finer(), 2, "an image and its sidecar");
+    assert!(!forced("1").contains("removed"));
+    assert_eq!(finer(), 4);
+    fs::copy(&kept, bench.path(raw)).expect("back");
+    forced("1");
+    assert_eq!(finer(), 2);
+    fs::remove_dir_all(bench.path("ds/sub-03")).expect("removed");
+    fs::remove_dir_all(bench.path(&format!("{out}/sub-03"))).expect("removed");
+    for old in ["sub-02/ses-a/anat", "sub-02/ses-b/anat"] {
+        for entry in fs::read_dir(bench.path(&format!("{out}/{old}"))).expect("a folder") {
+            let path = entry.expect("a file").path();
+            if path.to_string_lossy().contains("res-0p5mm") {
+                fs::remove_file(path).expect("removed");
+            }
+        }
+    }
     self::said(&bench, 0, &["bids", "ds", out, "group"]);
     let table = fs::read_to_string(bench.path(&format!("{out}/group_sr.tsv"))).expect("a table");
     assert_eq!(table.lines().count(), 4, "{table}");

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use voxelift_volume::files::write_atomically;
+use voxelift_volume::scan::stem;
 use voxelift_volume::sidecars::DESCRIPTION;
 use voxelift_volume::{Geometry, words};
 
@@ -18,16 +19,57 @@ const IGNORED: &str = "*.html\ngroup_*.tsv\nwork\n";
 
 /// Where the output of a scan goes within the data set, once its voxels are known.
 pub fn name(scan: &RawScan, grid: &Geometry) -> PathBuf {
+    let [before, after] = around_resolution(scan);
+    scan.folder()
+        .join(format!("{before}{}{after}", label(grid.spacing_mm())))
+}
+
+/// The name of an output before and after the label of its voxel size.
+fn around_resolution(scan: &RawScan) -> [String; 2] {
     let entities: String = scan
         .entities
         .iter()
         .map(|(key, value)| format!("{key}-{value}_"))
         .collect();
-    scan.folder().join(format!(
-        "{entities}res-{}_desc-sr_{}.nii.gz",
-        label(grid.spacing_mm()),
-        scan.suffix
-    ))
+    [
+        format!("{entities}res-"),
+        format!("_desc-sr_{}.nii.gz", scan.suffix),
+    ]
+}
+
+/// Outputs of the same scan with other voxels that were made of another content of it than the one that `how` speaks of.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn outdated(scan: &RawScan, out: &Path, how: &Value) -> anyhow::Result<Vec<PathBuf>> {
+    let folder = out.join(scan.folder());
+    let [before, after] = around_resolution(scan);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let voxels = name
+            .strip_prefix(&before)
+            .and_then(|rest| rest.strip_suffix(&after));
+        if voxels.is_none_or(|label| label.contains('_')) {
+            continue;
+        }
+        let description = path.with_file_name(format!("{}.json", stem(&path)));
+        let keys: Value = fs::read(description)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
+        let source = &keys["VoxeliftProvenance"]["source_sha256"];
+        if source.is_string() && *source != how["source_sha256"] {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Voxel sizes as a label, which has letters and digits only: `0p7mm`, `0p5x0p5x1mm`.

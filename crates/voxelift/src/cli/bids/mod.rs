@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, ValueEnum};
 use serde_json::Value;
+use voxelift_model::cache;
 use voxelift_volume::nifti::ReadOptions;
 use voxelift_volume::{Geometry, VolumeError, scan};
 
@@ -234,7 +235,8 @@ fn in_work(raw: &RawScan, work: &Path) -> PathBuf {
         .join(format!("{}_sr.nii.gz", scan::stem(&raw.path)))
 }
 
-/// Gives a finished output its name and its sidecar, in the place of an earlier one; nothing where it was not finished.
+/// Gives a finished output its name and its sidecar, in the place of earlier ones; nothing where it was not finished, or the scan has
+/// changed since.
 fn publish<'a>(
     raw: &'a RawScan,
     dataset: &Path,
@@ -246,6 +248,10 @@ fn publish<'a>(
     let Some(how) = sidecar::finished(&made) else {
         return Ok(None);
     };
+    // An output of other content, which this run did not replace, stays as it was published.
+    if !cache::content(&raw.path).is_ok_and(|content| how["source_sha256"] == content) {
+        return Ok(None);
+    }
     let fine: Geometry = scan::read_header(&made)?.0.geometry();
     let own: Geometry = scan::read_header(&raw.path)?.0.geometry();
     let name = derivative::name(raw, &fine);
@@ -267,6 +273,16 @@ fn publish<'a>(
         &sidecar,
     )?;
     terminal.detail(format!("{}", path.display()));
+    for outdated in derivative::outdated(raw, out, &how)? {
+        fs::remove_file(&outdated).map_err(|error| VolumeError::io(&outdated, "remove", error))?;
+        let description = outdated.with_file_name(format!("{}.json", scan::stem(&outdated)));
+        fs::remove_file(&description).map_err(|error| VolumeError::io(&description, "remove", error))?;
+        terminal.say(format!(
+            "{}: removed, since it was made of another content of {}",
+            outdated.display(),
+            raw.path.display()
+        ));
+    }
     Ok(Some(Published {
         raw,
         path: name,

@@ -88,6 +88,13 @@ pub fn run(
         }
     }
     drop(progress);
+    let mut by_method: BTreeMap<&str, BTreeSet<&Path>> = BTreeMap::new();
+    for (row, _) in &scored {
+        by_method.entry(row.method()).or_default().insert(&row.reference);
+    }
+    if let Some(differ) = not_in_all(&by_method) {
+        terminal.warn(format!("{}: {differ}", table.display()));
+    }
     let sets = members
         .into_iter()
         .filter_map(|(method, [images, references])| Some((method, set_scores(&images, &references)?)))
@@ -98,6 +105,27 @@ pub fn run(
         _ => Outcome::Done,
     };
     Ok((ScoredPairs { rows: scored, sets }, outcome))
+}
+
+/// References that not every method was scored on, in words; the means of methods on different ones do not compare.
+fn not_in_all(by_method: &BTreeMap<&str, BTreeSet<&Path>>) -> Option<String> {
+    let all: BTreeSet<&Path> = by_method.values().flatten().copied().collect();
+    let in_all = all
+        .iter()
+        .filter(|one| by_method.values().all(|of| of.contains(*one)))
+        .count();
+    let counts: Vec<String> = by_method
+        .iter()
+        .map(|(method, of)| format!("{method} on {}", of.len()))
+        .collect();
+    (in_all < all.len()).then(|| {
+        format!(
+            "the methods were not scored on the same references ({}; {in_all} of {} have all of them), so that their means do not \
+             compare: leave out the rows of references that some method lacks",
+            counts.join(", "),
+            all.len()
+        )
+    })
 }
 
 /// The rows of a table, whose files are added to the `inputs`; a row that stands twice is told.

@@ -38,6 +38,9 @@ impl Plan {
         files::refuse_dangling(&job.input)?;
         let scan = files::open(&job.input, &self.read, terminal)?;
         let (geometry, count) = (scan.header.geometry(), scan.header.frames());
+        for doubt in sidecars::doubts(&job.input) {
+            terminal.warn(doubt);
+        }
         let protocol = sidecars::protocol(&job.input, &scan.header);
         let made_by = self
             .upscaler

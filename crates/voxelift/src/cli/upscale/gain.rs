@@ -14,7 +14,7 @@ pub fn in_words(upscaling: &Upscaling<'_>, name: &str, terminal: &Terminal) -> O
     }
     let Some(expected) = upscaling.expected() else {
         return upscaling.because().map(|_| {
-            "expected gain: unknown, since the scan is too small to degrade it once more and measure"
+            "expected gain: unknown, since the scan cannot be degraded once more to measure it: it is too small, or nothing is made finer"
                 .to_owned()
         });
     };

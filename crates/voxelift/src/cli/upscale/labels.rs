@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use voxelift_volume::nifti::{self, BASE, Header, OutputType, Part, ReadOptions, Slices, WriteOptions};
 use voxelift_volume::resample::{Interpolation, resample_like};
 use voxelift_volume::scan;
-use voxelift_volume::{Volume, VolumeError};
+use voxelift_volume::{Geometry, Volume, VolumeError};
 
 use super::super::files;
 use crate::terminal::Terminal;
+
+/// A map of which a smaller share than this lies in the scan's field of view may be another scan's.
+const ALMOST_ALL: f64 = 0.95;
 
 /// Where the labels of an output go: beside it, as `<stem>_labels.nii.gz`.
 pub fn output(of: &Path) -> PathBuf {
@@ -83,6 +86,15 @@ pub fn on_grid(
         )
         .into());
     }
+    let share = image.frames.first().and_then(|map| labelled_within(map, &grid));
+    if let Some(share) = share.filter(|share| *share < ALMOST_ALL) {
+        terminal.warn(format!(
+            "{}: {:.1} % of its labelled voxels lie in the scan's field of view; the others are not in the output. If the map is this \
+             scan's, compare both with `voxelift info`",
+            labels.display(),
+            100.0 * share
+        ));
+    }
     let header = Header {
         extent: fine.extent,
         spacing_mm: fine.spacing_mm,
@@ -99,6 +111,19 @@ pub fn on_grid(
         frames,
         lower: lower_placed,
     })
+}
+
+/// How many of the voxels of a map that are not 0 lie on a grid, as a share of all that are not 0.
+fn labelled_within(map: &Volume, grid: &Geometry) -> Option<f64> {
+    let [nx, ny, _] = map.extent();
+    let (mut all, mut within) = (0_usize, 0_usize);
+    for (i, _) in map.data().iter().enumerate().filter(|(_, value)| **value != 0.0) {
+        let voxel = [i % nx, i / nx % ny, i / (nx * ny)].map(|at| at as f64);
+        let at = grid.voxel(map.geometry().world(voxel));
+        all += 1;
+        within += usize::from((0..3).all(|a| at[a] >= -0.5 && at[a] <= grid.extent[a] as f64 - 0.5));
+    }
+    (all > 0).then(|| within as f64 / all as f64)
 }
 
 /// Writes the labels of an output beside it, and returns the file.

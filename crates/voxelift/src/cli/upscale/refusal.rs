@@ -27,6 +27,10 @@ pub fn in_options(error: UpscaleError) -> anyhow::Error {
             "{error}: --method {} makes the voxels finer all the same",
             Baseline::CubicBSpline
         ),
+        UpscaleError::Labels { .. } => anyhow::anyhow!(
+            "{error}, with --labels; --method {} makes the voxels finer all the same",
+            Baseline::Trilinear
+        ),
         UpscaleError::AuditWithoutModel { because } => anyhow::anyhow!(
             "--audit looks at what a model adds, and this scan is made finer by {because}; --method model --allow-out-of-range \
              takes the built-in model all the same"

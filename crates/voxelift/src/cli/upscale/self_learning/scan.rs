@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use voxelift_model::self_learning::{Keeping, Learned, SELF_TEST_LIMIT, SelfModel, SliceProtocol};
+use voxelift_model::self_learning::{Keeping, Learned, SELF, SELF_TEST_LIMIT, SelfModel, SliceProtocol};
 use voxelift_model::upscale::{ByNetwork, SliceUpscaling, gains};
 use voxelift_volume::consistency::Dimensions;
 use voxelift_volume::intensity::Normalization;
@@ -89,6 +89,9 @@ impl Plan {
             "{input}: holds {count} volumes; --audit looks at one"
         );
         let name = job.name();
+        for doubt in sidecars::doubts(&job.input) {
+            terminal.warn(doubt);
+        }
         let protocol = sidecars::protocol(&job.input, &scan.header);
         let upscaling = self
             .upscaler
@@ -115,7 +118,8 @@ impl Plan {
             return Ok(Made::Interrupted);
         };
         drop(slices);
-        let replaced = !upscaling.applies(&model);
+        let instead = upscaling.instead(&model);
+        let replaced = instead.is_some();
         if replaced && self.chosen && upscaling.is_interpolated() {
             terminal.say(format!(
                 "{input}: {}; the built-in network for slices gains nothing on it, so it is taken as it lies",
@@ -124,16 +128,21 @@ impl Plan {
             return Ok(Made::GainsNothing);
         }
         if !gains(&model) {
-            let instead = if replaced && self.chosen {
-                "the cubic B-spline made consistent with the scan is written instead; --method self learns from the scan itself, in \
-                 minutes"
-            } else if replaced {
-                "the cubic B-spline made consistent with the scan is written instead; pass --allow-no-gain for what was learned"
-            } else {
-                "what was learned is written all the same, as asked for"
+            let written = match instead {
+                Some(name) if self.chosen => {
+                    format!(
+                        "that baseline ({name}) is written instead; --method self learns from the scan itself, in minutes"
+                    )
+                }
+                Some(name) => {
+                    format!(
+                        "that baseline ({name}) is written instead; pass --allow-no-gain for what was learned"
+                    )
+                }
+                None => "what was learned is written all the same, as asked for".to_owned(),
             };
             terminal.warn(format!(
-                "{input}: on slices of this scan {} gains nothing over the best baseline; {instead}",
+                "{input}: on slices of this scan {} gains nothing over the best baseline; {written}",
                 if self.chosen {
                     "the built-in network"
                 } else {
@@ -216,10 +225,7 @@ impl Plan {
         );
         claim.add("self_test", json!(model.card.self_test));
         claim.add("self_test_limit", json!(SELF_TEST_LIMIT));
-        claim.add(
-            "applied",
-            json!(if replaced { "cubic, consistent" } else { "self" }),
-        );
+        claim.add("applied", json!(instead.unwrap_or(SELF)));
         claim.add("frames", json!(found));
         claim.done(&written, &[])?;
         let _ = std::fs::remove_file(&beside.state);
