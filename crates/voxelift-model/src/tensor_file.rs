@@ -24,6 +24,8 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 use voxelift_volume::VolumeError;
 use voxelift_volume::files::write_atomically;
 
@@ -31,6 +33,9 @@ use crate::error::{ModelError, Result, TensorError};
 
 /// The only metadata key: one value, so that no hash map's order reaches the file.
 const KEY: &str = "voxelift";
+
+/// The key of an object beside the tensors that holds the SHA-256 of these. Files of earlier versions have none.
+const CONTENT: &str = "tensors_sha256";
 
 /// The number format that tensors are stored in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,9 +94,7 @@ pub fn write<T: Serialize>(
     format: Format,
     metadata: &T,
 ) -> Result<()> {
-    let metadata = serde_json::to_value(metadata)
-        .expect("metadata is plain data")
-        .to_string();
+    let mut metadata = serde_json::to_value(metadata).expect("metadata is plain data");
     let stored = tensors
         .iter()
         .map(|(name, data)| Ok((name.as_str(), format.stored(name, data)?)))
@@ -111,10 +114,26 @@ pub fn write<T: Serialize>(
         let view = TensorView::new(dtype, data.shape().as_slice().to_vec(), data.as_bytes());
         (*name, view.expect("the bytes fill the shape"))
     });
-    let metadata = HashMap::from([(KEY.to_owned(), metadata)]);
+    if let Some(object) = metadata.as_object_mut() {
+        let all = stored
+            .iter()
+            .map(|(name, data)| (*name, data.shape().as_slice(), data.as_bytes()));
+        object.insert(CONTENT.to_owned(), content(all).into());
+    }
+    let metadata = HashMap::from([(KEY.to_owned(), metadata.to_string())]);
     let bytes = safetensors::serialize(views, Some(metadata))
         .map_err(|e| ModelError::model_file(path, e.to_string(), "tensors that can be stored"))?;
     Ok(write_atomically(path, true, |out| out.write_all(&bytes))?)
+}
+
+/// The SHA-256 of tensors in the order of their names, in hexadecimal digits.
+fn content<'a>(tensors: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> String {
+    let mut hash = Sha256::new();
+    for (name, shape, bytes) in tensors {
+        hash.update(format!("{name} {shape:?} {}\n", bytes.len()));
+        hash.update(bytes);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads what [`write()`] wrote, as f32.
@@ -152,15 +171,32 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], origin: &Path) -> Result<(BTree
                 "a file written by `voxelift train`",
             )
         })?;
-    let metadata = serde_json::from_str(text).map_err(|e| {
+    let unreadable = |e: serde_json::Error| {
         ModelError::model_file(
             origin,
             format!("its card cannot be read ({e})"),
             "a file of this version of voxelift",
         )
-    })?;
+    };
+    let mut metadata: Value = serde_json::from_str(text).map_err(unreadable)?;
+    let promised = metadata.as_object_mut().and_then(|object| object.remove(CONTENT));
+    let metadata = serde_json::from_value(metadata).map_err(unreadable)?;
+    let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
+    if let Some(promised) = promised {
+        let views: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
+        let all = views
+            .iter()
+            .map(|(name, view)| (name.as_str(), view.shape(), view.data()));
+        if promised != content(all) {
+            return Err(ModelError::model_file(
+                origin,
+                "its weights are not those that were written (SHA-256)",
+                "a whole copy of the file",
+            ));
+        }
+    }
     let mut tensors = BTreeMap::new();
-    for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.tensors() {
+    for (name, view) in file.tensors() {
         let bytes = view.data();
         let values: Vec<f32> = match view.dtype() {
             Dtype::F32 => bytes
@@ -191,6 +227,26 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], origin: &Path) -> Result<(BTree
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flipped_bit_is_seen_and_a_file_without_a_hash_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("weights");
+        let tensors = BTreeMap::from([("w".to_owned(), TensorData::new(vec![0.1_f32, 0.2], [2]))]);
+        let card = serde_json::json!({"name": "a"});
+        for format in [Format::F32, Format::F16] {
+            write(&path, &tensors, format, &card).expect("written");
+            let (_, back): (_, Value) = read(&path).expect("whole");
+            assert_eq!(back, card);
+            let mut bytes = fs::read(&path).expect("a file");
+            *bytes.last_mut().expect("bytes") ^= 0x02;
+            let refused = decode::<Value>(&bytes, &path).expect_err("damaged").to_string();
+            assert!(refused.contains("SHA-256"), "{refused}");
+        }
+        let card = "no object, no hash".to_owned();
+        write(&path, &tensors, Format::F32, &card).expect("written");
+        assert_eq!(read::<String>(&path).expect("read").1, card);
+    }
 
     #[test]
     fn f16_comes_back_as_it_was_rounded_and_what_it_does_not_hold_is_refused() {
