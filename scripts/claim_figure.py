@@ -235,9 +235,11 @@ def main():
                 if score not in of:
                     cells.append("")
                     continue
-                was, apart, low, high = of[score]
-                apart, low, high = (signed(value, places) for value in (apart, low, high))
-                cells.append(f"{was:.{places}f} {apart} [{low}, {high}]")
+                was, *rest = of[score]
+                apart, low, high = (signed(value, places) for value in rest)
+                # One seed without heads has no interval.
+                interval = f" [{low}, {high}]" if rest[1] < rest[2] else ""
+                cells.append(f"{was:.{places}f} {apart}{interval}")
             way = "put back" if suffix else "alone"
             print(f"| {study.split('-')[0].upper()} | {baseline} | {arm} | {way} | {len(seeds)} | {' | '.join(cells)} |")
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::parameters::values;
 use voxelift_model::self_learning::{
-    Event, Keeping, Learned, LearningConfig, Length, Lesson, SelfModel, SliceProtocol, UnpairedConfig, apply,
-    baseline, calibrate, gaussian, learn,
+    CUBIC_CONSISTENT, Event, Keeping, Learned, LearningConfig, Length, Lesson, SelfModel, SliceProtocol,
+    UnpairedConfig, apply, baseline, calibrate, gaussian, learn,
 };
 use voxelift_volume::Volume;
 use voxelift_volume::degrade::{Operator, Operators};
@@ -84,7 +84,7 @@ fn what_a_scan_teaches_beats_the_consistent_cubic_across_its_slices() {
         let model = learned(&scan, &protocol, &small(240));
         let (device, _) = DeviceChoice::Cpu.open().expect("the CPU");
         let applied = apply(&model.network, &scan, &protocol, &device, &mut |_, _| Ok(())).expect("applied");
-        let cubic = baseline(&scan, &protocol).expect("a baseline");
+        let cubic = baseline(CUBIC_CONSISTENT, &scan, &protocol).expect("a baseline");
         let (gained, base) = (psnr_db(&head, &applied.image), psnr_db(&head, &cubic));
         assert_eq!(applied.image.geometry(), head.geometry());
         assert!(
