@@ -6,8 +6,6 @@ use voxelift_volume::nifti::Header;
 use voxelift_volume::resample::{Interpolation, resample_like};
 use voxelift_volume::{Geometry, Scale, Volume};
 
-/// `intent_code` of label maps.
-const LABELS: i32 = 1002;
 /// Words of a name that only masks and label maps have.
 const MASK_WORDS: [&str; 13] = [
     "mask",
@@ -46,7 +44,7 @@ pub struct Looked {
 pub fn named_label_map(name: &str, header: Option<&Header>) -> Option<String> {
     let stem = name.split('.').next().unwrap_or(name).to_lowercase();
     let word = stem.split(['_', '-']).find(|word| MASK_WORDS.contains(word));
-    if header.is_some_and(|header| header.intent.code == LABELS) {
+    if header.is_some_and(Header::holds_labels) {
         Some(suspected(name, "its header says that it holds labels"))
     } else {
         word.map(|word| suspected(name, &format!("its name says \"{word}\"")))
@@ -271,7 +269,7 @@ mod tests {
         );
         let mut header = Header::new(&geometry);
         assert!(named_label_map("a.nii", Some(&header)).is_none());
-        header.intent.code = LABELS;
+        header.intent.code = 1002;
         assert!(
             named_label_map("a.nii", Some(&header))
                 .expect("labels")

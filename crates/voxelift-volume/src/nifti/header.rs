@@ -165,7 +165,15 @@ pub struct Header {
     pub extensions: Vec<Extension>,
 }
 
+/// `intent_code` of label maps.
+const LABELS: i32 = 1002;
+
 impl Header {
+    /// Whether the intent says that the voxels are labels.
+    pub fn holds_labels(&self) -> bool {
+        self.intent.code == LABELS
+    }
+
     /// A header for a volume that comes from no file: sform and qform of code 1, float32, mm and seconds.
     /// A grid with shear gets the sform alone, since no qform can hold it.
     pub fn new(geometry: &Geometry) -> Self {

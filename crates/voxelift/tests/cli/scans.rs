@@ -143,7 +143,7 @@ fn labels_land_on_the_sr_grid_nearest_in_the_world() {
 fn a_label_map_is_no_scan() {
     let bench = Bench::new();
     let head = bench.phantom("head.nii", [24, 26, 24], 1);
-    let map = head.map(|v| (v / 100.0).floor().clamp(0.0, 9.0));
+    let map = head.clone().map(|v| (v / 100.0).floor().clamp(0.0, 9.0));
     bench.write("map.nii", &map);
     let thick = Volume::new(
         map.data().to_vec(),
@@ -151,6 +151,11 @@ fn a_label_map_is_no_scan() {
     );
     bench.write("thick.nii", &thick);
     bench.write("mask.nii", &map.map(|v| v.min(1.0)));
+    // Of more labels than that the header alone tells.
+    write_as(&bench, "many.nii", &head, Datatype::Int16);
+    let many = ["upscale", "many.nii", "-o", "finer.nii", "--method", "cubic"];
+    let told = text(&bench.run(&many).code(0).get_output().stderr);
+    assert!(told.contains("its header says that it holds labels"), "{told}");
     for name in ["map.nii", "mask.nii", "thick.nii"] {
         bench.refuses(
             1,

@@ -92,6 +92,13 @@ impl Plan {
         for doubt in sidecars::doubts(&job.input) {
             terminal.warn(doubt);
         }
+        if scan.header.holds_labels() {
+            terminal.warn(format!(
+                "{}: its header says that it holds labels, which would be averaged; carry the map onto the finer grid beside its scan, with \
+                 --labels",
+                job.input.display()
+            ));
+        }
         let protocol = sidecars::protocol(&job.input, &scan.header);
         let upscaling = self
             .upscaler
