@@ -190,7 +190,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], origin: &Path) -> Result<(BTree
         if promised != content(all) {
             return Err(ModelError::model_file(
                 origin,
-                "its weights are not those that were written (SHA-256)",
+                "its weights are not what was written (SHA-256)",
                 "a whole copy of the file",
             ));
         }
