@@ -207,7 +207,7 @@ def main():
     plot.annotate("the paper's gain", (0.99, 1.1802), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="grey")
     plot.set_xlabel("baseline over zero-fill (dB)")
     plot.set_ylabel("gain over the baseline (dB)")
-    plot.legend(fontsize=8, ncol=2, loc="upper left", bbox_to_anchor=(0, 0.95))
+    plot.legend(fontsize=8, ncol=3, loc="upper left", bbox_to_anchor=(0, 0.95))
     figure.tight_layout()
     plt.rcParams["svg.hashsalt"] = "the-claim"
     figure.savefig(args.svg, metadata={"Date": None})
