@@ -3,8 +3,8 @@
     scripts/claim_figure.py --studies runs/studies --csv docs/the-claim.csv --heads docs/the-claim-heads.csv --svg docs/images/the-claim.svg
 
 Reads `table.csv` of each study named below that is there and adds its runs to both CSV files: one row a study, arm and seed, means over the test heads, and
-one row a head; runs that are not there stay as they were. It draws all of them and prints two Markdown tables: of each seed, and over subjects and seeds of
-the studies that are there, with 95 % bootstrap intervals over both at once. A seed of which the heads are not in the second file counts with its mean over
+one row a head; runs that are not there stay as they were. It draws all of them and prints three Markdown tables: the gains of contrast in brief, each seed, and over subjects and
+seeds of the studies that are there, with 95 % bootstrap intervals over both at once. A seed of which the heads are not in the second file counts with its mean over
 heads, whichever subjects are drawn. Needs matplotlib and numpy.
 """
 
