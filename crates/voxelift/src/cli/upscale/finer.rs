@@ -10,7 +10,7 @@ use voxelift_volume::{Volume, VolumeError, sidecars, words};
 
 use super::super::files::{self, Job};
 use super::audit::{AuditFiles, Place};
-use super::hearing::hearing;
+use super::hearing::{hearing, tell_beside};
 use super::refusal::in_options;
 use super::self_learning::{BuiltInForSlices, Made};
 use super::sidecar::Turn;
@@ -38,16 +38,6 @@ impl Plan {
         files::refuse_dangling(&job.input)?;
         let scan = files::open(&job.input, &self.read, terminal)?;
         let (geometry, count) = (scan.header.geometry(), scan.header.frames());
-        for doubt in sidecars::doubts(&job.input) {
-            terminal.warn(doubt);
-        }
-        if scan.header.holds_labels() {
-            terminal.warn(format!(
-                "{}: its header says that it holds labels, which would be averaged; carry the map onto the finer grid beside its scan, with \
-                 --labels",
-                job.input.display()
-            ));
-        }
         let protocol = sidecars::protocol(&job.input, &scan.header);
         let made_by = self
             .upscaler
@@ -72,14 +62,18 @@ impl Plan {
             true => first_with_contrast(&mut frames)?,
             false => Vec::new(),
         };
+        let mut is_told = false;
         if let (Some(network), Some(first)) = (for_slices, seen.last())
             && network.suits_as_acquired(first, count)
         {
             match network.carry_out(job, batch, waits, terminal)? {
                 Made::Written(what) => return Ok(Some(what)),
                 Made::Elsewhere | Made::Interrupted => return Ok(None),
-                Made::GainsNothing => {}
+                Made::GainsNothing => is_told = true,
             }
+        }
+        if !is_told {
+            tell_beside(&job.input, &scan.header, terminal);
         }
         let upscaling = self
             .upscaler

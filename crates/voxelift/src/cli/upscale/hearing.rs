@@ -1,8 +1,12 @@
 //! What is heard while a scan is made finer, on the terminal.
 
+use std::path::Path;
+
 use voxelift_model::infer::MIRRORINGS;
 use voxelift_model::self_learning;
 use voxelift_model::upscale::{Doubt, Event};
+use voxelift_volume::nifti::Header;
+use voxelift_volume::sidecars;
 use voxelift_volume::words::number;
 
 use crate::terminal::{Progress, Terminal};
@@ -10,6 +14,20 @@ use crate::terminal::{Progress, Terminal};
 /// What to do where the thickness of slices is not known.
 const STATE: &str =
     "State them with --acquired slice:gaussian,MM, or with their gap as slice:gaussian,MM,GAP";
+
+/// Tells what the header of a scan and the sidecars beside it say that cannot be used, or should not be made finer.
+pub fn tell_beside(input: &Path, header: &Header, terminal: &Terminal) {
+    for doubt in sidecars::doubts(input) {
+        terminal.warn(doubt);
+    }
+    if header.holds_labels() {
+        terminal.warn(format!(
+            "{}: its header says that it holds labels, which would be averaged; carry the map onto the finer grid beside its scan, with \
+             --labels",
+            input.display()
+        ));
+    }
+}
 
 /// Takes what is told of one volume: warnings with its name before them, work as a progress bar.
 pub fn hearing<'a>(name: &'a str, terminal: &'a Terminal) -> impl FnMut(Event) + 'a {

@@ -14,7 +14,7 @@ use voxelift_volume::scan;
 use voxelift_volume::{Volume, sidecars, words};
 
 use super::super::super::files::{self, Inputs, Job};
-use super::super::hearing::hearing;
+use super::super::hearing::{hearing, tell_beside};
 use super::super::refusal::in_options;
 use super::super::sidecar::Turn;
 use super::super::{labels, sidecar};
@@ -89,16 +89,7 @@ impl Plan {
             "{input}: holds {count} volumes; --audit looks at one"
         );
         let name = job.name();
-        for doubt in sidecars::doubts(&job.input) {
-            terminal.warn(doubt);
-        }
-        if scan.header.holds_labels() {
-            terminal.warn(format!(
-                "{}: its header says that it holds labels, which would be averaged; carry the map onto the finer grid beside its scan, with \
-                 --labels",
-                job.input.display()
-            ));
-        }
+        tell_beside(&job.input, &scan.header, terminal);
         let protocol = sidecars::protocol(&job.input, &scan.header);
         let upscaling = self
             .upscaler
