@@ -78,7 +78,7 @@ pub(super) fn prepare(
         Some(folder) => Cache::folder(&data.root.join(folder))?,
         None => Cache::memory(),
     };
-    let mut warnings = Vec::new();
+    let mut warnings = Vec::from_iter(suspects::unknown_people(&cohort));
     let Scans {
         hr,
         lr,

@@ -53,6 +53,7 @@ pub use preparation::{prepare, prepare_until, validation_scans};
 pub use sources::{Source, cohort, sources};
 pub use state::{GeneratorSide, TrainState};
 pub use step::{generator_gradients, step};
+pub use suspects::unknown_people;
 pub use validate::{Validation, ValidationScan};
 pub use watch::Watch;
 

@@ -17,6 +17,7 @@ use super::findings::Findings;
 use super::inventory::Inventory;
 use super::scans::goes_on;
 use super::sources::{Source, cohort_until, expanded, sources};
+use super::suspects;
 use super::validate::ValidationScan;
 use crate::acquisition::FAMILIES;
 use crate::cache::{CachedScan, Prepared as PreparedScan};
@@ -95,7 +96,7 @@ pub(super) fn prepare(config: &Config, stop: &AtomicBool, note: &mut dyn FnMut(S
         } else {
             data.test_degrade.clone()
         },
-        warnings: Vec::new(),
+        warnings: Vec::from_iter(suspects::unknown_people(&cohort)),
         inventory,
         findings: Findings::default(),
     })

@@ -1,6 +1,6 @@
 //! Scans that do not belong in their cohort: masks and label maps, other voxels, another orientation.
 
-use voxelift_volume::cohort::Role;
+use voxelift_volume::cohort::{Cohort, Role, subject_of};
 use voxelift_volume::intensity::label_values;
 use voxelift_volume::nifti::Header;
 use voxelift_volume::resample::{Interpolation, resample_like};
@@ -175,6 +175,22 @@ fn in_mm(spacing_mm: [f64; 3]) -> String {
     spacing_mm.map(|mm| format!("{mm:.2}")).join(" x ")
 }
 
+/// A warning about names in `people` that no scan goes by: they join nobody.
+pub fn unknown_people(cohort: &Cohort) -> Option<String> {
+    let unknown = cohort.names_without_scans();
+    let roles = [Role::Hr, Role::Lr, Role::Validation, Role::Test];
+    let scan = roles.iter().find_map(|role| cohort.scans(*role).next())?;
+    (!unknown.is_empty()).then(|| {
+        format!(
+            "people: no scan here goes by {}; a subject's name is taken from its file's, {} from {}. Misspelt, one person counts as two \
+             and can be in two roles",
+            listed(&unknown),
+            subject_of(&scan.path),
+            scan.path.file_name().unwrap_or_default().to_string_lossy()
+        )
+    })
+}
+
 fn listed(names: &[&str]) -> String {
     let first = names[..names.len().min(LISTED)].join(", ");
     match names.len().saturating_sub(LISTED) {
@@ -194,6 +210,24 @@ mod tests {
             spacing_mm,
             turned_from: None,
         }
+    }
+
+    #[test]
+    fn names_of_people_that_nobody_goes_by_are_told() {
+        let mut cohort = Cohort::new();
+        cohort.same_subject("ds1-anna+ds1-berta").expect("two names");
+        cohort.same_subject("anna+ds1-berta").expect("two names");
+        let anna = "lr/ds1-anna_run-2_T1w.nii.gz".as_ref();
+        cohort.add_file(Role::Lr, anna).expect("a role");
+        let told = unknown_people(&cohort).expect("two names nobody goes by");
+        let expected = "no scan here goes by anna, ds1-berta; a subject's name is taken from its file's, ds1-anna from ds1-anna_run-2_T1w.nii.gz.";
+        assert!(told.contains(expected), "{told}");
+        let berta = "lr/ds1-berta_T1w.nii.gz".as_ref();
+        cohort.add_file(Role::Lr, berta).expect("a role");
+        let mut known = cohort.clone();
+        assert!(unknown_people(&known).is_some_and(|told| told.contains("goes by anna;")));
+        known.add("anna", Role::Lr, "anna.nii").expect("a role");
+        assert_eq!(unknown_people(&known), None);
     }
 
     #[test]

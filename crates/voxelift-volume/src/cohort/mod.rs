@@ -19,7 +19,7 @@ pub use subject::subject_of;
 
 use crate::error::{Result, VolumeError};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +68,9 @@ pub struct Cohort {
     scans: Vec<Scan>,
     /// Other names of a subject -> the first name.
     first_names: BTreeMap<String, String>,
+    /// Every name that was declared, and every name that a scan was added under.
+    declared: BTreeSet<String>,
+    met: BTreeSet<String>,
 }
 
 impl Cohort {
@@ -89,6 +92,7 @@ impl Cohort {
                 "give names joined by +, as 1003+1023",
             ));
         }
+        self.declared.extend(names.iter().map(|name| (*name).to_owned()));
         let first = self.subject(names[0]);
         let others: Vec<String> = names[1..]
             .iter()
@@ -127,6 +131,7 @@ impl Cohort {
             check_roles(earlier, &scan)?;
         }
         self.scans.push(scan);
+        self.met.insert(subject.to_owned());
         Ok(())
     }
 
@@ -152,6 +157,11 @@ impl Cohort {
             }
         }
         subjects
+    }
+
+    /// The names declared by [`Cohort::same_subject`] under which no scan was ever added: misspelt, they join nobody.
+    pub fn names_without_scans(&self) -> Vec<&str> {
+        self.declared.difference(&self.met).map(String::as_str).collect()
     }
 
     /// Keeps only a share of a role's subjects (all scans of each): the first ones, see [`fraction`].
@@ -259,6 +269,7 @@ mod tests {
         assert_eq!(cohort.subjects(Role::Test), ["1003"]);
         assert!(cohort.add("1023", Role::Hr, "c").is_err());
         assert!(cohort.same_subject("1003+").is_err());
+        assert_eq!(cohort.names_without_scans(), ["1023"]);
     }
 
     #[test]

@@ -40,24 +40,28 @@ pub struct Case {
 }
 
 impl TestSet {
-    /// Finds the scans and their subjects, and reads what identifies them.
+    /// Finds the scans and their subjects, and reads what identifies them; what is doubtful about them goes to `warn`.
     ///
     /// # Errors
     /// A glob that finds nothing, label maps that are not one a scan, or a file that cannot be read.
-    pub fn find(definition: TestDefinition) -> anyhow::Result<Self> {
+    pub fn find(definition: TestDefinition, warn: impl Fn(String)) -> anyhow::Result<Self> {
         let data = &definition.data;
         // A test's globs stand in the place of a training's.
         let found = |data: &DataConfig, key: &str| {
             let cohort = train::cohort(data).with_context(|| format!("test {}: {key}", definition.name))?;
-            Ok::<_, anyhow::Error>(train::sources(&cohort, Role::Hr))
+            let unknown = train::unknown_people(&cohort);
+            Ok::<_, anyhow::Error>((train::sources(&cohort, Role::Hr), unknown))
         };
-        let scans = found(data, "images")?;
+        let (scans, unknown) = found(data, "images")?;
+        if let Some(unknown) = unknown {
+            warn(format!("test {}: {unknown}", definition.name));
+        }
         let labels = if definition.labels.is_empty() {
             Vec::new()
         } else {
             let mut of_labels = data.clone();
             of_labels.hr.clone_from(&definition.labels);
-            found(&of_labels, "labels")?
+            found(&of_labels, "labels")?.0
         };
         anyhow::ensure!(
             labels.is_empty() || labels.len() == scans.len(),

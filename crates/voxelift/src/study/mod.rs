@@ -68,7 +68,8 @@ impl<'a> Grid<'a> {
         for run in &runs {
             run.state()?;
         }
-        let tests = study.tests.iter().cloned().map(TestSet::find);
+        let found = |test| TestSet::find(test, |doubt| terminal.warn(doubt));
+        let tests = study.tests.iter().cloned().map(found);
         let tests = tests.collect::<anyhow::Result<Vec<_>>>()?;
         let mut checked: BTreeSet<String> = BTreeSet::new();
         for run in &runs {
