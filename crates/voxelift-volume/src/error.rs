@@ -30,6 +30,21 @@ pub enum VolumeError {
         /// The system's error.
         source: io::Error,
     },
+    /// The thickness that a sidecar states does not go with the distance of the slices.
+    #[error(
+        "SliceThickness {thickness_mm} mm in its sidecar: its slices are {apart_mm} mm apart, and only {} to {} times that is believed; mend the \
+         sidecar, or state what made the scan",
+        credible[0],
+        credible[1]
+    )]
+    Thickness {
+        /// As the sidecar states it.
+        thickness_mm: f64,
+        /// The distance of the slices.
+        apart_mm: f64,
+        /// Least and most thickness, over that distance.
+        credible: [f64; 2],
+    },
     /// A file's content is malformed: which field, its value, what was expected.
     #[error("{path}: {field} is {value}; expected {expected}")]
     Malformed {

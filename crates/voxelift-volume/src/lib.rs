@@ -27,6 +27,7 @@
 
 pub mod error;
 pub mod random;
+pub mod undo;
 
 pub mod files;
 mod separable;

@@ -103,16 +103,6 @@ pub enum UpscaleError {
         /// Voxel counts of the fine slices along x, y, z.
         fine: [usize; 3],
     },
-    /// The thickness in a sidecar does not fit the distance of the slices.
-    #[error(
-        "SliceThickness {thickness_mm} mm in its sidecar: slices are {apart_mm} mm apart; state the profile"
-    )]
-    Thickness {
-        /// As the sidecar states it.
-        thickness_mm: f64,
-        /// The distance of the slices.
-        apart_mm: f64,
-    },
     /// The machine does not have the memory.
     #[error("{0}; limit the memory, for smaller tiles, or take the scan elsewhere")]
     NoRoom(NoRoom),

@@ -1,11 +1,11 @@
 //! What made the slices of a scan: as stated, as what goes with the scan says, or calibrated.
 
-use voxelift_volume::Volume;
 use voxelift_volume::consistency::{Acquired, Dimensions, Protocol};
 use voxelift_volume::degrade::Operator;
 use voxelift_volume::words::number;
+use voxelift_volume::{Volume, VolumeError};
 
-use super::error::{Result, UpscaleError};
+use super::error::Result;
 use super::event::{Doubt, Event};
 use crate::self_learning::{SliceProtocol, calibrate, gaussian};
 
@@ -13,7 +13,7 @@ use crate::self_learning::{SliceProtocol, calibrate, gaussian};
 const SAME_DISTANCE: f64 = 0.02;
 
 /// Slices of this many times their distance are too thick or too thin to be real.
-const CREDIBLE: std::ops::RangeInclusive<f64> = 0.2..=4.0;
+const CREDIBLE: [f64; 2] = [0.2, 4.0];
 
 /// What is thick in a scan, and by which profile: as stated; as the model that is applied was learned for; truncated in k-space, where
 /// what is beside the scan says that it was acquired in three dimensions; as the thickness there says; or calibrated, where the scan shows
@@ -51,11 +51,13 @@ pub fn protocol(
     }
     if let Some(thickness_mm) = beside.thickness_mm {
         let share = thickness_mm / apart_mm;
-        if !CREDIBLE.contains(&share) {
-            return Err(UpscaleError::Thickness {
+        if !(CREDIBLE[0]..=CREDIBLE[1]).contains(&share) {
+            return Err(VolumeError::Thickness {
                 thickness_mm,
                 apart_mm,
-            });
+                credible: CREDIBLE,
+            }
+            .into());
         }
         let because = format!("SliceThickness {} mm in its sidecar", number(thickness_mm));
         return Ok(SliceProtocol::new(grid, gaussian(share), because)?);

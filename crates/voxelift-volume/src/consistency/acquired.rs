@@ -1,7 +1,6 @@
 //! What made a scan: stated, or known from what goes with it; never guessed from its spectrum.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::Serialize;
@@ -18,7 +17,7 @@ const THINNEST_SLICE_MM: f64 = 2.0;
 
 /// Slices of this many times their distance are too thick or too thin to be those of a file; a scan that was resampled holds thicker
 /// ones than its voxels.
-const CREDIBLE: RangeInclusive<f64> = 0.05..=8.0;
+const CREDIBLE: [f64; 2] = [0.05, 8.0];
 
 /// Thickness and gap are the distance of the slices within this share.
 const SAME_DISTANCE: f64 = 0.02;
@@ -264,20 +263,12 @@ impl Protocol {
                 };
                 let thickness = self.thickness_mm.filter(|t| *t > 0.0).unwrap_or(spacing[axis]);
                 let share = thickness / spacing[axis];
-                if !CREDIBLE.contains(&share) {
-                    let expected = format!(
-                        "expected millimetres, {} to {} times the distance of the slices, which is {} mm along {}; mend the sidecar, or \
-                         state what made the scan",
-                        CREDIBLE.start(),
-                        CREDIBLE.end(),
-                        rounded(spacing[axis]),
-                        NAMES[axis]
-                    );
-                    return Err(VolumeError::content(
-                        "SliceThickness in its sidecar",
-                        thickness,
-                        expected,
-                    ));
+                if !(CREDIBLE[0]..=CREDIBLE[1]).contains(&share) {
+                    return Err(VolumeError::Thickness {
+                        thickness_mm: thickness,
+                        apart_mm: spacing[axis],
+                        credible: CREDIBLE,
+                    });
                 }
                 let because = format!(
                     "slices {} mm thick and {} mm apart along {}, says its protocol",

@@ -175,6 +175,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
             limit >> 20
         ));
     }
+    stop::take_back_on_request();
     execute(arguments.command, &terminal)
 }
 

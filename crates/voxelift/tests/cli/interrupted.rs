@@ -1,12 +1,13 @@
 //! A file appears whole or not at all: killed at any moment, on a full disk, in a folder that cannot be written.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Instant;
 
-use crate::support::{Bench, skipped, text};
+use crate::support::{Bench, skipped, spawned, text, until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_voxelift");
 
@@ -83,6 +84,60 @@ fn killed_at_any_moment_it_leaves_the_old_file_or_the_new_one() {
         );
     }
     assert!(kept > 3, "{kept} kills came before the end, {replaced} after");
+}
+
+#[cfg(unix)]
+#[test]
+fn asked_to_end_it_takes_back_what_it_has_half_written() {
+    use std::os::unix::process::ExitStatusExt;
+    let bench = Bench::new();
+    bench.phantom("lr.nii", [72, 72, 64], 1);
+    let out = bench.path("out");
+    fs::create_dir(&out).expect("a folder");
+    let listed = || {
+        let entries = fs::read_dir(&out).expect("a readable folder");
+        let named = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+        named.collect::<Vec<_>>()
+    };
+    let contents = || {
+        let read = |name: String| (name.clone(), fs::read(out.join(name)).expect("a file"));
+        listed().into_iter().map(read).collect::<BTreeMap<_, _>>()
+    };
+    let with_model = [
+        "--method",
+        "model",
+        "--allow-out-of-range",
+        "--consistency",
+        "off",
+        "--threads",
+        "1",
+    ];
+    let arguments = [
+        &["upscale", "lr.nii", "-o", "out/sr.nii.gz", "--force"],
+        &with_model[..],
+    ]
+    .concat();
+    // Nothing is there before the first; before the second, what a whole call leaves.
+    for (signal, number) in [("TERM", 15), ("INT", 2)] {
+        let before = contents();
+        let mut child = spawned(&bench, &arguments);
+        until("a file under way", || {
+            assert!(
+                child.try_wait().expect("a process").is_none(),
+                "it ended too early"
+            );
+            let under_way = |name: &String| name.starts_with(".sr.nii.gz") && name.ends_with(".part");
+            listed().iter().any(under_way)
+        });
+        assert_ne!(fs::read(out.join("sr.json")).ok(), before.get("sr.json").cloned());
+        let id = child.id().to_string();
+        let asked = Command::new("kill").args([&format!("-{signal}"), &id]).status();
+        assert!(asked.expect("kill").success());
+        assert_eq!(child.wait().expect("an end").signal(), Some(number));
+        assert_eq!(contents(), before, "after {signal}");
+        bench.run(&arguments).success();
+        assert_eq!(listed().len(), 2, "the output and its sidecar");
+    }
 }
 
 /// A file system of our own, gone at the end; only the superuser has one.

@@ -218,6 +218,19 @@ fn data_fails_with_exit_code_1_naming_the_file() {
             ],
             &["missing.nii"],
         ),
+        // It is the model that is wrong, and not the option.
+        (
+            &[
+                "upscale",
+                "head.nii",
+                "-o",
+                "out.nii",
+                "--model",
+                "wrong.csv",
+                "--allow-no-gain",
+            ],
+            &["wrong.csv", "safetensors"],
+        ),
         (
             &["evaluate", "--reference", "head.nii", "--image", "shifted.nii"],
             &["spacing", "--like"],

@@ -152,13 +152,22 @@ fn scans_that_do_not_belong_to_their_cohort_are_named() {
         &voxelift_volume::Volume::new(hr.data().to_vec(), coarse),
     );
     let assert = bench
-        .run(&["train", "p/c.toml", "--run", "fresh", "--check"])
+        .run(&[
+            "train",
+            "p/c.toml",
+            "--run",
+            "fresh",
+            "--check",
+            "--set",
+            "data.people=[\"p1+nobody\"]",
+        ])
         .code(0);
     let said = text(&assert.get_output().stderr);
     for word in [
         "p7_other.nii.gz: looks like a mask",
         "p9_T1w.nii.gz of 5.00",
         "p8_T1w.nii.gz stored in another orientation",
+        "no scan here goes by nobody;",
     ] {
         assert!(said.contains(word), "{word}: {said}");
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use voxelift_model::device::{Computing, DeviceChoice, Precision};
+use voxelift_model::model_file::ModelFile;
 use voxelift_model::self_learning::SelfModel;
 use voxelift_volume::Scale;
 use voxelift_volume::baseline::Baseline;
@@ -234,6 +235,10 @@ impl UpscaleArguments {
         if let Some(argument) = self.learning.given()
             && method != MethodArgument::SelfLearned
         {
+            // Of a file that cannot be read nobody knows which method it is for.
+            if let (Some(model), None) = (&self.model, self.method) {
+                ModelFile::open(model)?.card()?;
+            }
             return Err(usage(format!("{argument} goes with --method self only")));
         }
         if method == MethodArgument::Model {

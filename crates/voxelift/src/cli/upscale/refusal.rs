@@ -2,8 +2,9 @@
 
 use voxelift_model::error::ModelError;
 use voxelift_model::upscale::UpscaleError;
+use voxelift_volume::VolumeError;
 use voxelift_volume::baseline::Baseline;
-use voxelift_volume::words::{mebibytes, number};
+use voxelift_volume::words::mebibytes;
 
 use crate::failure::usage;
 
@@ -58,14 +59,9 @@ pub fn in_options(error: UpscaleError) -> anyhow::Error {
             fine[2],
             mebibytes(needed)
         ),
-        UpscaleError::Thickness {
-            thickness_mm,
-            apart_mm,
-        } => anyhow::anyhow!(
-            "SliceThickness {} mm in its sidecar: slices are {} mm apart; state the profile with --acquired slice:gaussian,MM",
-            number(thickness_mm),
-            number(apart_mm)
-        ),
+        UpscaleError::Model(ModelError::Volume(error @ VolumeError::Thickness { .. })) => {
+            anyhow::anyhow!("{error} with --acquired slice:gaussian,MM")
+        }
         UpscaleError::NoRoom(what) => {
             anyhow::anyhow!("{what}; give --memory, for smaller tiles, or take it elsewhere")
         }

@@ -1,13 +1,14 @@
 //! An output under way: its sidecar says so, and is locked, until all of it is written.
 
 use std::fs::{self, File, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 use voxelift_model::cache;
 use voxelift_volume::VolumeError;
 use voxelift_volume::files::write_atomically;
+use voxelift_volume::undo::Undo;
 
 use super::super::super::files::{self, Job};
 use super::{OUTPUTS, UNDER_WAY, beside, put, tell_left_over};
@@ -21,6 +22,7 @@ pub struct Claim {
     is_done: bool,
     /// Locked as long as it is open.
     _held: File,
+    _undo: Undo,
 }
 
 impl Claim {
@@ -41,12 +43,14 @@ impl Claim {
         let held = OpenOptions::new().read(true).write(true).open(&path);
         let held = held.map_err(|error| VolumeError::io(&path, "open", error))?;
         let _ = held.try_lock();
+        let (sidecar, stood_there) = (path.clone(), before.clone());
         Ok(Some(Self {
             path,
             how: how.clone(),
             before,
             is_done: false,
             _held: held,
+            _undo: Undo::new(move || put_back(&sidecar, stood_there.as_deref())),
         }))
     }
 
@@ -92,13 +96,16 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.is_done {
-            return;
+        if !self.is_done {
+            put_back(&self.path, self.before.as_deref());
         }
-        // A scan that failed has said so; where this fails too, the sidecar says that nothing was finished.
-        let _ = match &self.before {
-            Some(before) => write_atomically(&self.path, true, |out| out.write_all(before)),
-            None => fs::remove_file(&self.path).map_err(|error| VolumeError::io(&self.path, "remove", error)),
-        };
     }
+}
+
+/// A sidecar as it was. A scan that failed has said so; where this fails too, the sidecar says that nothing was finished.
+fn put_back(sidecar: &Path, before: Option<&[u8]>) {
+    let _ = match before {
+        Some(before) => write_atomically(sidecar, true, |out| out.write_all(before)),
+        None => fs::remove_file(sidecar).map_err(|error| VolumeError::io(sidecar, "remove", error)),
+    };
 }
