@@ -26,6 +26,7 @@ use sha2::{Digest, Sha256};
 use voxelift_volume::appearance::AppearanceRange;
 use voxelift_volume::degrade::{Degradation, Operators};
 use voxelift_volume::metrics::Summary;
+use voxelift_volume::words::number;
 use voxelift_volume::{Scale, VolumeError};
 
 use crate::cache::hexadecimal;
@@ -136,7 +137,28 @@ pub const GRID: &str = "field of view kept: HR index k = scale * (j + 1/2) - 1/2
 /// What every card says of its intensities.
 pub const NORMALIZATION: &str = "divided by the 99.5th percentile of the LR foreground, never clipped";
 
+/// Voxel sizes within this factor of those of training are taken for the same.
+const SPACING_TOLERANCE: f64 = 1.1;
+
 impl ModelCard {
+    /// In which respects LR voxels of this size (mm along x, y, z) are none that the model was trained on.
+    pub fn strange_voxels(&self, spacing_mm: [f64; 3]) -> Vec<String> {
+        let ranges = self.lr_spacing_mm.into_iter().enumerate();
+        let strange = ranges.filter_map(|(axis, [least, largest])| {
+            let fits = (least / SPACING_TOLERANCE..=largest * SPACING_TOLERANCE).contains(&spacing_mm[axis]);
+            (!fits).then(|| {
+                format!(
+                    "voxels of {} mm along {}, {} to {} mm in training",
+                    number(spacing_mm[axis]),
+                    ["x", "y", "z"][axis],
+                    number(least),
+                    number(largest),
+                )
+            })
+        });
+        strange.collect()
+    }
+
     /// HR voxels per LR voxel.
     pub fn scale(&self) -> Scale {
         Scale(self.scale)

@@ -147,6 +147,9 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(BTreeMap<String, Tensor
     )
 }
 
+/// What the metadata of a checkpoint holds and no card does.
+const OF_CHECKPOINTS: &str = "generator_times";
+
 /// As [`read`], from the bytes of a file that messages call `origin`.
 ///
 /// # Errors
@@ -180,7 +183,15 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], origin: &Path) -> Result<(BTree
     };
     let mut metadata: Value = serde_json::from_str(text).map_err(unreadable)?;
     let promised = metadata.as_object_mut().and_then(|object| object.remove(CONTENT));
-    let metadata = serde_json::from_value(metadata).map_err(unreadable)?;
+    let is_checkpoint = metadata.get(OF_CHECKPOINTS).is_some();
+    let metadata = serde_json::from_value(metadata).map_err(|error| match is_checkpoint {
+        true => ModelError::model_file(
+            origin,
+            "a checkpoint, from which training goes on",
+            "a model: model.safetensors in the folder of the run",
+        ),
+        false => unreadable(error),
+    })?;
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     if let Some(promised) = promised {
         let views: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();

@@ -133,6 +133,13 @@ impl LrConfig {
             Self::Simulated(simulated) => Some(&simulated.degrade),
         }
     }
+
+    pub(super) fn degradation_mut(&mut self) -> Option<&mut Degradation> {
+        match self {
+            Self::Real(_) => None,
+            Self::Simulated(simulated) => Some(&mut simulated.degrade),
+        }
+    }
 }
 
 /// How `A_s` is chosen.
@@ -236,6 +243,14 @@ impl DataConfig {
             degradation
                 .check()
                 .map_err(|e| ModelError::config("data.test_degrade", degradation, e.to_string()))?;
+        }
+        let simulated = self.lr.degradation().map(|one| ("data.lr.degrade", one));
+        let tests = self.test_degrade.iter().map(|one| ("data.test_degrade", one));
+        for (key, degradation) in simulated.into_iter().chain(tests) {
+            if degradation.shift != 0.0 && !placed {
+                let expected = "expected no shift: what a head that lies elsewhere costs is asked by data.source_shift, or by a study's test";
+                return Err(ModelError::config(key, degradation, expected));
+            }
         }
         if matches!(&self.source_operator, SourceOperator::Several(list) if list.is_empty()) {
             return Err(ModelError::config(

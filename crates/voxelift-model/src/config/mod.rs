@@ -36,6 +36,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use voxelift_volume::degrade::Grid;
 
 use data::absolute;
 
@@ -236,6 +237,25 @@ pub struct Resolved {
     pub overrides: Vec<String>,
 }
 
+const LR_DEGRADE: &str = "data.lr.degrade";
+const TEST_DEGRADE: &str = "data.test_degrade";
+
+/// The keys under which a configuration gives a degradation a grid of its own.
+fn degradations_with_a_grid(table: &toml::Table) -> Vec<&'static str> {
+    let gives = |value: &toml::Value| value.get("scale").or_else(|| value.get("spacing_mm")).is_some();
+    let data = table.get("data");
+    let simulated = data.and_then(|data| data.get("lr")?.get("degrade"));
+    let tests = data.and_then(|data| data.get("test_degrade")?.as_array());
+    let mut keys = Vec::new();
+    if simulated.is_some_and(gives) {
+        keys.push(LR_DEGRADE);
+    }
+    if tests.is_some_and(|all| all.iter().any(gives)) {
+        keys.push(TEST_DEGRADE);
+    }
+    keys
+}
+
 impl Config {
     /// Reads a TOML file, applies `key=value` overrides and checks the whole.
     ///
@@ -264,7 +284,9 @@ impl Config {
     /// As [`Config::load`].
     pub fn from_text(text: &str, origin: &str, folder: &Path, set: &[String]) -> Result<Resolved> {
         let (table, overrides) = with_overrides(text, origin, set)?;
+        let stated = degradations_with_a_grid(&table);
         let mut config: Config = deserialized(table, text, origin, &overrides)?;
+        config.on_its_own_grid(&stated)?;
         config.data.root = config.data.root_from(folder)?;
         if let Some(start) = &mut config.start {
             *start = absolute(&folder.join(&*start), "start")?;
@@ -284,7 +306,33 @@ impl Config {
     /// As [`Config::load`].
     pub fn from_resolved(text: &str, path: &Path) -> Result<Self> {
         let table = toml::from_str(text).map_err(|e| parse_error(&e, text, &path.display().to_string()))?;
-        deserialized(table, text, &path.display().to_string(), &[])
+        let mut config: Config = deserialized(table, text, &path.display().to_string(), &[])?;
+        config.on_its_own_grid(&[])?;
+        Ok(config)
+    }
+
+    /// Gives the degradations of training the grid of the model, which alone it can learn.
+    ///
+    /// # Errors
+    /// Where one of those under the keys `stated` says another.
+    fn on_its_own_grid(&mut self, stated: &[&str]) -> Result<()> {
+        if self.network.placed {
+            return Ok(());
+        }
+        let grid = Grid::Scale(self.scale.scale());
+        let simulated = self.data.lr.degradation_mut().map(|one| (LR_DEGRADE, one));
+        let tests = self.data.test_degrade.iter_mut();
+        for (key, degradation) in simulated.into_iter().chain(tests.map(|one| (TEST_DEGRADE, one))) {
+            if stated.contains(&key) && degradation.grid != grid {
+                let expected = format!(
+                    "expected the scale of the model, {}: leave scale and spacing_mm out",
+                    self.scale.scale()
+                );
+                return Err(ModelError::config(key, &*degradation, expected));
+            }
+            degradation.grid = grid;
+        }
+        Ok(())
     }
 
     /// The generator's sizes with the scale in tensor order.
@@ -320,20 +368,24 @@ impl Config {
     /// which extends a run (the schedule's fractions are then of the new length), and the rate, which brings one back
     /// that diverged.
     pub fn may_change(key: &str) -> bool {
-        ["steps", "optimizer.learning_rate"].contains(&key)
-            || [
-                "validation.every",
-                "checkpoint.",
-                "data.notes",
-                "data.cache",
-                // A folder that moved: the scans in it are known by their content.
-                "data.root",
-                "data.test",
-                "export.",
-                "placed.watch",
-            ]
-            .iter()
-            .any(|free| key.starts_with(free))
+        ["steps", "optimizer.learning_rate"].contains(&key) || Self::leaves_the_model(key)
+    }
+
+    /// Whether a run computes the same with another value of `key`.
+    pub fn leaves_the_model(key: &str) -> bool {
+        [
+            "validation.every",
+            "checkpoint.",
+            "data.notes",
+            "data.cache",
+            // A folder that moved: the scans in it are known by their content.
+            "data.root",
+            "data.test",
+            "export.",
+            "placed.watch",
+        ]
+        .iter()
+        .any(|free| key.starts_with(free))
     }
 
     fn check(&self) -> Result<()> {

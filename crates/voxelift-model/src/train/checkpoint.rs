@@ -141,6 +141,15 @@ pub fn read(path: &Path, config: &Config, device: &Device) -> Result<(TrainState
     Ok((state, beside))
 }
 
+/// The scans that the run of a checkpoint had used; none where a version wrote it that did not keep them.
+///
+/// # Errors
+/// When the file is damaged.
+pub fn read_inventory(path: &Path) -> Result<Inventory> {
+    let (_, metadata): (_, Metadata) = tensor_file::read(path)?;
+    Ok(metadata.data)
+}
+
 /// SHA-256 over every tensor's name, shape and bytes, and the metadata.
 fn content(tensors: &BTreeMap<String, TensorData>, metadata: &Metadata) -> String {
     // What a decimal number loses on the way must not look like damage: its bits are beside it.

@@ -26,6 +26,15 @@ pub struct Entry {
     pub content: String,
 }
 
+impl Entry {
+    /// What it holds, whichever version of the program looked: that stands before a space.
+    fn held(&self) -> &str {
+        self.content
+            .split_once(' ')
+            .map_or(&*self.content, |(_, held)| held)
+    }
+}
+
 /// The scans of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
@@ -96,7 +105,7 @@ impl Inventory {
         let earlier: Vec<&Entry> = then.scans.iter().chain(&then.earlier).collect();
         for now in &self.scans {
             let other = earlier.iter().find(|before| {
-                let same = before.subject == now.subject || before.content == now.content;
+                let same = before.subject == now.subject || before.held() == now.held();
                 same && before.role != now.role
             });
             if let Some(before) = other {
@@ -113,16 +122,18 @@ impl Inventory {
                 });
             }
         }
-        let changes = self.changes(then);
-        let here: BTreeSet<&str> = self.scans.iter().map(|scan| scan.content.as_str()).collect();
-        let gone = earlier
-            .into_iter()
-            .filter(|before| !here.contains(before.content.as_str()));
+        let changes = self.changes(then).into_iter();
+        let changes = changes
+            .map(|change| format!("the data changed since the earlier part of this run: {change}; going on with the new data"))
+            .collect();
+        let here: BTreeSet<&str> = self.scans.iter().map(Entry::held).collect();
+        let gone = earlier.into_iter().filter(|before| !here.contains(before.held()));
         self.earlier = gone.cloned().collect::<BTreeSet<_>>().into_iter().collect();
         Ok((self, changes))
     }
 
-    fn changes(&self, then: &Self) -> Vec<String> {
+    /// Which scans are others than those of `then`, in words.
+    pub fn changes(&self, then: &Self) -> Vec<String> {
         let mut changes = Vec::new();
         // A scan is known by its place first: a copy of another one in its stead is a change.
         let (mut new, mut left): (Vec<&Entry>, Vec<&Entry>) = (Vec::new(), then.scans.iter().collect());
@@ -131,7 +142,7 @@ impl Inventory {
                 .iter()
                 .position(|before| before.role == now.role && before.path == now.path);
             match here.map(|at| left.swap_remove(at)) {
-                Some(before) if before.content == now.content => {}
+                Some(before) if before.held() == now.held() => {}
                 Some(_) => changes.push((now, "holds other voxels or another header")),
                 None => new.push(now),
             }
@@ -139,7 +150,7 @@ impl Inventory {
         for now in new {
             let moved = left
                 .iter()
-                .position(|before| before.role == now.role && before.content == now.content);
+                .position(|before| before.role == now.role && before.held() == now.held());
             match moved {
                 Some(at) => drop(left.swap_remove(at)),
                 None => changes.push((now, "was added")),
@@ -157,9 +168,18 @@ impl Inventory {
             changes.push(format!("and {more} more changed"));
         }
         changes
-            .into_iter()
-            .map(|change| format!("the data changed since the earlier part of this run: {change}; going on with the new data"))
-            .collect()
+    }
+
+    /// The first scan of training that is one of `others`, by content, as a path in either.
+    pub fn trained_on<'a>(&'a self, others: &'a [Entry]) -> Option<[&'a Path; 2]> {
+        let trained = self
+            .scans
+            .iter()
+            .filter(|scan| matches!(scan.role, Role::Hr | Role::Lr));
+        trained.into_iter().find_map(|scan| {
+            let other = others.iter().find(|other| other.held() == scan.held())?;
+            Some([scan.path.as_path(), other.path.as_path()])
+        })
     }
 
     /// The names of all scans that the run has used in a role, each once: those of now, then those of before.

@@ -49,8 +49,8 @@ pub use domain::DomainCheck;
 pub use draft::{Draft, DraftOptions, draft};
 pub use findings::{Finding, Findings};
 pub use inventory::{Entry, Inventory};
-pub use preparation::{prepare, prepare_until, validation_scans};
-pub use sources::{Source, cohort, sources};
+pub use preparation::{inventory, inventory_of_run, prepare, prepare_until, validation_scans};
+pub use sources::{Source, cohort, in_one_orientation, sources};
 pub use state::{GeneratorSide, TrainState};
 pub use step::{generator_gradients, step};
 pub use suspects::unknown_people;
@@ -237,6 +237,16 @@ fn claim(config: &Config, run: &RunDir, sink: &mut dyn FnMut(Event<'_>) -> Resul
             return Err(ModelError::Run {
                 path: run.root().to_owned(),
                 what,
+            });
+        }
+        let done = run.list_checkpoints()?.first().map_or(0, |(step, _)| *step);
+        if config.steps < done {
+            return Err(ModelError::Run {
+                path: run.root().to_owned(),
+                what: format!(
+                    "has {done} steps already, and steps is {} now; give {done} or more, or choose another run folder",
+                    config.steps
+                ),
             });
         }
         for key in may {

@@ -4,15 +4,19 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use voxelift_volume::cohort::Role;
 use voxelift_volume::degrade::Operators;
 
 use super::data::{self, Prepared};
 use super::domain::DomainCheck;
 use super::findings::Findings;
-use super::placed;
+use super::inventory::Inventory;
+use super::sources::{Source, cohort_until, expanded, sources};
 use super::validate::ValidationScan;
+use super::{checkpoint, placed};
 use crate::config::Config;
 use crate::error::Result;
+use crate::run::RunDir;
 
 /// Checks roles, chooses the source operator, reads every scan and makes the pairs, one at a time; `note` is told what
 /// was found.
@@ -43,6 +47,36 @@ pub fn prepare_until(
     let mut seen = BTreeSet::new();
     prepared.warnings.retain(|warning| seen.insert(warning.clone()));
     Ok((prepared, found))
+}
+
+/// The scans that a run of this configuration learns from and is watched by, by content; nothing is prepared.
+///
+/// # Errors
+/// A glob that finds nothing, a subject or a content in two roles, a file that cannot be read.
+pub fn inventory(config: &Config, stop: &AtomicBool) -> Result<Inventory> {
+    let data = &config.data;
+    let cohort = cohort_until(data, stop)?;
+    let of_role = |role| match role {
+        Role::Lr if config.network.placed => expanded(&config.placed.labels, "placed.labels", data, stop),
+        role => Ok(sources(&cohort, role)),
+    };
+    let mut roles = Vec::new();
+    for role in [Role::Hr, Role::Lr, Role::Validation, Role::Test] {
+        roles.push((role, of_role(role)?));
+    }
+    let roles: Vec<(Role, &[Source])> = roles.iter().map(|(role, scans)| (*role, &scans[..])).collect();
+    Inventory::of(&roles, data, stop)
+}
+
+/// The scans that a run in a folder has used, by its newest checkpoint; none where there is none.
+///
+/// # Errors
+/// When the checkpoint cannot be read.
+pub fn inventory_of_run(run: &RunDir) -> Result<Inventory> {
+    match run.list_checkpoints()?.first() {
+        Some((_, newest)) => checkpoint::read_inventory(newest),
+        None => Ok(Inventory::default()),
+    }
 }
 
 /// The first `most` validation scans of a configuration, degraded as a run degrades them: as its LR scans were, or where

@@ -159,6 +159,24 @@ pub fn sources(cohort: &Cohort, role: Role) -> Vec<Source> {
     scans.collect()
 }
 
+/// Turns scans to the orientation of the first, as training does; the names of those that were stored in another one.
+///
+/// # Errors
+/// When a header cannot be read.
+pub fn in_one_orientation(scans: &mut [Source], data: &DataConfig) -> Result<Vec<String>> {
+    let mut first: Option<Geometry> = None;
+    let mut turned = Vec::new();
+    for scan in scans {
+        let (grid, _) = scan.grid(data)?;
+        let like = first.get_or_insert_with(|| grid.clone());
+        if grid.canonical_axes() != like.canonical_axes() {
+            scan.turn_to(like);
+            turned.push(scan.name.clone());
+        }
+    }
+    Ok(turned)
+}
+
 impl Source {
     /// Which synthetic head it is, where it is one.
     fn phantom(&self, data: &DataConfig) -> Option<PhantomConfig> {
@@ -192,6 +210,18 @@ impl Source {
             .map_err(|error| ModelError::from(error).of_scan(&self.path))?
             .0;
         Ok((header.geometry(), Some(header)))
+    }
+
+    /// The size of its voxels (mm), along the axes that it is read in.
+    ///
+    /// # Errors
+    /// When its header cannot be read.
+    pub fn spacing_mm(&self, data: &DataConfig) -> Result<[f64; 3]> {
+        let (grid, _) = self.grid(data)?;
+        Ok(match &self.like {
+            Some(like) => suspects::spacing_along(&grid, like),
+            None => grid.spacing_mm(),
+        })
     }
 
     /// Reads it from here on as if it were stored in the orientation of `like`.

@@ -8,7 +8,6 @@ use voxelift_volume::degrade::{Operator, Operators};
 use voxelift_volume::expected::{Expected, Trial};
 use voxelift_volume::placed::{held, resolved_mm};
 use voxelift_volume::target::Target;
-use voxelift_volume::words::number;
 use voxelift_volume::{Geometry, Scale, Volume};
 
 use super::budget::NetworkWork;
@@ -20,9 +19,6 @@ use crate::error::ModelError;
 use crate::infer::{MIRRORINGS, SuperResolver, UpscaleOptions};
 use crate::model_file::{ModelCard, ModelFile};
 use crate::networks::{PLACED_CHANNELS, PLACED_STEP};
-
-/// Voxel sizes within this factor of those of training are taken for the same.
-const SPACING_TOLERANCE: f64 = 1.1;
 
 /// Operators that a card may name; a training run has a few.
 const MOST_OPERATORS: usize = 1000;
@@ -309,21 +305,7 @@ impl Model {
         if self.is_placed() {
             return Vec::new();
         }
-        let spacing = input.spacing_mm();
-        let ranges = self.card.lr_spacing_mm.into_iter().enumerate();
-        let strange = ranges.filter_map(|(axis, [least, largest])| {
-            let fits = (least / SPACING_TOLERANCE..=largest * SPACING_TOLERANCE).contains(&spacing[axis]);
-            (!fits).then(|| {
-                format!(
-                    "voxels of {} mm along {}, {} to {} mm in training",
-                    number(spacing[axis]),
-                    ["x", "y", "z"][axis],
-                    number(least),
-                    number(largest),
-                )
-            })
-        });
-        strange.collect()
+        self.card.strange_voxels(input.spacing_mm())
     }
 
     /// In which respects a scan looks like none that the model was trained on.

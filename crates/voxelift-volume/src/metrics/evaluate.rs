@@ -262,13 +262,23 @@ pub fn brain_mask(reference: &Volume) -> (Mask, String) {
     (Mask::above(reference, threshold), words)
 }
 
-/// A mask from a file of its own, on the grid of `reference`: the voxels above zero, whole voxels where the mask has the same grid in
-/// any storage order, else nearest in the world; and in words how it got there.
+/// A mask from a file of its own, on the grid of `reference`: the voxels above zero, as [`map_on`] carries them; and in words how it
+/// got there.
 ///
 /// # Errors
 /// When it lies elsewhere, or more than half of it does.
 pub fn mask_on(reference: &Geometry, mask: &Volume) -> Result<(Mask, Option<String>)> {
-    let turned = Turn::along(mask.geometry(), reference).applied_to(mask);
+    let (mask, how) = map_on(reference, mask, "mask")?;
+    Ok((Mask::above(&mask, 0.0), how))
+}
+
+/// A mask or a label map, `what` it is, on the grid of `reference`: whole voxels where it has the same grid in any storage order, else
+/// nearest in the world; and in words how it got there.
+///
+/// # Errors
+/// When what it marks lies elsewhere, or more than half of that does.
+pub fn map_on(reference: &Geometry, map: &Volume, what: &str) -> Result<(Volume, Option<String>)> {
+    let turned = Turn::along(map.geometry(), reference).applied_to(map);
     let place = |voxel: [f64; 3]| turned.geometry().voxel(reference.world(voxel));
     let last = reference.extent.map(|n| n as f64 - 1.0);
     let corners: Vec<[f64; 3]> = (0..8)
@@ -279,36 +289,31 @@ pub fn mask_on(reference: &Geometry, mask: &Volume) -> Result<(Mask, Option<Stri
             .iter()
             .all(|corner| (0..3).all(|a| (place(*corner)[a] - corner[a]).abs() < 0.01));
     if same {
-        return Ok((Mask::above(&turned, 0.0), None));
+        return Ok((turned, None));
     }
-    let carried = Mask::above(&resample_like(&turned, reference, Interpolation::Nearest), 0.0);
-    let refuse = |value: String, expected: &str| Err(VolumeError::content("the mask", value, expected));
-    let given = Mask::above(&turned, 0.0).count();
-    if given > 0 && carried.count() == 0 {
-        let value = "outside the reference's field of view".to_owned();
-        return refuse(
-            value,
-            "a mask that lies where the reference does; compare both with `voxelift info`",
-        );
+    let carried = resample_like(&turned, reference, Interpolation::Nearest);
+    let [given, left] = [&turned, &carried].map(|map| Mask::above(map, 0.0).count());
+    let refuse = |value: String| {
+        let expected =
+            format!("a {what} that lies where the reference does; compare both with `voxelift info`");
+        Err(VolumeError::content(format!("the {what}"), value, expected))
+    };
+    if given > 0 && left == 0 {
+        return refuse("outside the reference's field of view".to_owned());
     }
     let ml = |geometry: &Geometry| geometry.spacing_mm().iter().product::<f64>() / 1000.0;
-    let (before, after) = (
-        given as f64 * ml(turned.geometry()),
-        carried.count() as f64 * ml(reference),
-    );
+    let (before, after) = (given as f64 * ml(turned.geometry()), left as f64 * ml(reference));
     let missing = corners.iter().any(|corner| {
         let at = place(*corner);
         (0..3).any(|a| at[a] < -1.5 || at[a] > turned.extent()[a] as f64 + 0.5)
     });
     if missing && after < 0.5 * before {
-        let value = format!("{before:.1} ml, of which {after:.1} ml in the reference's field of view");
-        return refuse(
-            value,
-            "a mask that lies where the reference does; compare both with `voxelift info`",
-        );
+        return refuse(format!(
+            "{before:.1} ml, of which {after:.1} ml in the reference's field of view"
+        ));
     }
     let words = format!(
-        "the mask is on another grid; carried onto the reference's, nearest in the world ({before:.1} ml became {after:.1} ml)"
+        "the {what} is on another grid; carried onto the reference's, nearest in the world ({before:.1} ml became {after:.1} ml)"
     );
     Ok((carried, Some(words)))
 }

@@ -38,7 +38,9 @@ mod taper;
 mod tissue;
 mod window;
 
-pub use evaluate::{Detail, EVALUATION_BYTES, EvaluateOptions, brain_mask, default_mask, evaluate, mask_on};
+pub use evaluate::{
+    Detail, EVALUATION_BYTES, EvaluateOptions, brain_mask, default_mask, evaluate, map_on, mask_on,
+};
 pub use fidelity::{DataRange, Fidelity, IntensityMatch, fidelity, least_squares_match};
 pub use hfen::hfen;
 pub use perceptual::{Perceptual, perceptual};

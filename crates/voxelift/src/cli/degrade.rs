@@ -30,7 +30,8 @@ pub struct DegradeArguments {
     /// The LR voxel size in mm: one number, or x,y,z in file order
     #[arg(long, value_name = "MM", allow_negative_numbers = true)]
     spacing: Option<Spacing>,
-    /// How voxels become fewer: kspace, cubic, gaussian[:SIGMA in LR voxels], box
+    /// How voxels become fewer: kspace, cubic, box, gaussian[:SIGMA] or slice:PROFILE,THICKNESS, lengths in LR voxels and not in mm; one
+    /// for all axes, or three as x/y/z
     #[arg(long, default_value = "kspace")]
     operator: Operators,
     /// Rician noise, as a fraction of the 99.5th percentile of the foreground

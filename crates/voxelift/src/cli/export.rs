@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use voxelift_model::model_file::ModelFile;
 use voxelift_model::{onnx, parameters, tensor_file};
 use voxelift_volume::files::write_atomically;
@@ -16,6 +16,7 @@ const LOADER: &str = include_str!("../../assets/voxelift_torch.py");
 
 #[derive(Debug, Args)]
 #[command(
+    group = ArgGroup::new("target").args(["onnx", "torch"]).required(true).multiple(true),
     after_help = "Examples:\n  voxelift export runs/first/model.safetensors --onnx model.onnx\n  \
                   voxelift export --torch model_f32.safetensors      (writes voxelift_torch.py beside it)"
 )]
@@ -24,7 +25,7 @@ pub struct ExportArguments {
     #[arg(value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Write the network as an ONNX file, for onnxruntime, OpenVINO and others; scans of any size
-    #[arg(long, value_name = "OUT.onnx", required_unless_present = "torch")]
+    #[arg(long, value_name = "OUT.onnx")]
     onnx: Option<PathBuf>,
     /// Write the weights in float32 as a state dict of PyTorch (safetensors), and voxelift_torch.py, which loads it, beside it
     #[arg(long, value_name = "OUT.safetensors")]

@@ -1,13 +1,16 @@
 //! A test set: scans whose reference is known, degraded, and what of them is scored.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 use serde_json::{Value, json};
 use voxelift_model::config::DataConfig;
-use voxelift_model::train::{self, Source};
+use voxelift_model::model_file::ModelCard;
+use voxelift_model::train::{self, Entry, Source};
 use voxelift_volume::cohort::Role;
 use voxelift_volume::degrade::{Degradation, Grid, Operator, Operators};
-use voxelift_volume::intensity::Mask;
-use voxelift_volume::metrics::{Mixture, default_mask};
+use voxelift_volume::intensity::{Mask, label_values};
+use voxelift_volume::metrics::{Mixture, default_mask, map_on};
 use voxelift_volume::nifti::ReadOptions;
 use voxelift_volume::{Scale, Volume, scan};
 
@@ -24,6 +27,8 @@ pub struct TestSet {
     /// Its scans, in order.
     pub scans: Vec<Source>,
     labels: Vec<Source>,
+    /// Its scans by content.
+    pub entries: Vec<Entry>,
     /// Everything but the method that the scores depend on.
     pub of: Value,
 }
@@ -52,9 +57,18 @@ impl TestSet {
             let unknown = train::unknown_people(&cohort);
             Ok::<_, anyhow::Error>((train::sources(&cohort, Role::Hr), unknown))
         };
-        let (scans, unknown) = found(data, "images")?;
+        let (mut scans, unknown) = found(data, "images")?;
+        let doubt = |what: String| warn(format!("test {}: {what}", definition.name));
         if let Some(unknown) = unknown {
-            warn(format!("test {}: {unknown}", definition.name));
+            doubt(unknown);
+        }
+        let turned = train::in_one_orientation(&mut scans, data)?;
+        if !turned.is_empty() {
+            doubt(format!(
+                "{} stored in another orientation than {}; turned to that, without loss, so that the same axes are degraded",
+                turned.join(", "),
+                scans[0].name
+            ));
         }
         let labels = if definition.labels.is_empty() {
             Vec::new()
@@ -70,24 +84,43 @@ impl TestSet {
             labels.len(),
             scans.len()
         );
-        let identities = |scans: &[Source]| {
-            let all = scans
-                .iter()
-                .map(|scan| Ok(json!([scan.name, scan.subject, scan.content(data)?])));
-            all.collect::<anyhow::Result<Vec<Value>>>()
+        let entries = |scans: &[Source]| {
+            let entry = |scan: &Source| {
+                Ok(Entry {
+                    role: Role::Test,
+                    subject: scan.subject.clone(),
+                    path: scan.path().to_owned(),
+                    content: scan.content(data)?,
+                })
+            };
+            scans.iter().map(entry).collect::<anyhow::Result<Vec<Entry>>>()
         };
-        let of = json!({
+        let identities = |scans: &[Source], entries: &[Entry]| -> Vec<Value> {
+            let all = scans.iter().zip(entries);
+            all.map(|(scan, entry)| json!([scan.name, entry.subject, entry.content]))
+                .collect()
+        };
+        let (of_scans, of_labels) = (entries(&scans)?, entries(&labels)?);
+        let mut of = json!({
             "protocol": PROTOCOL,
             "degrade": definition.degrade,
             "seed": definition.seed,
             "classes": definition.classes,
-            "scans": identities(&scans)?,
-            "labels": identities(&labels)?,
+            "scans": identities(&scans, &of_scans),
+            "labels": identities(&labels, &of_labels),
         });
+        // What versions before did otherwise: only such scores are computed anew.
+        if !turned.is_empty() {
+            of["turned"] = json!(turned);
+        }
+        if !labels.is_empty() {
+            of["labels_by"] = json!("place");
+        }
         Ok(Self {
             definition,
             scans,
             labels,
+            entries: of_scans,
             of,
         })
     }
@@ -100,18 +133,39 @@ impl TestSet {
         }
     }
 
+    /// In which respects the voxels of its LR scans are none that a model was trained on.
+    ///
+    /// # Errors
+    /// When the header of a scan cannot be read.
+    pub fn strange_to(&self, card: &ModelCard) -> anyhow::Result<BTreeSet<String>> {
+        let Scale(scale) = self.scale();
+        let mut strange = BTreeSet::new();
+        for scan in &self.scans {
+            let fine = scan.spacing_mm(&self.definition.data)?;
+            strange.extend(card.strange_voxels([0, 1, 2].map(|axis| fine[axis] * scale[axis] as f64)));
+        }
+        Ok(strange)
+    }
+
     /// Whether the LR scans hold the measured k-space itself, so that consistency with them means something.
     pub fn is_truncated(&self) -> bool {
         self.definition.degrade.operator == Operators::isotropic(Operator::KSpace)
     }
 
-    /// Reads and degrades a scan.
+    /// Reads and degrades a scan; what is doubtful about it goes to `warn`.
     ///
     /// # Errors
-    /// When it cannot be read, or a label map lies on another grid.
-    pub fn case(&self, index: usize) -> anyhow::Result<Case> {
+    /// When it cannot be read, or its label map lies elsewhere.
+    pub fn case(&self, index: usize, warn: &dyn Fn(String)) -> anyhow::Result<Case> {
         let data = &self.definition.data;
-        let reference = self.scans[index].load(data, &mut |_| {})?;
+        let doubt = |what: String| warn(format!("test {}: {what}", self.definition.name));
+        let reference = self.scans[index].load(data, &mut |what| doubt(what))?;
+        if let Some(values) = label_values(&reference) {
+            doubt(format!(
+                "{}: holds {values} different values, as a mask or a label map does and no scan",
+                self.scans[index].name
+            ));
+        }
         let degrade: &Degradation = &self.definition.degrade;
         let lr = degrade.apply(&reference, self.definition.seed + index as u64)?;
         let mut classes = Vec::new();
@@ -121,14 +175,11 @@ impl TestSet {
         }
         if let Some(labels) = self.labels.get(index) {
             let map = scan::read(labels.path(), &ReadOptions::default())?.into_single()?;
-            anyhow::ensure!(
-                map.extent() == reference.extent(),
-                "{}: extent {:?}; expected that of {}, {:?}",
-                labels.name,
-                map.extent(),
-                self.scans[index].name,
-                reference.extent()
-            );
+            let (map, how) =
+                map_on(reference.geometry(), &map, "label map").with_context(|| labels.name.clone())?;
+            if let Some(how) = how {
+                doubt(format!("{}: {how}", labels.name));
+            }
             classes.extend(labelled(&map));
         }
         Ok(Case {

@@ -15,20 +15,24 @@ pub use definition::Study;
 pub use plan::{Run, Shard, Source, State};
 pub use training::Trainer;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context;
 use serde_json::{Value, json};
 use voxelift_model::cache;
 use voxelift_model::device::DeviceChoice;
 use voxelift_model::infer::SuperResolver;
+use voxelift_model::model_file;
+use voxelift_model::run::RunDir;
 use voxelift_model::scoring::Method;
-use voxelift_model::train;
-use voxelift_volume::cohort::Role;
+use voxelift_model::train::{self, Inventory};
+use voxelift_volume::cohort::{Cohort, Role};
 use voxelift_volume::files::write_atomically;
 
-use crate::failure::{Outcome, message};
+use crate::failure::{Outcome, message, usage};
 use crate::terminal::Terminal;
 use cases::TestSet;
 use cost::Cost;
@@ -50,6 +54,8 @@ pub struct Grid<'a> {
     tests: Vec<TestSet>,
     terminal: &'a Terminal,
     stop: &'a AtomicBool,
+    /// What was said once.
+    told: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Grid<'a> {
@@ -71,34 +77,96 @@ impl<'a> Grid<'a> {
         let found = |test| TestSet::find(test, |doubt| terminal.warn(doubt));
         let tests = study.tests.iter().cloned().map(found);
         let tests = tests.collect::<anyhow::Result<Vec<_>>>()?;
-        let mut checked: BTreeSet<String> = BTreeSet::new();
-        for run in &runs {
-            if let Source::Trained { config, .. } = &run.source
-                && checked.insert(run.variant.clone())
-            {
-                let mut data = config.data.clone();
-                // Watching a run by tuning heads and testing on them is what a search does.
-                data.leave_out &= data.validation.is_empty();
-                data.validation.clear();
-                let mut cohort = train::cohort(&data)?;
-                for test in &tests {
-                    for names in &test.definition.data.people {
-                        cohort.same_subject(names)?;
-                    }
-                    for scan in &test.scans {
-                        cohort.add(&scan.subject, Role::Test, scan.path())?;
-                    }
-                }
-            }
-        }
-        Ok(Self {
+        let grid = Self {
             study,
             out: out.to_owned(),
             runs,
             tests,
             terminal,
             stop,
-        })
+            told: RefCell::default(),
+        };
+        grid.refuse_known_subjects()?;
+        Ok(grid)
+    }
+
+    /// Refuses subjects and contents that are tested on and trained on, and runs in the folder that learned from other scans.
+    fn refuse_known_subjects(&self) -> anyhow::Result<()> {
+        // Variants mostly share their data, which are hashed once.
+        let mut inventories: BTreeMap<String, Inventory> = BTreeMap::new();
+        let mut checked: BTreeSet<&str> = BTreeSet::new();
+        for run in &self.runs {
+            let Source::Trained { config, .. } = &run.source else {
+                if run.model().is_file() {
+                    self.refuse_known_to(&run.model())?;
+                }
+                continue;
+            };
+            let key = json!([config.data, config.placed.labels]).to_string();
+            if checked.insert(&run.variant) {
+                let mut data = config.data.clone();
+                // Watching a run by tuning heads and testing on them is what a search does.
+                data.leave_out &= data.validation.is_empty();
+                data.validation.clear();
+                self.refuse_tested(train::cohort(&data)?)?;
+                if !inventories.contains_key(&key) {
+                    inventories.insert(key.clone(), train::inventory(config, self.stop)?);
+                }
+            }
+            let inventory = &inventories[&key];
+            for test in &self.tests {
+                if let Some([trained, tested]) = inventory.trained_on(&test.entries) {
+                    anyhow::bail!(
+                        "test {}: {} holds the same as {}, which variant {} is trained on: leave one out",
+                        test.definition.name,
+                        tested.display(),
+                        trained.display(),
+                        run.variant
+                    );
+                }
+            }
+            if let Ok(folder) = RunDir::open(&run.folder) {
+                let then = train::inventory_of_run(&folder)?;
+                let changes = inventory.changes(&then);
+                if let Some(change) = changes.first().filter(|_| !then.scans.is_empty()) {
+                    return Err(usage(format!(
+                        "{}: holds a run that learned from other scans: {change}; give another --out folder, or remove this one",
+                        run.folder.display()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a model that learned from a subject of a test, as far as its card names them.
+    fn refuse_known_to(&self, model: &Path) -> anyhow::Result<()> {
+        let card = model_file::read_card(model)?;
+        let mut cohort = Cohort::new();
+        for name in card.hr_scans.iter().chain(&card.lr_scans) {
+            cohort.add_file(Role::Hr, Path::new(name))?;
+        }
+        self.refuse_tested(cohort)
+            .with_context(|| model.display().to_string())
+    }
+
+    fn refuse_tested(&self, mut cohort: Cohort) -> anyhow::Result<()> {
+        for test in &self.tests {
+            for names in &test.definition.data.people {
+                cohort.same_subject(names)?;
+            }
+            for scan in &test.scans {
+                cohort.add(&scan.subject, Role::Test, scan.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Warns of something once, however many methods meet it.
+    fn warn_once(&self, what: String) {
+        if self.told.borrow_mut().insert(what.clone()) {
+            self.terminal.warn(what);
+        }
     }
 
     /// Trains and scores what is not there yet, one run after another; the tables are written after each.
@@ -204,8 +272,18 @@ impl<'a> Grid<'a> {
         if !self.tests.iter().any(|test| missing(&test)) {
             return Ok(Outcome::Done);
         }
-        let (resolver, _) = SuperResolver::load(&run.model(), device.open()?.0)?;
+        if let Source::Elsewhere(model) = &run.source {
+            self.refuse_known_to(model)?;
+        }
+        let (resolver, card) = SuperResolver::load(&run.model(), device.open()?.0)?;
         for test in self.tests.iter().filter(missing) {
+            for strange in test.strange_to(&card)? {
+                let name = &test.definition.name;
+                self.warn_once(format!(
+                    "test {name}: not what {} was trained for: {strange}",
+                    run.variant
+                ));
+            }
             let method = Method::Model(&resolver);
             if !self.score_missing(&run.folder, &run.title(), method, depends(test, &of), test)? {
                 return Ok(Outcome::Interrupted);
@@ -233,7 +311,8 @@ impl<'a> Grid<'a> {
         }
         let what = format!("{name} on {}", test.definition.name);
         let mut progress = self.terminal.progress(&what, "scans", test.scans.len() as u64);
-        match score(method, of, test, self.stop, &mut progress)? {
+        let warn = |what| self.warn_once(what);
+        match score(method, of, test, self.stop, &warn, &mut progress)? {
             Some(arms) => {
                 for (folder, scores) in folders.iter().zip(arms) {
                     Kept::add(folder, &test.definition.name, scores)?;

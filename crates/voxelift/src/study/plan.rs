@@ -135,7 +135,7 @@ impl Run {
         let other: Vec<&str> = differing
             .iter()
             .map(String::as_str)
-            .filter(|key| *key == "steps" || !Config::may_change(key))
+            .filter(|key| !Config::leaves_the_model(key))
             .collect();
         if !other.is_empty() {
             return Err(usage(format!(

@@ -16,7 +16,7 @@ use super::scores::{ScanScores, TestScores};
 use crate::terminal::Progress;
 
 /// Scores a method on every scan of a test set; none when asked to stop. A model twice: alone, and with what its scan
-/// measured put back, as `upscale` does by default.
+/// measured put back, as `upscale` does by default. What is doubtful about a scan goes to `warn`.
 ///
 /// Images are made one after another, each on all threads; they are scored side by side as far as memory allows.
 ///
@@ -27,6 +27,7 @@ pub fn score(
     of: Value,
     test: &TestSet,
     stop: &AtomicBool,
+    warn: &dyn Fn(String),
     progress: &mut Progress<'_>,
 ) -> anyhow::Result<Option<Vec<TestScores>>> {
     if let Method::Model(resolver) = method {
@@ -45,7 +46,7 @@ pub fn score(
             return Ok(None);
         }
         progress.set(index as u64, &test.scans[index].name);
-        let case = test.case(index)?;
+        let case = test.case(index, warn)?;
         let begin = Instant::now();
         let image = method.apply(&case.lr, test.scale().up(case.lr.extent()), &case.reference)?;
         let mut images = vec![(image, begin.elapsed().as_secs_f64())];

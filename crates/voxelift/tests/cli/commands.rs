@@ -455,6 +455,16 @@ fn pairs_are_scored_and_summed_up_by_method_and_person() {
         "{told}"
     );
 
+    // Nor do images in other regions of one reference than one another.
+    let masked = "reference,image,mask,method\nhr10.nii,hr10.nii,half.nii,one\nhr10.nii,hr10.nii,,two\n";
+    std::fs::write(bench.path("masked.csv"), masked).expect("a file");
+    let whole = bench.read("hr10.nii");
+    let half: Vec<f32> = (0..whole.data().len()).map(|at| f32::from(at % 2 == 0)).collect();
+    bench.write("half.nii", &Volume::new(half, whole.geometry().clone()));
+    let said = bench.run(&["evaluate", "--pairs", "masked.csv"]).code(0);
+    let told = text(&said.get_output().stderr);
+    assert!(told.contains("different regions of hr10.nii"), "{told}");
+
     // One row that cannot be scored is told, the others are.
     std::fs::write(
         bench.path("pairs.csv"),
@@ -622,5 +632,30 @@ fn the_quick_demo_does_the_whole_main_job_and_owns_only_its_folder() {
         2,
         &["demo", "--quick", "--out", "d"],
         &["not the folder of a demo"],
+    );
+}
+
+#[test]
+fn voxels_of_another_size_are_not_compared_where_one_file_says_no_place() {
+    let bench = Bench::new();
+    let head = bench.phantom("head.nii", [24; 3], 3);
+    let unplaced = |name: &str, larger: f64| {
+        let mut geometry = head.geometry().clone();
+        geometry.world_from_voxel = geometry.world_from_voxel.map(|row| row.map(|v| v * larger));
+        bench.write(name, &Volume::new(head.data().to_vec(), geometry));
+        let mut bytes = std::fs::read(bench.path(name)).expect("a file");
+        // qform_code and sform_code.
+        bytes[252..256].fill(0);
+        std::fs::write(bench.path(name), bytes).expect("a file");
+    };
+    unplaced("same.nii", 1.0);
+    unplaced("other.nii", 2.0);
+    let against = |image| ["evaluate", "--reference", "head.nii", "--image", image];
+    bench.run(&against("same.nii")).code(0);
+    let refused = bench.run(&against("other.nii")).code(1);
+    let said = text(&refused.get_output().stderr);
+    assert!(
+        said.contains("2.5 x 2.5 x 2.5 mm and 5 x 5 x 5 mm; give both a place"),
+        "{said}"
     );
 }

@@ -179,7 +179,8 @@ fn what_made_a_scan_is_stated_or_known_and_not_the_card_of_a_model() {
     assert!(made_by("bids.nii", &[]).contains("slice:gaussian"));
     assert_ne!(bench.read("auto.nii").data(), bench.read("box.nii").data());
     // A thickness that cannot be is not, and it is told what to do.
-    let absurd = r#"{"MRAcquisitionType": "2D", "SliceThickness": 300}"#;
+    let absurd =
+        format!(r#"{{"MRAcquisitionType": "2D", "SliceThickness": 300, "SpacingBetweenSlices": {spacing}}}"#);
     fs::write(bench.path("lr.json"), absurd).expect("written");
     let words = ["lr.nii", "SliceThickness 300 mm", "--acquired"];
     bench.refuses(1, &["upscale", "lr.nii", "-o", "absurd.nii"], &words);

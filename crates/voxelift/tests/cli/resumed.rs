@@ -239,6 +239,23 @@ fn every_number_out_of_its_range_is_refused_with_the_range() {
             "data.test_degrade=[{operator=\"kspace\",noise=99.0}]",
             ["noise = 99", "0 to 1"],
         ),
+        (
+            "data.lr={files=[\"lr/*\"],degrade={operator=\"kspace\",scale=4}}",
+            ["data.lr.degrade", "the scale of the model, 2"],
+        ),
+        (
+            "data.lr={files=[\"lr/*\"],degrade={operator=\"kspace\",spacing_mm=9.0}}",
+            ["data.lr.degrade", "the scale of the model, 2"],
+        ),
+        (
+            "data.lr={files=[\"lr/*\"],degrade={operator=\"kspace\",shift=0.5}}",
+            ["data.lr.degrade", "data.source_shift"],
+        ),
+        (
+            "data.test_degrade=[{operator=\"kspace\",scale=4}]",
+            ["data.test_degrade", "the scale of the model, 2"],
+        ),
+        ("optimizer.beta_1=1", ["optimizer.beta_1 = 1", "0 to 0.999"]),
         ("scale=2.5", ["scale = 2.5", "[1, 1, 4]"]),
         ("scale=\"1,1\"", ["scale = \"1,1\"", "[1, 1, 4]"]),
     ] {

@@ -7,8 +7,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use voxelift_volume::Volume;
 use voxelift_volume::nifti::{self, NiftiImage, WriteOptions};
 use voxelift_volume::phantom::{self, PhantomConfig};
+use voxelift_volume::resample::{Interpolation, resample_like};
 
 use super::support::{Bench, newest, shared_data, skipped, spawned, text, until};
 use super::training::CONFIG;
@@ -376,6 +378,115 @@ fn a_run_that_fails_leaves_the_others_and_models_of_another_study_are_tested() {
     assert_eq!(of("baseline"), of("file"), "one model under two names");
     let cost = json(&bench.path("all/two/table.json"))["methods"][4]["costs"][0]["steps"].clone();
     assert_eq!(cost, 8, "what the model has cost stands in its own study");
+}
+
+/// One variant that learns from files, tested where a label map says.
+const OF_FILES: &str = r#"
+    base = "base.toml"
+    [set]
+    mode = "supervised"
+    steps = 2
+    data.hr = ["train/*.nii"]
+    data.lr = []
+    [[variant]]
+    name = "one"
+    [[test]]
+    name = "clean"
+    images = ["heads/bert.nii"]
+    labels = ["maps/*.nii"]
+"#;
+
+#[test]
+fn models_of_other_settings_and_scans_are_refused_and_labels_lie_where_they_say() {
+    let bench = bench(OF_FILES);
+    fs::create_dir(bench.path("maps")).expect("a folder");
+    fs::create_dir(bench.path("train")).expect("a folder");
+    for (seed, name) in [(51, "a"), (52, "b")] {
+        let config = PhantomConfig {
+            seed,
+            extent: [32, 36, 32],
+            spacing_mm: [4.8; 3],
+        };
+        bench.write(
+            &format!("train/{name}.nii"),
+            &phantom::head(&config).expect("a phantom"),
+        );
+    }
+    let study = ["study", "study.toml", "--out", "out"];
+    let in_label = || {
+        bench.run(&study).success();
+        numbers(&bench, "out")
+            [&["zero-fill", "", "clean", "bert.nii", "label 1", "psnr_db"].map(str::to_owned)]
+    };
+    // The right half of the head, stored in either direction.
+    let geometry = bench.read("heads/bert.nii").geometry().clone();
+    let half = |at: usize| f32::from(at % 32 > 20);
+    let map = Volume::new((0..geometry.voxels()).map(half).collect(), geometry.clone());
+    bench.write("maps/bert.nii", &map);
+    let as_stored = in_label();
+    let mut reversed = geometry;
+    for row in &mut reversed.world_from_voxel {
+        row[3] += 31.0 * row[0];
+        row[0] = -row[0];
+    }
+    let turned = resample_like(&map, &reversed, Interpolation::Nearest);
+    assert_ne!(turned.data(), map.data());
+    fs::remove_file(bench.path("maps/bert.nii")).expect("removed");
+    bench.write("maps/bert.nii", &turned);
+    assert_eq!(in_label(), as_stored);
+
+    // Another rate, other scans: nothing of it is in the models that are there.
+    let faster = [&study[..], &["--set", "optimizer.learning_rate=0.01"]].concat();
+    bench.refuses(2, &faster, &["optimizer.learning_rate", "runs/one/seed-1"]);
+    let first = fs::read(bench.path("train/a.nii")).expect("a file");
+    fs::copy(bench.path("train/b.nii"), bench.path("train/a.nii")).expect("copied");
+    bench.refuses(
+        2,
+        &study,
+        &["train/a.nii", "holds other voxels", "runs/one/seed-1"],
+    );
+    fs::write(bench.path("train/a.nii"), first).expect("written");
+
+    // What a model learned from is not tested on, under whatever name.
+    let elsewhere = r#"
+        [[variant]]
+        name = "file"
+        model = "out/runs/one/seed-1/model.safetensors"
+        [[test]]
+        name = "clean"
+        images = ["train/a.nii"]
+    "#;
+    fs::write(bench.path("elsewhere.toml"), elsewhere).expect("written");
+    bench.refuses(
+        1,
+        &["study", "elsewhere.toml", "--out", "two"],
+        &["model.safetensors", "subject a is in two roles"],
+    );
+    fs::copy(bench.path("heads/bert.nii"), bench.path("train/c.nii")).expect("copied");
+    bench.refuses(
+        1,
+        &["study", "study.toml", "--out", "three"],
+        &["train/c.nii", "bert.nii", "holds the same as", "variant one"],
+    );
+
+    // Scans that the model was not made for, or that are none, are scored and told.
+    let mut strange = bench.read("heads/bert.nii");
+    strange.data_mut()[7] = 1e6;
+    let mut fine = strange.geometry().clone();
+    fine.world_from_voxel = fine.world_from_voxel.map(|row| row.map(|v| v / 2.0));
+    bench.write("heads/strange.nii", &Volume::new(strange.into_data(), fine));
+    let elsewhere = elsewhere.replace("train/a.nii", "heads/strange.nii\", \"maps/bert.nii");
+    fs::write(bench.path("elsewhere.toml"), elsewhere).expect("written");
+    let run = bench.run(&["study", "elsewhere.toml", "--out", "two"]).success();
+    let said = text(&run.get_output().stderr);
+    for words in [
+        "not what file was trained for: voxels of 4.8 mm along x",
+        "strange.nii: 1 voxel",
+        "bert.nii: holds 2 different values",
+        "stored in another orientation",
+    ] {
+        assert_eq!(said.matches(words).count(), 1, "{words}: {said}");
+    }
 }
 
 #[test]

@@ -48,6 +48,27 @@ fn bench() -> Bench {
 }
 
 #[test]
+fn a_run_does_not_go_back_and_its_checkpoint_is_no_model() {
+    let bench = bench();
+    let train = ["-q", "train", "tiny.toml", "--run", "run"];
+    bench.run(&train).success();
+    let model = || fs::read(bench.path("run/model.safetensors")).expect("a model");
+    let before = model();
+    let fewer = [&train[..], &["--set", "steps=3"]].concat();
+    bench.refuses(1, &fewer, &["has 6 steps already", "steps is 3 now"]);
+    assert!(
+        fs::read_to_string(bench.path("run/config.toml")).is_ok_and(|text| text.contains("steps = 6")),
+        "the configuration stays that of the run"
+    );
+    bench.run(&train).success();
+    assert!(model() == before);
+    bench.phantom("lr.nii", [24; 3], 1);
+    let checkpoint = "run/checkpoints/step-00000006.safetensors";
+    let upscale = ["upscale", "lr.nii", "-o", "sr.nii", "--model", checkpoint];
+    bench.refuses(1, &upscale, &[checkpoint, "a checkpoint", "model.safetensors"]);
+}
+
+#[test]
 fn a_run_that_is_killed_a_hundred_times_always_goes_on() {
     let bench = bench();
     let (run, checkpoints) = (bench.path("run"), bench.path("run/checkpoints"));

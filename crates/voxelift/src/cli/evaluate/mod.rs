@@ -13,6 +13,7 @@ use voxelift_volume::files::write_atomically;
 use voxelift_volume::intensity::Mask;
 use voxelift_volume::metrics::{EVALUATION_BYTES, EvaluateOptions, Score, Scores, mask_on};
 use voxelift_volume::nifti::ReadOptions;
+use voxelift_volume::words::millimetres;
 use voxelift_volume::{Turn, Volume, scan};
 
 use super::files::{self, Inputs};
@@ -239,6 +240,9 @@ impl Protocol {
     }
 }
 
+/// Voxel sizes within this share of one another are the same, rounded otherwise.
+const SAME_SPACING: f64 = 0.01;
+
 /// A volume onto the reference's grid voxel by voxel, where only one of the two says where it lies.
 fn by_voxels(volume: Volume, reference: &Volume, what: &str) -> anyhow::Result<Volume> {
     anyhow::ensure!(
@@ -247,6 +251,15 @@ fn by_voxels(volume: Volume, reference: &Volume, what: &str) -> anyhow::Result<V
          give both a place",
         reference.extent(),
         volume.extent()
+    );
+    let [own, expected] = [&volume, reference].map(|volume| volume.geometry().spacing_mm());
+    let differ = (0..3).any(|axis| (own[axis] / expected[axis] - 1.0).abs() > SAME_SPACING);
+    anyhow::ensure!(
+        !differ,
+        "only one of the reference and {what} says where its voxels are (sform, qform), and their sizes differ: {} and {}; give \
+         both a place",
+        millimetres(expected),
+        millimetres(own)
     );
     Ok(Volume::new(volume.into_data(), reference.geometry().clone()))
 }

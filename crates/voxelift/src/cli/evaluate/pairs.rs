@@ -92,7 +92,10 @@ pub fn run(
     for (row, _) in &scored {
         by_method.entry(row.method()).or_default().insert(&row.reference);
     }
-    if let Some(differ) = not_in_all(&by_method) {
+    for differ in [not_in_all(&by_method), not_in_one_region(&scored)]
+        .into_iter()
+        .flatten()
+    {
         terminal.warn(format!("{}: {differ}", table.display()));
     }
     let sets = members
@@ -105,6 +108,26 @@ pub fn run(
         _ => Outcome::Done,
     };
     Ok((ScoredPairs { rows: scored, sets }, outcome))
+}
+
+/// References in which images were scored in other regions than others of the same, in words; such scores do not compare.
+fn not_in_one_region(scored: &[(Row, CaseScores)]) -> Option<String> {
+    let mut first: BTreeMap<&Path, (&Row, [Option<u64>; 2])> = BTreeMap::new();
+    let other = scored.iter().find_map(|(row, case)| {
+        let scores = &case.scores;
+        let region = [Some(scores.mask_voxels), scores.brain_voxels].map(|n| n.map(|n| n as u64));
+        let (earlier, of_earlier) = *first.entry(&row.reference).or_insert((row, region));
+        (of_earlier != region).then_some((earlier, row))
+    });
+    other.map(|(one, another)| {
+        format!(
+            "{} and {} were scored in different regions of {}, so that they do not compare: give every row of a reference the same mask, \
+             or none",
+            one.image.display(),
+            another.image.display(),
+            one.reference.display()
+        )
+    })
 }
 
 /// References that not every method was scored on, in words; the means of methods on different ones do not compare.
