@@ -328,7 +328,7 @@ impl Config {
                     "expected the scale of the model, {}: leave scale and spacing_mm out",
                     self.scale.scale()
                 );
-                return Err(ModelError::config(key, &*degradation, expected));
+                return Err(ModelError::config(key, *degradation, expected));
             }
             degradation.grid = grid;
         }
