@@ -170,13 +170,15 @@ impl Inventory {
         changes
     }
 
-    /// The first scan of training that is one of `others`, by content, as a path in either.
-    pub fn trained_on<'a>(&'a self, others: &'a [Entry]) -> Option<[&'a Path; 2]> {
-        let trained = self
-            .scans
-            .iter()
-            .filter(|scan| matches!(scan.role, Role::Hr | Role::Lr));
-        trained.into_iter().find_map(|scan| {
+    /// Its scans that a model learns from, and none that it is watched or tested by.
+    pub fn of_training(mut self) -> Self {
+        self.scans.retain(|scan| matches!(scan.role, Role::Hr | Role::Lr));
+        self
+    }
+
+    /// The first of its scans that is one of `others`, by content, as a path in either.
+    pub fn in_common<'a>(&'a self, others: &'a [Entry]) -> Option<[&'a Path; 2]> {
+        self.scans.iter().find_map(|scan| {
             let other = others.iter().find(|other| other.held() == scan.held())?;
             Some([scan.path.as_path(), other.path.as_path()])
         })

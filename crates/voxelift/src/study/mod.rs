@@ -110,12 +110,13 @@ impl<'a> Grid<'a> {
                 data.validation.clear();
                 self.refuse_tested(train::cohort(&data)?)?;
                 if !inventories.contains_key(&key) {
-                    inventories.insert(key.clone(), train::inventory(config, self.stop)?);
+                    let inventory = train::inventory(config, self.stop)?;
+                    inventories.insert(key.clone(), inventory.of_training());
                 }
             }
             let inventory = &inventories[&key];
             for test in &self.tests {
-                if let Some([trained, tested]) = inventory.trained_on(&test.entries) {
+                if let Some([trained, tested]) = inventory.in_common(&test.entries) {
                     anyhow::bail!(
                         "test {}: {} holds the same as {}, which variant {} is trained on: leave one out",
                         test.definition.name,
@@ -126,7 +127,7 @@ impl<'a> Grid<'a> {
                 }
             }
             if let Ok(folder) = RunDir::open(&run.folder) {
-                let then = train::inventory_of_run(&folder)?;
+                let then = train::inventory_of_run(&folder)?.of_training();
                 let changes = inventory.changes(&then);
                 if let Some(change) = changes.first().filter(|_| !then.scans.is_empty()) {
                     return Err(usage(format!(
