@@ -7,6 +7,8 @@
 It runs the program, which must be on the PATH; nothing of the package's own engine is used. Needs Nipype.
 """
 
+import os
+
 from nipype.interfaces.base import CommandLine, CommandLineInputSpec, File, TraitedSpec, traits
 
 __all__ = ["Upscale"]
@@ -29,7 +31,7 @@ class _UpscaleInputs(CommandLineInputSpec):
         traits.Float, traits.List(traits.Float, minlen=3, maxlen=3), argstr="--spacing %s", desc="voxel size of the output in mm"
     )
     scale = traits.Either(
-        traits.Float, traits.List(traits.Float, minlen=3, maxlen=3), argstr="--scale %s", desc="factor, or one along each axis"
+        traits.Int, traits.List(traits.Int, minlen=3, maxlen=3), argstr="--scale %s", desc="factor, or one along each axis"
     )
     consistency = traits.Enum("soft", "hard", "off", argstr="--consistency %s", desc="how the measurement is put back")
     threads = traits.Int(argstr="--threads %d", desc="how many threads compute")
@@ -38,7 +40,7 @@ class _UpscaleInputs(CommandLineInputSpec):
 
 class _UpscaleOutputs(TraitedSpec):
     out_file = File(exists=True, desc="the finer scan")
-    sidecar = File(exists=True, desc="how it was made, as JSON")
+    sidecar = File(desc="how it was made, as JSON, where the program writes that: not for a single scan and a baseline")
 
 
 class Upscale(CommandLine):
@@ -58,5 +60,7 @@ class Upscale(CommandLine):
         outputs = super()._list_outputs()
         image = outputs["out_file"]
         stem = image.removesuffix(".gz").removesuffix(".nii")
-        outputs["sidecar"] = f"{stem}.json"
+        sidecar = f"{stem}.json"
+        if os.path.exists(sidecar):
+            outputs["sidecar"] = sidecar
         return outputs

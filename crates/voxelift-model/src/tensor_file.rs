@@ -149,6 +149,8 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(BTreeMap<String, Tensor
 
 /// What the metadata of a checkpoint holds and no card does.
 const OF_CHECKPOINTS: &str = "generator_times";
+/// What the metadata of networks for slices hold and no card does.
+const OF_SLICES: &str = "kind";
 
 /// As [`read`], from the bytes of a file that messages call `origin`.
 ///
@@ -183,14 +185,20 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], origin: &Path) -> Result<(BTree
     };
     let mut metadata: Value = serde_json::from_str(text).map_err(unreadable)?;
     let promised = metadata.as_object_mut().and_then(|object| object.remove(CONTENT));
-    let is_checkpoint = metadata.get(OF_CHECKPOINTS).is_some();
-    let metadata = serde_json::from_value(metadata).map_err(|error| match is_checkpoint {
-        true => ModelError::model_file(
-            origin,
+    let other = match (metadata.get(OF_CHECKPOINTS), metadata.get(OF_SLICES)) {
+        (Some(_), _) => Some([
             "a checkpoint, from which training goes on",
             "a model: model.safetensors in the folder of the run",
-        ),
-        false => unreadable(error),
+        ]),
+        (_, Some(_)) => Some([
+            "what `upscale --method self` keeps, a network for slices or its state",
+            "a model that `voxelift train` wrote; `voxelift upscale --model` takes networks for slices",
+        ]),
+        _ => None,
+    };
+    let metadata = serde_json::from_value(metadata).map_err(|error| match other {
+        Some([what, expected]) => ModelError::model_file(origin, what, expected),
+        None => unreadable(error),
     })?;
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     if let Some(promised) = promised {

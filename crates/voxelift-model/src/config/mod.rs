@@ -237,23 +237,24 @@ pub struct Resolved {
     pub overrides: Vec<String>,
 }
 
-const LR_DEGRADE: &str = "data.lr.degrade";
-const TEST_DEGRADE: &str = "data.test_degrade";
+/// Which degradations a configuration gives a grid of their own: that of the LR scans, and of the tests each.
+#[derive(Default)]
+struct OwnGrids {
+    simulated: bool,
+    tests: Vec<bool>,
+}
 
-/// The keys under which a configuration gives a degradation a grid of its own.
-fn degradations_with_a_grid(table: &toml::Table) -> Vec<&'static str> {
-    let gives = |value: &toml::Value| value.get("scale").or_else(|| value.get("spacing_mm")).is_some();
-    let data = table.get("data");
-    let simulated = data.and_then(|data| data.get("lr")?.get("degrade"));
-    let tests = data.and_then(|data| data.get("test_degrade")?.as_array());
-    let mut keys = Vec::new();
-    if simulated.is_some_and(gives) {
-        keys.push(LR_DEGRADE);
+impl OwnGrids {
+    fn of(table: &toml::Table) -> Self {
+        let gives = |value: &toml::Value| value.get("scale").or_else(|| value.get("spacing_mm")).is_some();
+        let data = table.get("data");
+        let simulated = data.and_then(|data| data.get("lr")?.get("degrade"));
+        let tests = data.and_then(|data| data.get("test_degrade")?.as_array());
+        Self {
+            simulated: simulated.is_some_and(gives),
+            tests: tests.into_iter().flatten().map(gives).collect(),
+        }
     }
-    if tests.is_some_and(|all| all.iter().any(gives)) {
-        keys.push(TEST_DEGRADE);
-    }
-    keys
 }
 
 impl Config {
@@ -284,7 +285,7 @@ impl Config {
     /// As [`Config::load`].
     pub fn from_text(text: &str, origin: &str, folder: &Path, set: &[String]) -> Result<Resolved> {
         let (table, overrides) = with_overrides(text, origin, set)?;
-        let stated = degradations_with_a_grid(&table);
+        let stated = OwnGrids::of(&table);
         let mut config: Config = deserialized(table, text, origin, &overrides)?;
         config.on_its_own_grid(&stated)?;
         config.data.root = config.data.root_from(folder)?;
@@ -307,23 +308,25 @@ impl Config {
     pub fn from_resolved(text: &str, path: &Path) -> Result<Self> {
         let table = toml::from_str(text).map_err(|e| parse_error(&e, text, &path.display().to_string()))?;
         let mut config: Config = deserialized(table, text, &path.display().to_string(), &[])?;
-        config.on_its_own_grid(&[])?;
+        config.on_its_own_grid(&OwnGrids::default())?;
         Ok(config)
     }
 
     /// Gives the degradations of training the grid of the model, which alone it can learn.
     ///
     /// # Errors
-    /// Where one of those under the keys `stated` says another.
-    fn on_its_own_grid(&mut self, stated: &[&str]) -> Result<()> {
+    /// Where one that was `stated` is another.
+    fn on_its_own_grid(&mut self, stated: &OwnGrids) -> Result<()> {
         if self.network.placed {
             return Ok(());
         }
         let grid = Grid::Scale(self.scale.scale());
-        let simulated = self.data.lr.degradation_mut().map(|one| (LR_DEGRADE, one));
-        let tests = self.data.test_degrade.iter_mut();
-        for (key, degradation) in simulated.into_iter().chain(tests.map(|one| (TEST_DEGRADE, one))) {
-            if stated.contains(&key) && degradation.grid != grid {
+        let simulated = self.data.lr.degradation_mut().into_iter();
+        let simulated = simulated.map(|one| ("data.lr.degrade", one, stated.simulated));
+        let tests = self.data.test_degrade.iter_mut().enumerate();
+        let tests = tests.map(|(at, one)| ("data.test_degrade", one, stated.tests.get(at) == Some(&true)));
+        for (key, degradation, is_stated) in simulated.chain(tests) {
+            if is_stated && degradation.grid != grid {
                 let expected = format!(
                     "expected the scale of the model, {}: leave scale and spacing_mm out",
                     self.scale.scale()
@@ -486,5 +489,38 @@ impl Config {
             found.map_err(|setting| setting.within(part))?;
         }
         self.data.check(self.mode, placed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn degradations_of_training_have_the_models_grid_and_say_no_other() {
+        let of = |tests: &str| {
+            let text = format!(
+                "scale = [2, 2, 1]\n[data]\nhr = [\"phantom:1\"]\nlr = {{ files = [\"phantom:2\"], degrade = {{ noise = 0.1 }} }}\n\
+                 test_degrade = [{tests}]"
+            );
+            Config::from_text(&text, "a.toml", Path::new("."), &[]).map(|resolved| resolved.config)
+        };
+        let config = of("{ operator = \"box\" }, { operator = \"kspace\", scale = [2, 2, 1] }")
+            .expect("a configuration");
+        let grid = Grid::Scale(config.scale.scale());
+        let grids = config
+            .data
+            .test_degrade
+            .iter()
+            .chain(config.data.lr.degradation());
+        assert!(grids.clone().count() == 3 && grids.into_iter().all(|one| one.grid == grid));
+        let again = Config::from_resolved(&config.to_toml(), Path::new("a.toml")).expect("its own text");
+        assert_eq!(again.data.test_degrade, config.data.test_degrade);
+        let refused =
+            of("{ operator = \"box\" }, { operator = \"kspace\", scale = 2 }").expect_err("another scale");
+        assert!(
+            refused.to_string().contains("data.test_degrade = kspace"),
+            "{refused}"
+        );
     }
 }

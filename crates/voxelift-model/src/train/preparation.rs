@@ -68,15 +68,11 @@ pub fn inventory(config: &Config, stop: &AtomicBool) -> Result<Inventory> {
     Inventory::of(&roles, data, stop)
 }
 
-/// The scans that a run in a folder has used, by its newest checkpoint; none where there is none.
-///
-/// # Errors
-/// When the checkpoint cannot be read.
-pub fn inventory_of_run(run: &RunDir) -> Result<Inventory> {
-    match run.list_checkpoints()?.first() {
-        Some((_, newest)) => checkpoint::read_inventory(newest),
-        None => Ok(Inventory::default()),
-    }
+/// The scans that a run in a folder has used, by the newest of its checkpoints that can be read; nothing where none can.
+pub fn inventory_of_run(run: &RunDir) -> Option<Inventory> {
+    let checkpoints = run.list_checkpoints().ok()?.into_iter();
+    let mut read = checkpoints.filter_map(|(_, path)| checkpoint::read_inventory(&path).ok());
+    read.find(|inventory| !inventory.scans.is_empty())
 }
 
 /// The first `most` validation scans of a configuration, degraded as a run degrades them: as its LR scans were, or where

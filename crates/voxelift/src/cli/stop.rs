@@ -1,5 +1,6 @@
 //! The wish to stop: Ctrl-C, the end of the session, and the warning of a cluster's scheduler.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -42,11 +43,29 @@ pub fn take_back_on_request() {
 #[cfg(not(unix))]
 pub fn take_back_on_request() {}
 
+/// A wish that somebody listens to: true once the program is asked to end. Dropped, the program ends at once again.
+#[derive(Debug)]
+pub struct Wish(Arc<AtomicBool>);
+
+impl Deref for Wish {
+    type Target = Arc<AtomicBool>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Wish {
+    fn drop(&mut self) {
+        IS_HEARD.store(false, Ordering::Relaxed);
+    }
+}
+
 /// Becomes true when the program is asked to end.
 ///
 /// # Errors
 /// When the system does not let the program listen.
-pub fn on_request() -> std::io::Result<Arc<AtomicBool>> {
+pub fn on_request() -> std::io::Result<Wish> {
     listening_to(&ENDS)
 }
 
@@ -54,17 +73,17 @@ pub fn on_request() -> std::io::Result<Arc<AtomicBool>> {
 ///
 /// # Errors
 /// When the system does not let the program listen.
-pub fn on_request_or_warning() -> std::io::Result<Arc<AtomicBool>> {
+pub fn on_request_or_warning() -> std::io::Result<Wish> {
     listening_to(ENDS_LATER)
 }
 
-fn listening_to(signals: &[i32]) -> std::io::Result<Arc<AtomicBool>> {
+fn listening_to(signals: &[i32]) -> std::io::Result<Wish> {
     IS_HEARD.store(true, Ordering::Relaxed);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in signals.iter().filter(|signal| !is_ignored(**signal)) {
         signal_hook::flag::register(*signal, Arc::clone(&stop))?;
     }
-    Ok(stop)
+    Ok(Wish(stop))
 }
 
 /// Whether the program was started to ignore a signal, as a shell script starts what it sends to the background: Ctrl-C is for

@@ -54,14 +54,10 @@ impl TestSet {
         // A test's globs stand in the place of a training's.
         let found = |data: &DataConfig, key: &str| {
             let cohort = train::cohort(data).with_context(|| format!("test {}: {key}", definition.name))?;
-            let unknown = train::unknown_people(&cohort);
-            Ok::<_, anyhow::Error>((train::sources(&cohort, Role::Hr), unknown))
+            Ok::<_, anyhow::Error>(train::sources(&cohort, Role::Hr))
         };
-        let (mut scans, unknown) = found(data, "images")?;
+        let mut scans = found(data, "images")?;
         let doubt = |what: String| warn(format!("test {}: {what}", definition.name));
-        if let Some(unknown) = unknown {
-            doubt(unknown);
-        }
         let turned = train::in_one_orientation(&mut scans, data)?;
         if !turned.is_empty() {
             doubt(format!(
@@ -75,7 +71,7 @@ impl TestSet {
         } else {
             let mut of_labels = data.clone();
             of_labels.hr.clone_from(&definition.labels);
-            found(&of_labels, "labels")?.0
+            found(&of_labels, "labels")?
         };
         anyhow::ensure!(
             labels.is_empty() || labels.len() == scans.len(),
@@ -174,9 +170,14 @@ impl TestSet {
             classes.extend(intensity_classes(&reference, &mask));
         }
         if let Some(labels) = self.labels.get(index) {
-            let map = scan::read(labels.path(), &ReadOptions::default())?.into_single()?;
-            let (map, how) =
-                map_on(reference.geometry(), &map, "label map").with_context(|| labels.name.clone())?;
+            let read = || {
+                let map = scan::read(labels.path(), &ReadOptions::default())?.into_single()?;
+                map_on(reference.geometry(), &map, "label map")
+            };
+            let (map, how) = read().with_context(|| labels.name.clone())?;
+            if map.data().iter().all(|label| *label == 0.0) {
+                doubt(format!("{}: marks nothing", labels.name));
+            }
             if let Some(how) = how {
                 doubt(format!("{}: {how}", labels.name));
             }

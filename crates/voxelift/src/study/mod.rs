@@ -102,6 +102,19 @@ impl<'a> Grid<'a> {
                 }
                 continue;
             };
+            if let Some(test) = self
+                .tests
+                .iter()
+                .find(|test| test.scale() != config.scale.scale())
+            {
+                return Err(usage(format!(
+                    "variant {}: its models have a scale of {}, and test {} one of {}; a study tests models of its tests' scale",
+                    run.variant,
+                    config.scale.scale(),
+                    test.definition.name,
+                    test.scale()
+                )));
+            }
             let key = json!([config.data, config.placed.labels]).to_string();
             if checked.insert(&run.variant) {
                 let mut data = config.data.clone();
@@ -126,15 +139,23 @@ impl<'a> Grid<'a> {
                     );
                 }
             }
-            if let Ok(folder) = RunDir::open(&run.folder) {
-                let then = train::inventory_of_run(&folder)?.of_training();
-                let changes = inventory.changes(&then);
-                if let Some(change) = changes.first().filter(|_| !then.scans.is_empty()) {
-                    return Err(usage(format!(
-                        "{}: holds a run that learned from other scans: {change}; give another --out folder, or remove this one",
-                        run.folder.display()
-                    )));
+            let Ok(folder) = RunDir::open(&run.folder) else {
+                continue;
+            };
+            match train::inventory_of_run(&folder) {
+                Some(then) => {
+                    if let Some(change) = inventory.changes(&then.of_training()).first() {
+                        return Err(usage(format!(
+                            "{}: holds a run that learned from other scans: {change}; give another --out folder, or remove this one",
+                            run.folder.display()
+                        )));
+                    }
                 }
+                None if run.model().is_file() => self.warn_once(format!(
+                    "{}: no checkpoint there can be read, so that nothing tells whether this model learned from the scans of today",
+                    run.folder.display()
+                )),
+                None => {}
             }
         }
         Ok(())
@@ -159,6 +180,9 @@ impl<'a> Grid<'a> {
             for scan in &test.scans {
                 cohort.add(&scan.subject, Role::Test, scan.path())?;
             }
+        }
+        if let Some(unknown) = train::unknown_people(&cohort) {
+            self.warn_once(unknown);
         }
         Ok(())
     }

@@ -456,11 +456,14 @@ fn pairs_are_scored_and_summed_up_by_method_and_person() {
     );
 
     // Nor do images in other regions of one reference than one another.
-    let masked = "reference,image,mask,method\nhr10.nii,hr10.nii,half.nii,one\nhr10.nii,hr10.nii,,two\n";
+    let masked =
+        "reference,image,mask,method\nhr10.nii,hr10.nii,even.nii,one\nhr10.nii,hr10.nii,odd.nii,two\n";
     std::fs::write(bench.path("masked.csv"), masked).expect("a file");
     let whole = bench.read("hr10.nii");
-    let half: Vec<f32> = (0..whole.data().len()).map(|at| f32::from(at % 2 == 0)).collect();
-    bench.write("half.nii", &Volume::new(half, whole.geometry().clone()));
+    for (name, which) in [("even.nii", 0), ("odd.nii", 1)] {
+        let half = (0..whole.data().len()).map(|at| f32::from(at % 2 == which));
+        bench.write(name, &Volume::new(half.collect(), whole.geometry().clone()));
+    }
     let said = bench.run(&["evaluate", "--pairs", "masked.csv"]).code(0);
     let told = text(&said.get_output().stderr);
     assert!(told.contains("different regions of hr10.nii"), "{told}");

@@ -140,6 +140,29 @@ fn asked_to_end_it_takes_back_what_it_has_half_written() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn asked_to_end_as_the_output_appears_it_leaves_what_the_next_call_mends() {
+    let bench = Bench::new();
+    let one = ["upscale", "in", "-o", "out", "--method", "cubic", "--scale", "2"];
+    fs::create_dir(bench.path("in")).expect("a folder");
+    bench.phantom("in/a.nii.gz", [48, 48, 40], 1);
+    let output = bench.path("out/a_sr.nii.gz");
+    for round in 0..6 {
+        let _ = fs::remove_dir_all(bench.path("out"));
+        let mut child = spawned(&bench, &one);
+        until("an output", || output.is_file());
+        let asked = Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status();
+        assert!(asked.is_ok(), "kill");
+        child.wait().expect("an end");
+        let again = bench.run(&one);
+        let said = text(&again.get_output().stderr);
+        assert_eq!(again.get_output().status.code(), Some(0), "round {round}: {said}");
+    }
+}
+
 /// A file system of our own, gone at the end; only the superuser has one.
 struct Mounted<'a>(&'a Path);
 

@@ -447,6 +447,18 @@ fn models_of_other_settings_and_scans_are_refused_and_labels_lie_where_they_say(
     );
     fs::write(bench.path("train/a.nii"), first).expect("written");
 
+    // What leaves the model as it is may change; a damaged checkpoint or none is no reason to drop a model.
+    let tested = "data.test=[\"heads/anna-first.nii\"]";
+    let other = [&study[..], &["--tables", "--set", tested]].concat();
+    bench.run(&other).success();
+    let newest = bench.path("out/runs/one/seed-1/checkpoints/step-00000002.safetensors");
+    fs::write(newest, "cut off").expect("written");
+    bench.run(&study).success();
+    fs::remove_dir_all(bench.path("out/runs/one/seed-1/checkpoints")).expect("removed");
+    let run = bench.run(&study).success();
+    let said = text(&run.get_output().stderr);
+    assert!(said.contains("no checkpoint there can be read"), "{said}");
+
     // What a model learned from is not tested on, under whatever name.
     let elsewhere = r#"
         [[variant]]
@@ -555,6 +567,12 @@ fn studies_that_cannot_be_meant_are_refused_in_one_line() {
         &["expected a variant or one of the methods without training"],
     );
     refused(1, "heads/*.nii", "nothing/*.nii", &["finds no file"]);
+    refused(
+        2,
+        "\"box\", noise",
+        "\"box\", scale = 4, noise",
+        &["variant baseline", "a scale of 2", "noisy one of 4"],
+    );
     refused(
         1,
         "\"heads/bert.nii\"",

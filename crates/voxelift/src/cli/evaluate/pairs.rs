@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -29,8 +30,11 @@ pub struct ScoredPairs {
     sets: BTreeMap<String, SetScores>,
 }
 
-/// What scoring a pair leaves: its scores, and what it adds to the two sets.
-type Scored = (CaseScores, [Option<SetMember>; 2]);
+/// What scoring a pair leaves: its scores, what it adds to the two sets, and a hash of the mask that it was given.
+type Scored = (CaseScores, [Option<SetMember>; 2], Option<u64>);
+
+/// Where a pair was scored: a hash of the mask that was given, voxels in the mask and in the brain.
+type Region = (Option<u64>, usize, Option<usize>);
 
 /// Scores the rows side by side as far as memory allows; one that fails is said and left out.
 ///
@@ -50,8 +54,15 @@ pub fn run(
         let pair = protocol.read(&at(&row.reference), &at(&row.image), mask.as_deref(), terminal)?;
         let scores = pair.score(&protocol.options)?;
         let members = [&pair.image, &pair.reference].map(SetMember::of);
-        Ok((scores, members))
+        let mask = pair.mask.as_ref().map(|mask| {
+            let mut hasher = DefaultHasher::new();
+            mask.data().hash(&mut hasher);
+            hasher.finish()
+        });
+        Ok((scores, members, mask))
     };
+    let mut regions: BTreeMap<PathBuf, (PathBuf, Region)> = BTreeMap::new();
+    let mut differ = None;
     let mut progress = terminal.progress("evaluate", "pairs", count as u64);
     let mut scored: Vec<(Row, CaseScores)> = Vec::with_capacity(count);
     let mut members: BTreeMap<String, [Vec<SetMember>; 2]> = BTreeMap::new();
@@ -68,7 +79,14 @@ pub fn run(
         for (row, result) in together.into_iter().zip(results) {
             let image = row.image.display();
             match result {
-                Ok((scores, [of_image, of_reference])) => {
+                Ok((scores, [of_image, of_reference], mask)) => {
+                    let region = (mask, scores.scores.mask_voxels, scores.scores.brain_voxels);
+                    let (first, of_first) = regions
+                        .entry(row.reference.clone())
+                        .or_insert_with(|| (row.image.clone(), region));
+                    if *of_first != region && differ.is_none() {
+                        differ = Some(in_different_regions(&row, first, of_first.0 != mask));
+                    }
                     tell(&scores.scores, &format!("{image}: "), terminal);
                     if scores.scores.masked.psnr_db.is_infinite() {
                         terminal.warn(format!(
@@ -92,10 +110,7 @@ pub fn run(
     for (row, _) in &scored {
         by_method.entry(row.method()).or_default().insert(&row.reference);
     }
-    for differ in [not_in_all(&by_method), not_in_one_region(&scored)]
-        .into_iter()
-        .flatten()
-    {
+    for differ in [not_in_all(&by_method), differ].into_iter().flatten() {
         terminal.warn(format!("{}: {differ}", table.display()));
     }
     let sets = members
@@ -110,24 +125,19 @@ pub fn run(
     Ok((ScoredPairs { rows: scored, sets }, outcome))
 }
 
-/// References in which images were scored in other regions than others of the same, in words; such scores do not compare.
-fn not_in_one_region(scored: &[(Row, CaseScores)]) -> Option<String> {
-    let mut first: BTreeMap<&Path, (&Row, [Option<u64>; 2])> = BTreeMap::new();
-    let other = scored.iter().find_map(|(row, case)| {
-        let scores = &case.scores;
-        let region = [Some(scores.mask_voxels), scores.brain_voxels].map(|n| n.map(|n| n as u64));
-        let (earlier, of_earlier) = *first.entry(&row.reference).or_insert((row, region));
-        (of_earlier != region).then_some((earlier, row))
-    });
-    other.map(|(one, another)| {
-        format!(
-            "{} and {} were scored in different regions of {}, so that they do not compare: give every row of a reference the same mask, \
-             or none",
-            one.image.display(),
-            another.image.display(),
-            one.reference.display()
-        )
-    })
+/// That an image was scored in another region of its reference than the `first` one, in words; such scores do not compare.
+fn in_different_regions(row: &Row, first: &Path, by_masks: bool) -> String {
+    format!(
+        "{} and {} were scored in different regions of {}, so that they do not compare: {}",
+        first.display(),
+        row.image.display(),
+        row.reference.display(),
+        match by_masks {
+            true => "give every row of a reference the same mask, or none",
+            false =>
+                "their fields of view differ; bring one onto the grid of the other, or give both a mask that lies in both",
+        }
+    )
 }
 
 /// References that not every method was scored on, in words; the means of methods on different ones do not compare.
@@ -317,9 +327,9 @@ impl ScoredPairs {
 }
 
 /// Which region of an image's scores is looked at.
-type Region = fn(&Scores) -> &RegionScores;
+type OfRegion = fn(&Scores) -> &RegionScores;
 
-fn summary_of(score: Score, rows: &[(&str, &Scores)], region: Region) -> Option<Summary> {
+fn summary_of(score: Score, rows: &[(&str, &Scores)], region: OfRegion) -> Option<Summary> {
     let values = rows
         .iter()
         .filter_map(|(person, scores)| Some((*person, score.of(region(scores))?)));
@@ -329,7 +339,7 @@ fn summary_of(score: Score, rows: &[(&str, &Scores)], region: Region) -> Option<
 
 fn summary(rows: &[(&str, &Scores)]) -> Value {
     let present = Score::present(rows.iter().map(|(_, scores)| *scores));
-    let of = |region: Region| -> BTreeMap<&str, Option<Summary>> {
+    let of = |region: OfRegion| -> BTreeMap<&str, Option<Summary>> {
         let scores = present.iter();
         scores
             .map(|score| (score.key(), summary_of(*score, rows, region)))

@@ -77,8 +77,9 @@ pub fn run(
     if let Some(path) = &own.keep_model {
         files::refuse_existing(path, arguments.write.force)?;
     }
+    let wish = stop::on_request_or_warning()?;
     let plan = Plan {
-        stop: stop::on_request_or_warning()?,
+        stop: Arc::clone(&wish),
         ..plan(arguments, false, terminal)?
     };
     if !in_batch {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
@@ -14,11 +15,13 @@ use super::super::super::files::{self, Job};
 use super::{OUTPUTS, UNDER_WAY, beside, put, tell_left_over};
 use crate::terminal::Terminal;
 
-/// An output under way. Dropped before it is done, what stood there before comes back.
+/// An output under way. Dropped before it is done, what stood there before comes back; but for an output that is new already, which
+/// the next call takes for cut off.
 pub struct Claim {
     path: PathBuf,
+    output: PathBuf,
     how: Value,
-    before: Option<Vec<u8>>,
+    before: Before,
     is_done: bool,
     /// Locked as long as it is open.
     _held: File,
@@ -33,7 +36,10 @@ impl Claim {
     pub fn new(job: &Job, how: &Value, first: bool) -> anyhow::Result<Option<Self>> {
         let path = beside(&job.output);
         files::make_parent(&path)?;
-        let before = fs::read(&path).ok();
+        let before = Before {
+            sidecar: fs::read(&path).ok(),
+            output: stamp(&job.output),
+        };
         let mut under_way = how.clone();
         under_way[UNDER_WAY] = json!(true);
         match put(&path, &under_way, !first) {
@@ -43,14 +49,15 @@ impl Claim {
         let held = OpenOptions::new().read(true).write(true).open(&path);
         let held = held.map_err(|error| VolumeError::io(&path, "open", error))?;
         let _ = held.try_lock();
-        let (sidecar, stood_there) = (path.clone(), before.clone());
+        let (sidecar, output, then) = (path.clone(), job.output.clone(), before.clone());
         Ok(Some(Self {
             path,
+            output: job.output.clone(),
             how: how.clone(),
             before,
             is_done: false,
             _held: held,
-            _undo: Undo::new(move || put_back(&sidecar, stood_there.as_deref())),
+            _undo: Undo::new(move || put_back(&sidecar, &output, &then)),
         }))
     }
 
@@ -61,7 +68,11 @@ impl Claim {
 
     /// Says which files an earlier output under the same name had beside it and this one was not `written` with.
     pub fn tell_left_over(&self, written: &[PathBuf], terminal: &Terminal) {
-        let before = self.before.as_deref().map(serde_json::from_slice::<Value>);
+        let before = self
+            .before
+            .sidecar
+            .as_deref()
+            .map(serde_json::from_slice::<Value>);
         if let (Some(Ok(before)), Some(output)) = (before, written.first()) {
             tell_left_over(output, &before, written, terminal);
         }
@@ -97,14 +108,33 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.is_done {
-            put_back(&self.path, self.before.as_deref());
+            put_back(&self.path, &self.output, &self.before);
         }
     }
 }
 
-/// A sidecar as it was. A scan that failed has said so; where this fails too, the sidecar says that nothing was finished.
-fn put_back(sidecar: &Path, before: Option<&[u8]>) {
-    let _ = match before {
+/// What stood where an output and its sidecar go.
+#[derive(Clone)]
+struct Before {
+    sidecar: Option<Vec<u8>>,
+    output: Option<Stamp>,
+}
+
+/// What tells one file from another that took its name: length and time.
+type Stamp = (u64, Option<SystemTime>);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let there = fs::metadata(path).ok()?;
+    Some((there.len(), there.modified().ok()))
+}
+
+/// A sidecar as it was. A scan that failed has said so; where this fails too, or the output is there already, the sidecar says that
+/// nothing was finished.
+fn put_back(sidecar: &Path, output: &Path, before: &Before) {
+    if stamp(output) != before.output {
+        return;
+    }
+    let _ = match &before.sidecar {
         Some(before) => write_atomically(sidecar, true, |out| out.write_all(before)),
         None => fs::remove_file(sidecar).map_err(|error| VolumeError::io(sidecar, "remove", error)),
     };
