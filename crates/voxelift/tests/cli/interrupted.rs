@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Instant;
 
-use crate::support::{Bench, skipped, spawned, text, until};
+use crate::support::{Bench, interrupt, skipped, spawned, text, until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_voxelift");
 
@@ -118,7 +118,7 @@ fn asked_to_end_it_takes_back_what_it_has_half_written() {
     ]
     .concat();
     // Nothing is there before the first; before the second, what a whole call leaves.
-    for (signal, number) in [("TERM", 15), ("INT", 2)] {
+    for (signal, number) in [("TERM", 15), interrupt()] {
         let before = contents();
         let mut child = spawned(&bench, &arguments);
         until("a file under way", || {

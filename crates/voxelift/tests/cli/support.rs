@@ -163,3 +163,16 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_micros(200));
     }
 }
+
+/// SIGINT by its name and number; SIGTERM where this process was started to ignore it, as in the background of a script, since the
+/// program then ignores it too.
+pub fn interrupt() -> (&'static str, i32) {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    if mask.is_some_and(|mask| mask & 2 != 0) {
+        skipped("SIGINT is ignored here; SIGTERM in its place");
+        return ("TERM", 15);
+    }
+    ("INT", 2)
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command as Process;
 use std::time::Duration;
 
-use super::support::{Bench, newest, shared_data, skipped, spawned, text, until};
+use super::support::{Bench, interrupt, newest, shared_data, skipped, spawned, text, until};
 
 /// The method on synthetic heads, as small as it gets, saving at every step.
 pub const CONFIG: &str = r#"
@@ -150,7 +150,8 @@ fn a_run_that_is_asked_to_stop_five_times_ends_in_the_same_bytes() {
     let steps = ["--set", "steps=60", "--set", "checkpoint.every=1000"];
     let train = |run: &'static str| [&["-q", "train", "tiny.toml", "--run", run], &steps[..]].concat();
     bench.run(&train("whole")).success();
-    for signal in ["TERM", "INT", "USR1", "TERM", "INT"] {
+    let (int, _) = interrupt();
+    for signal in ["TERM", int, "USR1", "TERM", int] {
         let log = bench.path("parts/log.jsonl");
         let lines = || fs::read_to_string(&log).map_or(0, |log| log.lines().count());
         let before = lines();
