@@ -18,8 +18,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::error::{Result, VolumeError};
-use crate::undo::Undo;
+use crate::undo::{Undo, WayBack};
 
 /// Writes a file so that nothing half-written is ever seen under its name: a temporary file in the same
 /// folder is filled, synced, renamed, and the folder is synced.
@@ -64,15 +66,16 @@ pub fn write_atomically<T>(
     // applies).
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder
-        .tempfile_in(folder)
+    let way_back = |file: &NamedTempFile| -> WayBack {
+        let half_written = file.path().to_owned();
+        Box::new(move || drop(std::fs::remove_file(half_written)))
+    };
+    let (file, _undo) = Undo::making(|| builder.tempfile_in(folder), way_back)
         .map_err(failed("create a file in its folder"))?;
 
     // Held until the file has its name, so that no other process takes it for one that a killed process left; where the file system
     // cannot lock, [`remove_unfinished`] leaves such files alone.
     let _ = file.as_file().try_lock();
-    let half_written = file.path().to_owned();
-    let _undo = Undo::new(move || drop(std::fs::remove_file(half_written)));
     let mut writer = BufWriter::with_capacity(1 << 16, file);
     let made = fill(&mut writer).map_err(failed("write"))?;
     let file = writer.into_inner().map_err(|e| failed("write")(e.into_error()))?;

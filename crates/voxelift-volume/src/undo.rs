@@ -20,7 +20,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A way back by its number, which grows.
 static WAYS_BACK: Mutex<BTreeMap<u64, WayBack>> = Mutex::new(BTreeMap::new());
 
-type WayBack = Box<dyn FnOnce() + Send>;
+/// How something is taken back.
+pub type WayBack = Box<dyn FnOnce() + Send>;
 
 /// Something under way that can be taken back; dropped, it stays as it is.
 #[derive(Debug)]
@@ -30,9 +31,27 @@ pub struct Undo(u64);
 impl Undo {
     /// Notes how it is taken back.
     pub fn new(way_back: impl FnOnce() + Send + 'static) -> Self {
+        Self::among(&mut ways_back(), Box::new(way_back))
+    }
+
+    /// Makes something and notes how it is taken back, with no moment between in which the process could be asked to end. What is made
+    /// must not be noted itself.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn making<T, E>(
+        make: impl FnOnce() -> Result<T, E>,
+        way_back: impl FnOnce(&T) -> WayBack,
+    ) -> Result<(T, Self), E> {
         let mut ways = ways_back();
+        let made = make()?;
+        let undo = Self::among(&mut ways, way_back(&made));
+        Ok((made, undo))
+    }
+
+    fn among(ways: &mut BTreeMap<u64, WayBack>, way_back: WayBack) -> Self {
         let number = ways.last_key_value().map_or(0, |(last, _)| last + 1);
-        ways.insert(number, Box::new(way_back));
+        ways.insert(number, way_back);
         Self(number)
     }
 }
