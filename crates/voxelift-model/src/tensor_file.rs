@@ -191,8 +191,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], origin: &Path) -> Result<(BTree
             "a model: model.safetensors in the folder of the run",
         ]),
         (_, Some(_)) => Some([
-            "what `upscale --method self` keeps, a network for slices or its state",
-            "a model that `voxelift train` wrote; `voxelift upscale --model` takes networks for slices",
+            "what learning from a scan itself keeps: a network for slices, or its state",
+            "a model that `voxelift train` wrote; a network for slices is applied to scans and nothing else",
         ]),
         _ => None,
     };
