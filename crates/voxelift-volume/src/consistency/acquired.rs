@@ -474,7 +474,7 @@ mod tests {
             let wrong = Protocol { thickness_mm, ..two };
             let refused = Acquired::Auto.of(&thick, &wrong, None).unwrap_err().to_string();
             assert!(
-                refused.contains("0.05 to 8 times") && refused.contains("4 mm along z"),
+                refused.contains("0.05 to 8 times") && refused.contains("slices are 4 mm apart"),
                 "{refused}"
             );
         }
